@@ -1,0 +1,650 @@
+//! Steps of a plan made ready to run: programs assembled, shapes and layouts worked out once.
+//!
+//! The one place where a plan's places become addresses. A plan guarantees that two values whose lives overlap do not
+//! share bytes, except where a fused group overwrites an operand element by element.
+#![allow(unsafe_code)]
+
+use crate::copy::{Layout, strided};
+use crate::error::{EngineError, Result};
+use crate::exec::Executable;
+use crate::group::GroupCode;
+use crate::kernels::{gemm, rows, scan, ternary};
+use crate::pool::Pool;
+use axes::DType;
+use graph::ops::dot::DotAxes;
+use graph::{EvalCx, Node, Op, Value};
+use premap::{Place, Plan, Step};
+use std::sync::Arc;
+
+/// Memory for kernels that need some, sized while loading.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    want: usize,
+    want_group: usize,
+    pub f32s: Vec<f32>,
+    /// One block of registers per thread.
+    pub groups: Vec<std::sync::Mutex<Vec<f32>>>,
+}
+
+impl Scratch {
+    pub(crate) fn need(&mut self, elements: usize) {
+        self.want = self.want.max(elements);
+    }
+    pub(crate) fn need_group(&mut self, elements: usize) {
+        self.want_group = self.want_group.max(elements);
+    }
+    pub(crate) fn allocate(&mut self, threads: usize) {
+        self.f32s = vec![0.0; self.want];
+        self.groups = (0..threads).map(|_| std::sync::Mutex::new(vec![0.0; self.want_group])).collect();
+    }
+    pub(crate) fn bytes(&self) -> usize {
+        4 * (self.f32s.len() + self.groups.len() * self.want_group)
+    }
+}
+
+/// A matrix product of a `dot_general`: sizes, and strides of the two factors.
+pub(crate) struct Dot {
+    batch: usize,
+    m: usize,
+    n: usize,
+    k: usize,
+    a: [usize; 3],
+    b: [usize; 3],
+}
+
+/// A step ready to run.
+pub(crate) enum Instr {
+    Group(GroupCode),
+    Dot(Value, Dot),
+    /// One strided copy per operand, after filling with a value of `size` bytes where given.
+    Move { node: u32, fill: Option<f64>, parts: Vec<(Value, Vec<usize>, Layout, Layout)> },
+    Kernel(u32),
+    /// By the plain-loop evaluation: ops that nothing here is faster at.
+    Naive(u32),
+    Scan { node: u32, body: Box<Executable>, carry: [Vec<crate::Tensor>; 2] },
+    Branch { node: u32, bodies: Vec<Executable> },
+    While { node: u32, body: Box<Executable>, condition: Box<Executable>, carry: [Vec<crate::Tensor>; 2] },
+    Copy { from: Value, output: usize },
+}
+
+fn sizes(plan: &Plan, v: Value) -> Vec<usize> {
+    plan.graph.ty(v).fixed_shape().unwrap_or_default()
+}
+
+fn isize_strides(shape: &[usize]) -> Vec<isize> {
+    graph::array::strides(shape).into_iter().map(|s| s as isize).collect()
+}
+
+/// The stride that one index over several axes has, when there is one.
+fn merged(shape: &[usize], strides: &[usize], axes: &[usize]) -> Option<usize> {
+    let axes: Vec<usize> = axes.iter().copied().filter(|a| shape[*a] != 1).collect();
+    let fits = axes.windows(2).all(|w| strides[w[0]] == strides[w[1]] * shape[w[1]]);
+    fits.then(|| axes.last().map_or(1, |a| strides[*a]))
+}
+
+fn dot(plan: &Plan, n: &Node) -> Option<Dot> {
+    let (sa, sb) = (sizes(plan, n.inputs[0]), sizes(plan, n.inputs[1]));
+    let d = DotAxes::new(&n.attrs, sa.len(), sb.len());
+    let (ta, tb) = (graph::array::strides(&sa), graph::array::strides(&sb));
+    let product = |s: &[usize], axes: &[usize]| axes.iter().map(|a| s[*a]).product::<usize>();
+    Some(Dot {
+        batch: product(&sa, &d.lhs_batch),
+        m: product(&sa, &d.lhs_free),
+        n: product(&sb, &d.rhs_free),
+        k: product(&sa, &d.lhs_contract),
+        a: [
+            merged(&sa, &ta, &d.lhs_batch)?,
+            merged(&sa, &ta, &d.lhs_free)?,
+            merged(&sa, &ta, &d.lhs_contract)?,
+        ],
+        b: [
+            merged(&sb, &tb, &d.rhs_batch)?,
+            merged(&sb, &tb, &d.rhs_contract)?,
+            merged(&sb, &tb, &d.rhs_free)?,
+        ],
+    })
+    .filter(|_| n.types[0].dtype == DType::F32)
+}
+
+/// How a rearranging node copies each operand.
+fn moves(plan: &Plan, i: u32) -> Option<(Option<f64>, Vec<(Value, Vec<usize>, Layout, Layout)>)> {
+    let n = &plan.graph.nodes[i as usize];
+    let from = sizes(plan, *n.inputs.first()?);
+    let to = n.types[0].fixed_shape()?;
+    let plain = |s: &[usize], offset| Layout { offset, strides: isize_strides(s) };
+    let fixed = |key: &str| n.attrs.dims(key).iter().map(|d| d.fixed().unwrap_or(0)).collect::<Vec<_>>();
+    let source = n.inputs[0];
+    match n.op {
+        Op::Broadcast => {
+            let own = isize_strides(&from);
+            let mut strides = vec![0; to.len()];
+            n.attrs.ints("map").iter().zip(own).for_each(|(m, s)| strides[*m] = s);
+            Some((None, vec![(source, to.clone(), Layout { offset: 0, strides }, plain(&to, 0))]))
+        }
+        Op::Transpose => {
+            let own = isize_strides(&from);
+            let strides = n.attrs.ints("perm").iter().map(|p| own[*p]).collect();
+            Some((None, vec![(source, to.clone(), Layout { offset: 0, strides }, plain(&to, 0))]))
+        }
+        Op::Slice => {
+            let offset = graph::array::ravel(&fixed("start"), &from);
+            Some((None, vec![(source, to.clone(), plain(&from, offset), plain(&to, 0))]))
+        }
+        Op::Reverse => {
+            let axis = n.attrs.int("axis", 0) as usize;
+            let mut strides = isize_strides(&from);
+            let offset = from[axis].saturating_sub(1) * strides[axis] as usize;
+            strides[axis] = -strides[axis];
+            Some((None, vec![(source, to.clone(), Layout { offset, strides }, plain(&to, 0))]))
+        }
+        Op::Pad => {
+            let offset = graph::array::ravel(&fixed("low"), &to);
+            let fill = Some(n.attrs.float("value", 0.0));
+            Some((fill, vec![(source, from.clone(), plain(&from, 0), plain(&to, offset))]))
+        }
+        Op::Concatenate => {
+            let axis = n.attrs.int("axis", 0) as usize;
+            let strides = graph::array::strides(&to);
+            let mut at = 0;
+            let parts = n.inputs.iter().map(|v| {
+                let s = sizes(plan, *v);
+                let part = (*v, s.clone(), plain(&s, 0), plain(&to, at * strides[axis]));
+                at += s[axis];
+                part
+            });
+            Some((None, parts.collect()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a kernel of ours takes this node: the dtypes and axes that it was written for.
+fn has_kernel(plan: &Plan, n: &Node) -> bool {
+    let f32s = |v: &[Value]| v.iter().all(|v| plan.graph.ty(*v).dtype == DType::F32);
+    match n.op {
+        Op::RmsNorm | Op::RmsNormGrad | Op::LinearScan | Op::QuantizeActivations | Op::QuantizeWeights => {
+            f32s(&n.inputs)
+        }
+        Op::CrossEntropy | Op::CrossEntropyGrad => plan.graph.ty(n.inputs[0]).dtype == DType::F32,
+        Op::TernaryLinear => n.types[0].dtype == DType::F32,
+        Op::Gather => {
+            n.types[0].dtype == DType::F32 && plan.graph.ty(n.inputs[1]).dtype == DType::I64
+        }
+        Op::ScatterAdd => n.types[0].dtype == DType::F32 && plan.graph.ty(n.inputs[0]).dtype == DType::I64,
+        Op::ReduceSum => f32s(&n.inputs) && fold(plan, n).is_some(),
+        Op::ReduceMax | Op::ReduceMin => f32s(&n.inputs) && matches!(fold(plan, n), Some(Fold::Rows(_))),
+        Op::ArgMax => {
+            f32s(&n.inputs) && n.attrs.int("axis", 0) as usize + 1 == plan.graph.ty(n.inputs[0]).rank()
+        }
+        _ => false,
+    }
+}
+
+/// What a reduction folds: the last axes, the first ones.
+enum Fold {
+    /// Each row of so many elements.
+    Rows(usize),
+    /// Each column of so many columns.
+    Columns(usize),
+}
+
+fn fold(plan: &Plan, n: &Node) -> Option<Fold> {
+    let shape = sizes(plan, n.inputs[0]);
+    let axes = n.attrs.ints("axes");
+    let k = axes.len();
+    let inner: usize = shape[shape.len() - k..].iter().product();
+    let columns: usize = shape[k..].iter().product();
+    if axes.iter().rev().zip((0..shape.len()).rev()).all(|(a, b)| *a == b) && inner > 0 {
+        Some(Fold::Rows(inner))
+    } else if axes.iter().zip(0..shape.len()).all(|(a, b)| *a == b) && columns > 0 {
+        Some(Fold::Columns(columns))
+    } else {
+        None
+    }
+}
+
+fn scratch_of(plan: &Plan, n: &Node) -> usize {
+    match n.op {
+        Op::RmsNormGrad => {
+            let cols = plan.graph.ty(n.inputs[1]).elements().unwrap_or(0);
+            rows::rms_norm_grad_scratch(plan.graph.ty(n.inputs[2]).elements().unwrap_or(0), cols)
+        }
+        Op::ReduceSum => match fold(plan, n) {
+            Some(Fold::Columns(c)) => {
+                rows::column_sums_scratch(plan.graph.ty(n.inputs[0]).elements().unwrap_or(0) / c.max(1), c)
+            }
+            _ => 0,
+        },
+        Op::TernaryLinear => n.types[0].elements().unwrap_or(0),
+        Op::LinearScan => {
+            let (shape, chunk) = scan_shape(plan, n);
+            scan::linear_scan_chunked_scratch(shape, chunk)
+        }
+        _ => 0,
+    }
+}
+
+/// The sizes of a `linear_scan`, and the chunk of the form that is parallel over time (the length where the channels
+/// alone keep the threads busy).
+fn scan_shape(plan: &Plan, n: &Node) -> (scan::ScanShape, usize) {
+    let s = sizes(plan, n.inputs[0]);
+    let shape = scan::ScanShape { batch: s[0], time: s[1], channels: s[2] };
+    // Fewer than 512 independent channels and a long sequence: cut time as well. Depends on the shape alone, so that
+    // the result does not depend on the number of threads.
+    let chunk = if s[0] * s[2] < 512 && s[1] >= 1024 { 256 } else { s[1].max(1) };
+    (shape, chunk)
+}
+
+/// Prepares one step.
+pub(crate) fn load(plan: &Plan, step: &Step, pool: &Arc<Pool>, scratch: &mut Scratch) -> Result<Instr> {
+    Ok(match step {
+        Step::Group(g) => {
+            let code = GroupCode::new(plan, g)?;
+            scratch.need_group(code.scratch());
+            Instr::Group(code)
+        }
+        Step::Copy { from, output } => Instr::Copy { from: *from, output: *output },
+        Step::Control(node, plans) => {
+            let n = &plan.graph.nodes[*node as usize];
+            let mut bodies =
+                plans.iter().map(|p| Executable::load(p.clone(), pool.clone())).collect::<Result<Vec<_>>>()?;
+            let carries = |from: usize, count: usize| -> [Vec<crate::Tensor>; 2] {
+                let make = || n.inputs[from..from + count].iter().map(|v| crate::Tensor::of(plan.graph.ty(*v))).collect();
+                [make(), make()]
+            };
+            match n.op {
+                Op::Scan => {
+                    let (nc, nk) = (n.attrs.int("consts", 0) as usize, n.attrs.int("carries", 0) as usize);
+                    Instr::Scan { node: *node, body: Box::new(bodies.remove(0)), carry: carries(nc, nk) }
+                }
+                Op::While => {
+                    let first = (n.attrs.int("cond_consts", 0) + n.attrs.int("body_consts", 0)) as usize;
+                    // Regions come in the order of their names: body, cond.
+                    let condition = Box::new(bodies.remove(1));
+                    let carry = carries(first, n.inputs.len() - first);
+                    Instr::While { node: *node, body: Box::new(bodies.remove(0)), condition, carry }
+                }
+                _ => Instr::Branch { node: *node, bodies },
+            }
+        }
+        Step::Node(i) => {
+            let n = &plan.graph.nodes[*i as usize];
+            if n.op == Op::DotGeneral {
+                if let Some(d) = dot(plan, n) {
+                    return Ok(Instr::Dot(Value { node: *i, out: 0 }, d));
+                }
+            }
+            if let Some((fill, parts)) = moves(plan, *i) {
+                return Ok(Instr::Move { node: *i, fill, parts });
+            }
+            if has_kernel(plan, n) {
+                scratch.need(scratch_of(plan, n));
+                Instr::Kernel(*i)
+            } else {
+                Instr::Naive(*i)
+            }
+        }
+    })
+}
+
+/// The memory of values during one step.
+struct Memory<'a> {
+    plan: &'a Plan,
+    bases: &'a [*mut u8],
+}
+
+impl Memory<'_> {
+    fn at(&self, v: Value) -> *mut u8 {
+        match self.plan.place(v) {
+            Some(Place { buffer, offset }) => self.bases[buffer as usize].wrapping_add(offset),
+            None => std::ptr::null_mut(),
+        }
+    }
+
+    fn len(&self, v: Value) -> usize {
+        self.plan.graph.ty(v).elements().unwrap_or(0)
+    }
+
+    fn size(&self, v: Value) -> usize {
+        premap::memory::element(self.plan.graph.ty(v).dtype)
+    }
+
+    /// The elements of an operand.
+    ///
+    /// # Safety
+    /// The value must lie in memory with elements of type `T`, written before this step and not by it.
+    unsafe fn read<T>(&self, v: Value) -> &[T] {
+        if self.len(v) == 0 {
+            return &[];
+        }
+        // SAFETY: the place holds `len` elements of the value's dtype (plan), initialised by an earlier step.
+        unsafe { std::slice::from_raw_parts(self.at(v).cast(), self.len(v)) }
+    }
+
+    /// The elements of a result.
+    ///
+    /// # Safety
+    /// As [`Memory::read`], and no other reference to the value's memory may exist.
+    #[allow(clippy::mut_from_ref)]
+    unsafe fn write<T>(&self, v: Value) -> &mut [T] {
+        if self.len(v) == 0 {
+            return &mut [];
+        }
+        // SAFETY: a result's memory overlaps no operand's (plan) and belongs to this step alone.
+        unsafe { std::slice::from_raw_parts_mut(self.at(v).cast(), self.len(v)) }
+    }
+
+    unsafe fn bytes(&self, v: Value) -> &[u8] {
+        // SAFETY: as `read`.
+        unsafe { std::slice::from_raw_parts(self.at(v), self.len(v) * self.size(v)) }
+    }
+}
+
+/// Whether a value holds NaN or an infinity.
+pub(crate) fn nonfinite(plan: &Plan, v: Value, bases: &[*mut u8]) -> Option<&'static str> {
+    let m = Memory { plan, bases };
+    if plan.graph.ty(v).dtype != DType::F32 || plan.place(v).is_none() {
+        return None;
+    }
+    // SAFETY: the step that makes `v` has just run (or it is an input), and the dtype is f32.
+    let x: &[f32] = unsafe { m.read(v) };
+    if x.iter().any(|x| x.is_nan()) {
+        Some("NaN")
+    } else {
+        x.iter().any(|x| x.is_infinite()).then_some("infinity")
+    }
+}
+
+impl Instr {
+    /// Runs the step; the error says what a kernel refused.
+    pub(crate) fn run(
+        &mut self,
+        plan: &Plan,
+        bases: &[*mut u8],
+        pool: &Pool,
+        scratch: &mut Scratch,
+    ) -> Result<(), String> {
+        let m = Memory { plan, bases };
+        match self {
+            Instr::Group(code) => {
+                code.run(pool, scratch, |v| m.at(v));
+                Ok(())
+            }
+            Instr::Dot(out, d) => {
+                let n = plan.graph.node(*out);
+                // SAFETY: operands were written by earlier steps, the result is this step's; all are f32.
+                unsafe { run_dot(d, pool, m.read(n.inputs[0]), m.read(n.inputs[1]), m.write(*out)) };
+                Ok(())
+            }
+            Instr::Move { node, fill, parts } => {
+                let out = Value { node: *node, out: 0 };
+                if let Some(x) = fill {
+                    let dtype = plan.graph.ty(out).dtype;
+                    let one = graph::Array::<f64>::from_f64(dtype, [], &[*x]);
+                    let mut bytes = vec![0u8; m.size(out)];
+                    crate::tensor::encode(&one, &mut bytes);
+                    // SAFETY: the result is this step's.
+                    let target = unsafe { std::slice::from_raw_parts_mut(m.at(out), m.len(out) * m.size(out)) };
+                    if bytes.iter().all(|b| *b == 0) {
+                        target.fill(0);
+                    } else {
+                        target.chunks_exact_mut(bytes.len()).for_each(|c| c.copy_from_slice(&bytes));
+                    }
+                }
+                for (v, dims, from, to) in parts {
+                    // SAFETY: the layouts were made from the types of operand and result, which do not overlap.
+                    unsafe { strided(m.size(out), dims, (m.at(*v), from), (m.at(out), to)) };
+                }
+                Ok(())
+            }
+            Instr::Copy { from, output } => {
+                let bytes = m.len(*from) * m.size(*from);
+                // SAFETY: the output is bound to memory of the value's type; `copy` allows the same memory.
+                unsafe { std::ptr::copy(m.at(*from), bases[plan.buffers.len() + *output], bytes) };
+                Ok(())
+            }
+            // SAFETY: kernels take operands of the dtypes that `has_kernel` checked, written by earlier steps, and
+            // results of this step.
+            Instr::Kernel(i) => unsafe { kernel(&m, *i, pool, &mut scratch.f32s) },
+            Instr::Naive(i) => naive(&m, *i),
+            Instr::Scan { node, body, carry } => run_scan(&m, *node, body, carry),
+            Instr::Branch { node, bodies } => {
+                let n = &plan.graph.nodes[*node as usize];
+                // SAFETY: the condition is one boolean written before.
+                let taken = unsafe { m.read::<u8>(n.inputs[0]) }[0] != 0;
+                let inputs: Vec<*const u8> = n.inputs[1..].iter().map(|v| m.at(*v).cast_const()).collect();
+                let outputs: Vec<*mut u8> =
+                    (0..n.types.len() as u32).map(|out| m.at(Value { node: *node, out })).collect();
+                // Regions come in the order of their names: else, then.
+                bodies[usize::from(taken)].run_raw(&inputs, &outputs)
+            }
+            Instr::While { node, body, condition, carry } => run_while(&m, *node, body, condition, carry),
+        }
+    }
+}
+
+fn run_dot(d: &Dot, pool: &Pool, a: &[f32], b: &[f32], c: &mut [f32]) {
+    let size = d.m * d.n;
+    for i in 0..d.batch {
+        let (a, b) = (&a[i * d.a[0]..], &b[i * d.b[0]..]);
+        let lhs = gemm::MatRef::with_strides(a, d.m, d.k, d.a[1], d.a[2]);
+        let rhs = gemm::MatRef::with_strides(b, d.k, d.n, d.b[1], d.b[2]);
+        let out = gemm::MatMut::row_major(&mut c[i * size..(i + 1) * size], d.m, d.n);
+        gemm::gemm_parallel(pool, 1.0, lhs, rhs, 0.0, out);
+    }
+}
+
+/// # Safety
+/// The node is one for which [`has_kernel`] holds, its operands are written, its results are this step's.
+unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Result<(), String> {
+    let n = &m.plan.graph.nodes[i as usize];
+    let out = |k: u32| Value { node: i, out: k };
+    let inp = |k: usize| n.inputs[k];
+    // SAFETY: see above; `read` and `write` are given the element type that the node's inference fixes.
+    unsafe {
+        match n.op {
+            Op::RmsNorm => rows::rms_norm(
+                pool,
+                m.read(inp(0)),
+                m.read(inp(1)),
+                n.attrs.float("eps", 0.0) as f32,
+                m.write(out(0)),
+                m.write(out(1)),
+            ),
+            Op::RmsNormGrad => rows::rms_norm_grad(
+                pool,
+                m.read(inp(0)),
+                m.read(inp(1)),
+                m.read(inp(2)),
+                m.read(inp(3)),
+                m.write(out(0)),
+                m.write(out(1)),
+                scratch,
+            ),
+            Op::QuantizeActivations => {
+                let cols = *sizes(m.plan, inp(0)).last().unwrap_or(&1);
+                let rounding = match n.attrs.str("rounding") {
+                    "half_away" => rows::Rounding::HalfAway,
+                    _ => rows::Rounding::HalfEven,
+                };
+                rows::quantize_activations(pool, m.read(inp(0)), cols, rounding, m.write(out(0)), m.write(out(1)));
+            }
+            Op::QuantizeWeights => {
+                let scale = rows::quantize_weights(pool, m.read(inp(0)), m.write(out(0)));
+                m.write::<f32>(out(1))[0] = scale;
+            }
+            Op::TernaryLinear => {
+                let y = m.write::<f32>(out(0));
+                // SAFETY: i32 and f32 have one size and alignment; the sums are written before they are read.
+                let acc = std::slice::from_raw_parts_mut(scratch.as_mut_ptr().cast::<i32>(), y.len());
+                let (sx, sw) = (m.read::<f32>(inp(1)), m.read::<f32>(inp(3))[0]);
+                ternary::matmul(pool, m.read(inp(0)), sx, m.read(inp(2)), sw, acc, y);
+            }
+            Op::LinearScan => {
+                let (shape, chunk) = scan_shape(m.plan, n);
+                let reverse = n.attrs.flag("reverse");
+                let (f, x, h0, y) = (m.read(inp(0)), m.read(inp(1)), m.read(inp(2)), m.write(out(0)));
+                if chunk < shape.time {
+                    scan::linear_scan_chunked(pool, shape, f, x, Some(h0), y, reverse, chunk, scratch);
+                } else {
+                    scan::linear_scan(pool, shape, f, x, Some(h0), y, reverse);
+                }
+            }
+            Op::CrossEntropy => {
+                let labels = m.read::<i64>(inp(1));
+                let made = rows::cross_entropy(
+                    pool,
+                    m.read(inp(0)),
+                    labels,
+                    graph::ops::loss::IGNORE,
+                    m.write(out(1)),
+                )
+                .map_err(|e| e.to_string())?;
+                m.write::<f32>(out(0))[0] = if made.count == 0 { f32::NAN } else { made.loss };
+            }
+            Op::CrossEntropyGrad => {
+                let labels = m.read::<i64>(inp(1));
+                let count = labels.iter().filter(|l| **l != graph::ops::loss::IGNORE).count();
+                let scale = m.read::<f32>(inp(3))[0] / count as f32;
+                rows::cross_entropy_grad(
+                    pool,
+                    m.read(inp(0)),
+                    labels,
+                    graph::ops::loss::IGNORE,
+                    m.read(inp(2)),
+                    scale,
+                    m.write(out(0)),
+                )
+                .map_err(|e| e.to_string())?;
+            }
+            Op::Gather => {
+                let cols = sizes(m.plan, inp(0))[1..].iter().product();
+                rows::gather::<f32>(pool, m.read(inp(0)), cols, m.read(inp(1)), m.write(out(0)))
+                    .map_err(|e| e.to_string())?;
+            }
+            Op::ScatterAdd => {
+                let cols = n.types[0].fixed_shape().unwrap_or_default()[1..].iter().product();
+                let table = m.write::<f32>(out(0));
+                table.fill(0.0);
+                rows::scatter_add(table, cols, m.read(inp(0)), m.read(inp(1))).map_err(|e| e.to_string())?;
+            }
+            Op::ReduceSum => match fold(m.plan, n) {
+                Some(Fold::Rows(cols)) => rows::sum_rows(pool, m.read(inp(0)), cols, m.write(out(0))),
+                _ => rows::sum_columns(pool, m.read(inp(0)), m.write(out(0)), scratch),
+            },
+            Op::ReduceMax | Op::ReduceMin => {
+                if let Some(Fold::Rows(cols)) = fold(m.plan, n) {
+                    let run = if n.op == Op::ReduceMax { rows::max_rows } else { rows::min_rows };
+                    run(pool, m.read(inp(0)), cols, m.write(out(0)));
+                }
+            }
+            Op::ArgMax => {
+                let cols = *sizes(m.plan, inp(0)).last().unwrap_or(&1);
+                rows::argmax_rows(pool, m.read(inp(0)), cols, m.write(out(0)));
+            }
+            _ => return Err("no kernel".into()),
+        }
+    }
+    Ok(())
+}
+
+fn naive(m: &Memory<'_>, i: u32) -> Result<(), String> {
+    let n = &m.plan.graph.nodes[i as usize];
+    let wide = n.inputs.iter().map(|v| m.plan.graph.ty(*v).dtype).chain(n.types.iter().map(|t| t.dtype));
+    if wide.into_iter().any(|d| d == DType::F64) { naive_in::<f64>(m, i) } else { naive_in::<f32>(m, i) }
+}
+
+fn naive_in<S: graph::Scalar>(m: &Memory<'_>, i: u32) -> Result<(), String> {
+    let n = &m.plan.graph.nodes[i as usize];
+    let inputs: Vec<graph::Array<S>> = n
+        .inputs
+        .iter()
+        // SAFETY: operands are written before.
+        .map(|v| crate::tensor::decode(m.plan.graph.ty(*v).dtype, &sizes(m.plan, *v), unsafe { m.bytes(*v) }))
+        .collect();
+    let made = n.op.eval(&EvalCx { round: true, ..EvalCx::default() }, &n.attrs, &inputs, &n.types)?;
+    for (k, a) in made.iter().enumerate() {
+        let v = Value { node: i, out: k as u32 };
+        // SAFETY: results are this step's.
+        let target = unsafe { std::slice::from_raw_parts_mut(m.at(v), m.len(v) * m.size(v)) };
+        crate::tensor::encode(a, target);
+    }
+    Ok(())
+}
+
+fn run_scan(
+    m: &Memory<'_>,
+    node: u32,
+    body: &mut Executable,
+    carry: &mut [Vec<crate::Tensor>; 2],
+) -> Result<(), String> {
+    let n = &m.plan.graph.nodes[node as usize];
+    let (nc, nk) = (n.attrs.int("consts", 0) as usize, n.attrs.int("carries", 0) as usize);
+    let length = n.attrs.dims("length").first().and_then(graph::Dim::fixed).unwrap_or(0);
+    let slice = |v: Value| m.len(v) * m.size(v) / length.max(1);
+    let out = |k: usize| Value { node, out: k as u32 };
+    for (v, t) in n.inputs[nc..nc + nk].iter().zip(&mut carry[0]) {
+        // SAFETY: both have the carried type; the tensor is ours.
+        unsafe { std::ptr::copy_nonoverlapping(m.at(*v), t.pointer_mut(), m.len(*v) * m.size(*v)) };
+    }
+    for step in 0..length {
+        let at = if n.attrs.flag("reverse") { length - 1 - step } else { step };
+        let (now, next) = {
+            let (a, b) = carry.split_at_mut(1);
+            if step % 2 == 0 { (&a[0], &mut b[0]) } else { (&b[0], &mut a[0]) }
+        };
+        let consts = n.inputs[..nc].iter().map(|v| m.at(*v).cast_const());
+        let slices = n.inputs[nc + nk..].iter().map(|v| m.at(*v).wrapping_add(at * slice(*v)).cast_const());
+        let inputs: Vec<*const u8> = consts.chain(now.iter().map(crate::Tensor::pointer)).chain(slices).collect();
+        let ys = (nk..n.types.len()).map(|k| m.at(out(k)).wrapping_add(at * slice(out(k))));
+        let outputs: Vec<*mut u8> = next.iter_mut().map(crate::Tensor::pointer_mut).chain(ys).collect();
+        body.run_raw(&inputs, &outputs)?;
+    }
+    for (k, t) in carry[length % 2].iter().enumerate() {
+        // SAFETY: the result has the carried type and is this step's.
+        unsafe { std::ptr::copy_nonoverlapping(t.pointer(), m.at(out(k)), m.len(out(k)) * m.size(out(k))) };
+    }
+    Ok(())
+}
+
+fn run_while(
+    m: &Memory<'_>,
+    node: u32,
+    body: &mut Executable,
+    condition: &mut Executable,
+    carry: &mut [Vec<crate::Tensor>; 2],
+) -> Result<(), String> {
+    let n = &m.plan.graph.nodes[node as usize];
+    let nc = n.attrs.int("cond_consts", 0) as usize;
+    let first = nc + n.attrs.int("body_consts", 0) as usize;
+    for (v, t) in n.inputs[first..].iter().zip(&mut carry[0]) {
+        // SAFETY: both have the carried type; the tensor is ours.
+        unsafe { std::ptr::copy_nonoverlapping(m.at(*v), t.pointer_mut(), m.len(*v) * m.size(*v)) };
+    }
+    let mut go = crate::Tensor::zeros(DType::Bool, []);
+    loop {
+        let with = |consts: &[Value], carry: &[crate::Tensor]| -> Vec<*const u8> {
+            consts.iter().map(|v| m.at(*v).cast_const()).chain(carry.iter().map(crate::Tensor::pointer)).collect()
+        };
+        condition.run_raw(&with(&n.inputs[..nc], &carry[0]), &[go.pointer_mut()])?;
+        if go.bytes()[0] == 0 {
+            break;
+        }
+        let inputs = with(&n.inputs[nc..first], &carry[0]);
+        let outputs: Vec<*mut u8> = carry[1].iter_mut().map(crate::Tensor::pointer_mut).collect();
+        body.run_raw(&inputs, &outputs)?;
+        carry.swap(0, 1);
+    }
+    for (k, t) in carry[0].iter().enumerate() {
+        let v = Value { node, out: k as u32 };
+        // SAFETY: the result has the carried type and is this step's.
+        unsafe { std::ptr::copy_nonoverlapping(t.pointer(), m.at(v), m.len(v) * m.size(v)) };
+    }
+    Ok(())
+}
+
+impl From<EngineError> for String {
+    fn from(e: EngineError) -> String {
+        e.to_string()
+    }
+}

@@ -1,0 +1,20 @@
+//! CPU kernels: plain functions on slices, each with its shapes in the documentation.
+//!
+//! What holds for all of them:
+//! - **No allocation**: scratch memory is passed in.
+//! - **No dependence on threads**: work is cut into chunks whose size depends on the shape only, a reduction is
+//!   finished inside a chunk and chunk results are combined in a fixed order.
+//! - **Two forms chosen at run time** ([`simd`]): AVX2 + FMA, and a portable one (baseline x86-64, aarch64).
+//!   The two may differ by rounding where a multiply and an add are fused; the integer kernels are bit-equal.
+//! - **Wrong sizes panic**, like slice indexing: the plan checks shapes once, at the edge.
+
+// `multiversion!` instantiates every body for an `Isa`; those without a fused multiply-add do not name it.
+#![allow(clippy::extra_unused_type_parameters)]
+
+pub mod elementwise;
+pub mod gemm;
+pub mod math;
+pub mod rows;
+pub mod scan;
+pub mod simd;
+pub mod ternary;

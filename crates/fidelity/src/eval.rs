@@ -1,0 +1,282 @@
+//! Evaluates a model on given inputs: logits, loss, hidden states, gradients, traces, in any form and precision.
+
+use crate::loaded::Loaded;
+use anyhow::{Result, bail};
+use axes::DType;
+use engine::{Executable, Tensor, pool::Pool};
+use furnace::Remat;
+use graph::{Array, Bindings, Graph, Scalar, interp};
+use models::matmulfree::{Form, GraphOptions, sequence_graph, state_names};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How the sequence is cut.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Cut {
+    /// All at once.
+    #[default]
+    Sequence,
+    /// Token by token.
+    Stream,
+    /// In pieces of these lengths; the list repeats and the last piece is cut.
+    Chunks(Vec<usize>),
+}
+
+/// In which arithmetic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Arithmetic {
+    /// On the engine, in f32.
+    #[default]
+    F32,
+    /// In the reference interpreter, in f64 throughout.
+    F64,
+}
+
+/// What is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Form.
+    pub cut: Cut,
+    /// Arithmetic.
+    pub arithmetic: Arithmetic,
+    /// Integer products.
+    pub integer: bool,
+    /// Hidden states.
+    pub hidden: bool,
+    /// Gradients of the loss.
+    pub grads: bool,
+    /// Every inner value that the reference's trace names.
+    pub trace: bool,
+}
+
+/// The inputs of an evaluation.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Sequences.
+    pub batch: usize,
+    /// Positions.
+    pub length: usize,
+    /// Token ids, row-major.
+    pub input_ids: Vec<i64>,
+    /// 1 where a token is real.
+    pub attention_mask: Option<Vec<i64>>,
+    /// Labels, −100 where ignored; not shifted.
+    pub labels: Option<Vec<i64>>,
+}
+
+/// What an evaluation gives.
+pub struct Evaluation {
+    /// Named arrays: `logits`, `loss`, `hidden_states.N`, `grad.NAME`, traces.
+    pub values: BTreeMap<String, Array<f64>>,
+    /// Counted operations of each piece of the sequence.
+    pub operations: Vec<f64>,
+}
+
+impl Loaded {
+    /// Evaluates a batch.
+    pub fn eval(&self, batch: &Batch, request: &Request, pool: &Arc<Pool>) -> Result<Evaluation> {
+        self.check(batch)?;
+        let pieces = pieces(&request.cut, batch.length);
+        if pieces.len() > 1 && (request.grads || request.trace) {
+            bail!("gradients and traces need the whole sequence at once: use --form sequence");
+        }
+        if request.grads && batch.labels.is_none() {
+            bail!("gradients need a loss: add `labels` to the inputs");
+        }
+        if request.grads && request.integer {
+            bail!("gradients flow through the float path: leave out --integer");
+        }
+        let options = GraphOptions {
+            form: if request.integer { Form::Integer } else { Form::Float },
+            mask: batch.attention_mask.is_some(),
+            labels: batch.labels.is_some(),
+            states: pieces.len() > 1,
+            trace: request.trace,
+        };
+        match request.arithmetic {
+            Arithmetic::F32 => self.eval_in::<f32>(batch, request, &options, &pieces, &|g, inputs, b| {
+                run_engine(g, inputs, b, pool)
+            }),
+            Arithmetic::F64 => self.eval_in::<f64>(batch, request, &options, &pieces, &|g, inputs, b| {
+                let made = interp::run(g, inputs, false)?;
+                let cost = interp::cost(&premap::lower::live(&g.specialize(b)));
+                Ok((made.outputs.into_iter().chain(made.taps).collect(), cost.operations + cost.transcendental))
+            }),
+        }
+    }
+
+    fn check(&self, batch: &Batch) -> Result<()> {
+        let vocab = self.config.vocab_size as i64;
+        if batch.batch == 0 || batch.length == 0 {
+            bail!("input_ids is empty: give at least one token");
+        }
+        if let Some((i, id)) = batch.input_ids.iter().enumerate().find(|(_, id)| **id < 0 || **id >= vocab) {
+            let (b, t) = (i / batch.length, i % batch.length);
+            bail!("token id {id} at row {b}, position {t} is outside the vocabulary of {vocab}");
+        }
+        if let Some(l) = batch.labels.iter().flatten().find(|l| **l != -100 && (**l < 0 || **l >= vocab)) {
+            bail!("label {l} is outside the vocabulary of {vocab} (use -100 to leave a position out)");
+        }
+        Ok(())
+    }
+
+    fn eval_in<S: Scalar>(
+        &self,
+        batch: &Batch,
+        request: &Request,
+        options: &GraphOptions,
+        pieces: &[(usize, usize)],
+        run: &dyn Fn(&Graph, Vec<Array<S>>, &Bindings) -> Result<(Vec<(String, Array<S>)>, f64)>,
+    ) -> Result<Evaluation> {
+        // A cut sequence is evaluated without labels: its loss is that of the joined logits.
+        let labels_inside = options.labels && pieces.len() == 1;
+        let mut graph = sequence_graph(&self.config, &GraphOptions { labels: labels_inside, ..*options })?;
+        if request.grads {
+            let names: Vec<String> = self.parameters.keys().cloned().collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            graph = furnace::grad_graph(&graph, "loss", &names, Remat::default())?;
+        }
+        let states = state_names(&self.config);
+        let mut state: BTreeMap<String, Array<S>> = states
+            .iter()
+            .map(|(n, s)| {
+                let shape: Vec<usize> = std::iter::once(batch.batch).chain(s.iter().copied()).collect();
+                let zeros = vec![S::from_f64(0.0); shape.iter().product()];
+                (n.clone(), Array::float(DType::F32, shape, zeros))
+            })
+            .collect();
+        let weights: BTreeMap<&str, Array<S>> =
+            self.parameters.iter().map(|(n, t)| (n.as_str(), t.to_array())).collect();
+        let mut parts: BTreeMap<String, Vec<Array<S>>> = BTreeMap::new();
+        let mut operations = vec![];
+        for (from, to) in pieces {
+            let columns = |v: &[i64]| -> Vec<i64> {
+                v.chunks(batch.length).flat_map(|row| row[*from..*to].to_vec()).collect()
+            };
+            let shape = [batch.batch, to - from];
+            let ids = |v: &[i64]| Array::int(DType::I64, shape, columns(v));
+            let inputs = graph
+                .inputs
+                .iter()
+                .map(|i| {
+                    Ok(match i.name.as_str() {
+                        "input_ids" => ids(&batch.input_ids),
+                        "labels" => ids(batch.labels.as_deref().unwrap_or(&[])),
+                        "attention_mask" => {
+                            let m = columns(batch.attention_mask.as_deref().unwrap_or(&[]));
+                            Array::float(DType::F32, shape, m.iter().map(|x| S::from_f64(*x as f64)).collect())
+                        }
+                        name => match (weights.get(name), state.get(name)) {
+                            (Some(w), _) | (None, Some(w)) => w.clone(),
+                            _ => bail!("the model has no weight `{name}`"),
+                        },
+                    })
+                })
+                .collect::<Result<Vec<_>>>()?;
+            let bindings = Bindings::from([("B".to_string(), batch.batch), ("T".to_string(), to - from)]);
+            let (made, work) = run(&graph, inputs, &bindings)?;
+            operations.push(work);
+            for (name, value) in made {
+                if let Some(s) = state.get_mut(&name) {
+                    *s = value;
+                } else {
+                    parts.entry(name).or_default().push(value);
+                }
+            }
+        }
+        let mut values: BTreeMap<String, Array<f64>> = parts
+            .into_iter()
+            .filter(|(n, _)| request.hidden || !n.starts_with("hidden_states."))
+            .map(|(n, list)| (n, join(&list)))
+            .collect();
+        if let Some(v) = values.get_mut("loss") {
+            v.shape = vec![1];
+        }
+        if options.labels && !labels_inside {
+            let loss = cross_entropy(&values["logits"], batch.labels.as_deref().unwrap_or(&[]));
+            values.insert("loss".into(), Array::float(DType::F32, [1], vec![loss]));
+        }
+        Ok(Evaluation { values, operations })
+    }
+}
+
+fn pieces(cut: &Cut, length: usize) -> Vec<(usize, usize)> {
+    let sizes = match cut {
+        Cut::Sequence => vec![length],
+        Cut::Stream => vec![1],
+        Cut::Chunks(list) => list.clone(),
+    };
+    let mut out = vec![];
+    let mut at = 0;
+    for n in sizes.iter().cycle().filter(|n| **n > 0) {
+        if at >= length {
+            break;
+        }
+        out.push((at, (at + n).min(length)));
+        at += n;
+    }
+    out
+}
+
+fn run_engine(
+    g: &Graph,
+    inputs: Vec<Array<f32>>,
+    bindings: &Bindings,
+    pool: &Arc<Pool>,
+) -> Result<(Vec<(String, Array<f32>)>, f64)> {
+    let g = g.specialize(bindings);
+    let options = premap::Options { taps: true, ..Default::default() };
+    let mut exe = Executable::new(&g, &options, pool.clone())?;
+    let inputs: Vec<Tensor> = inputs.iter().map(Tensor::from_array).collect();
+    let named: Vec<_> = g.outputs.iter().chain(&g.taps).cloned().collect();
+    let mut outputs: Vec<Tensor> = named.iter().map(|o| Tensor::of(g.ty(o.value))).collect();
+    let mut io = exe.io();
+    inputs.iter().enumerate().for_each(|(i, t)| {
+        io.input(i, t);
+    });
+    outputs.iter_mut().enumerate().for_each(|(o, t)| {
+        io.output(o, t);
+    });
+    exe.run(&mut io)?;
+    drop(io);
+    let work = exe.plan().cost.operations + exe.plan().cost.transcendental;
+    Ok((named.into_iter().map(|n| n.name).zip(outputs.iter().map(Tensor::to_array)).collect(), work))
+}
+
+/// Joins pieces along the second axis.
+fn join<S: Scalar>(list: &[Array<S>]) -> Array<f64> {
+    let first = &list[0];
+    let as_f64 = |a: &Array<S>| Array::from_f64(a.dtype, a.shape.clone(), &a.to_f64());
+    if list.len() == 1 || first.shape.len() < 2 {
+        return as_f64(&list[list.len() - 1]);
+    }
+    let (batch, inner) = (first.shape[0], first.shape[2..].iter().product::<usize>());
+    let total: usize = list.iter().map(|a| a.shape[1]).sum();
+    let mut data = Vec::with_capacity(batch * total * inner);
+    let flat: Vec<Vec<f64>> = list.iter().map(Array::to_f64).collect();
+    for b in 0..batch {
+        for (a, v) in list.iter().zip(&flat) {
+            let n = a.shape[1] * inner;
+            data.extend_from_slice(&v[b * n..(b + 1) * n]);
+        }
+    }
+    let mut shape = first.shape.clone();
+    shape[1] = total;
+    Array::from_f64(first.dtype, shape, &data)
+}
+
+/// Mean cross entropy of logits (B, T, V) against labels shifted left by one.
+fn cross_entropy(logits: &Array<f64>, labels: &[i64]) -> f64 {
+    let (t, v) = (logits.shape[1], logits.shape[2]);
+    let (mut sum, mut count) = (0.0, 0usize);
+    for (row, x) in logits.floats().chunks(v).enumerate() {
+        let next = (row % t + 1 < t).then(|| labels[row + 1]).filter(|l| *l >= 0);
+        if let Some(l) = next {
+            let peak = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let total: f64 = x.iter().map(|x| (x - peak).exp()).sum();
+            sum += total.ln() + peak - x[l as usize];
+            count += 1;
+        }
+    }
+    sum / count as f64
+}

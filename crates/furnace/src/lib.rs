@@ -1,0 +1,44 @@
+//! Furnace: differentiation of plain closures and of graphs, to any order.
+//!
+//! A derivative is built as graph, from rules in the op table, so it can be differentiated again; in an eager trace
+//! every node also carries its value, so that Rust's own `if` and loops work inside any nesting.
+//!
+//! ```
+//! use furnace::grad;
+//! use graph::{Cx, Var};
+//!
+//! // The activation 0.1 (e^x - 1) for x < 0, x / (1 + x) otherwise.
+//! let f = |x: &Var| if x.val() < 0.0 { (x.exp() - 1.0) * 0.1 } else { x / &(x + 1.0) };
+//! let third = grad(grad(grad(f)));
+//! let x = Cx::eager().scalar(0.1);
+//! assert!((third(&x).val() - 4.098080732190423).abs() < 1e-12);
+//! ```
+//!
+//! * Reverse mode is linearisation followed by transposition (Frostig et al. 2021, "Decomposing reverse-mode
+//!   automatic differentiation"), node by node; ops with a fused backward offer it as a shortcut (`OpDef::vjp`).
+//! * Quantisers have the derivative of a stand-in: [`graph::Var::surrogate`].
+//! * `scan` is differentiated by a scan the other way, with memory chosen by [`Remat`].
+
+mod closures;
+mod control;
+mod forward;
+mod graphs;
+mod reverse;
+
+pub use closures::{grad, grads, jvp, value_and_grad, vjp};
+pub use forward::pushforward;
+pub use graphs::{grad_graph, jvp_graph, vjp_graph};
+pub use reverse::pullback;
+
+/// What the backward pass of a `scan` keeps of the forward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Remat {
+    /// The carried values of every step; the rest of a step is computed again. Memory O(T), work of one more forward.
+    #[default]
+    Carries,
+    /// The carried values of every √T-th step; the others are computed again a chunk at a time. Memory O(√T), work of
+    /// two more forwards.
+    Sqrt,
+    /// The carried values of every k-th step.
+    Every(usize),
+}

@@ -1,0 +1,98 @@
+//! Reading and writing rows by index.
+
+use super::arity;
+use crate::array::Array;
+use crate::attrs::Attrs;
+use crate::op::{Class, EvalCx, NodeCx, OpDef, Tangent};
+use crate::scalar::Scalar;
+use crate::types::Type;
+
+fn integer(t: &Type) -> Result<(), String> {
+    use axes::DType::{I8, I32, I64, U8};
+    match t.dtype {
+        I64 | I32 | I8 | U8 => Ok(()),
+        _ => Err(format!("indices must be integers, found {t}")),
+    }
+}
+
+fn row(index: i64, rows: usize) -> Result<usize, String> {
+    usize::try_from(index)
+        .ok()
+        .filter(|i| *i < rows)
+        .ok_or_else(|| format!("index {index} is outside a table of {rows} rows"))
+}
+
+/// Rows of a table [V, R…] at indices [I…]: [I…, R…].
+pub struct Gather;
+impl OpDef for Gather {
+    const NAME: &'static str = "gather";
+    const CLASS: Class = Class::Index;
+    fn infer(_: &Attrs, inputs: &[Type]) -> Result<Vec<Type>, String> {
+        arity(inputs, 2)?;
+        integer(&inputs[1])?;
+        if inputs[0].rank() == 0 {
+            return Err(format!("the table {} has no rows", inputs[0]));
+        }
+        let shape = inputs[1].shape.iter().chain(&inputs[0].shape[1..]).cloned().collect();
+        Ok(vec![Type { dtype: inputs[0].dtype, shape }])
+    }
+    fn eval<S: Scalar>(_: &EvalCx, _: &Attrs, i: &[Array<S>], _: &[Type]) -> Result<Vec<Array<S>>, String> {
+        let (table, indices) = (&i[0], i[1].ints());
+        let width: usize = table.shape[1..].iter().product();
+        let rows = indices.iter().map(|k| row(*k, table.shape[0])).collect::<Result<Vec<_>, _>>()?;
+        let shape: Vec<usize> = i[1].shape.iter().chain(&table.shape[1..]).copied().collect();
+        Ok(vec![table.pick(shape, 0.0, |at| Some(rows[at / width] * width + at % width))])
+    }
+    fn jvp(n: &NodeCx, t: &[Tangent]) -> Option<Vec<Tangent>> {
+        Some(vec![t[0].as_ref().map(|t| t.gather(&n.inputs[1]))])
+    }
+    fn transpose(n: &NodeCx, _: &[bool], ct: &[Tangent]) -> Option<Vec<Tangent>> {
+        let rows = n.inputs[0].shape()[0].clone();
+        Some(vec![ct[0].as_ref().map(|c| n.inputs[1].scatter_add(c, &rows)), None])
+    }
+}
+
+/// A table of `rows` zero rows to which `updates` [I…, R…] are added at indices [I…].
+pub struct ScatterAdd;
+impl OpDef for ScatterAdd {
+    const NAME: &'static str = "scatter_add";
+    const ATTRS: &'static [&'static str] = &["rows"];
+    const CLASS: Class = Class::Index;
+    fn infer(attrs: &Attrs, inputs: &[Type]) -> Result<Vec<Type>, String> {
+        arity(inputs, 2)?;
+        integer(&inputs[0])?;
+        super::float(inputs, 1)?;
+        if attrs.dims("rows").len() != 1 {
+            return Err("needs the number of rows".into());
+        }
+        let k = inputs[0].rank();
+        if inputs[1].rank() < k || inputs[1].shape[..k] != inputs[0].shape[..] {
+            return Err(format!("updates {} do not begin with the sizes of the indices {}", inputs[1], inputs[0]));
+        }
+        let shape = attrs.dims("rows").iter().chain(&inputs[1].shape[k..]).cloned().collect();
+        Ok(vec![Type { dtype: inputs[1].dtype, shape }])
+    }
+    fn eval<S: Scalar>(
+        cx: &EvalCx,
+        _: &Attrs,
+        i: &[Array<S>],
+        types: &[Type],
+    ) -> Result<Vec<Array<S>>, String> {
+        let shape = super::shape::bind(cx, &types[0])?;
+        let width: usize = shape[1..].iter().product();
+        let mut out = vec![S::from_f64(0.0); shape.iter().product()];
+        for (k, index) in i[0].ints().iter().enumerate() {
+            let r = row(*index, shape[0])?;
+            for c in 0..width {
+                out[r * width + c] = out[r * width + c].clone() + i[1].floats()[k * width + c].clone();
+            }
+        }
+        Ok(vec![Array::float(types[0].dtype, shape, out)])
+    }
+    fn jvp(n: &NodeCx, t: &[Tangent]) -> Option<Vec<Tangent>> {
+        Some(vec![t[1].as_ref().map(|t| n.inputs[0].scatter_add(t, &n.attrs.dims("rows")[0]))])
+    }
+    fn transpose(n: &NodeCx, _: &[bool], ct: &[Tangent]) -> Option<Vec<Tangent>> {
+        Some(vec![None, ct[0].as_ref().map(|c| c.gather(&n.inputs[0]))])
+    }
+}

@@ -1,0 +1,249 @@
+//! The numbers that the naive evaluation computes with.
+//!
+//! A graph says what to compute; the scalar says in which arithmetic. `f32` is what the engine does, `f64` is the
+//! reference for it, [`Dual`] carries a tangent along as an oracle for the derivative rules.
+
+use std::fmt::Debug;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// A real number as the interpreter sees it.
+pub trait Scalar:
+    Clone
+    + Debug
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + 'static
+{
+    /// The nearest number of this arithmetic.
+    fn from_f64(x: f64) -> Self;
+    /// The nearest double.
+    fn to_f64(&self) -> f64;
+    /// e^x.
+    fn exp(&self) -> Self;
+    /// Natural logarithm.
+    fn ln(&self) -> Self;
+    /// Square root.
+    fn sqrt(&self) -> Self;
+    /// Hyperbolic tangent.
+    fn tanh(&self) -> Self;
+    /// Sine.
+    fn sin(&self) -> Self;
+    /// Cosine.
+    fn cos(&self) -> Self;
+    /// x to the power y.
+    fn powf(&self, y: &Self) -> Self;
+    /// Largest integer not above x.
+    fn floor(&self) -> Self;
+    /// Nearest integer, ties to even.
+    fn round_half_even(&self) -> Self;
+    /// |x|.
+    fn abs(&self) -> Self {
+        if *self < Self::from_f64(0.0) { -self.clone() } else { self.clone() }
+    }
+    /// -1, 0 or 1; NaN stays NaN.
+    fn sign(&self) -> Self {
+        let zero = Self::from_f64(0.0);
+        if *self > zero {
+            Self::from_f64(1.0)
+        } else if *self < zero {
+            Self::from_f64(-1.0)
+        } else if self.is_nan() {
+            self.clone()
+        } else {
+            zero
+        }
+    }
+    /// Whether this is not a number.
+    fn is_nan(&self) -> bool {
+        self.to_f64().is_nan()
+    }
+    /// The larger; NaN if one is NaN.
+    fn maximum(&self, o: &Self) -> Self {
+        if self.is_nan() || *self >= *o { self.clone() } else { o.clone() }
+    }
+    /// The smaller; NaN if one is NaN.
+    fn minimum(&self, o: &Self) -> Self {
+        if self.is_nan() || *self <= *o { self.clone() } else { o.clone() }
+    }
+    /// Rounded to an element type that is narrower than this arithmetic; the default goes through f64.
+    fn round_to(&self, dtype: axes::DType) -> Self {
+        let x = self.to_f64();
+        Self::from_f64(match dtype {
+            axes::DType::F32 => x as f32 as f64,
+            axes::DType::BF16 => half::bf16::from_f64(x).to_f64(),
+            axes::DType::F16 => half::f16::from_f64(x).to_f64(),
+            _ => return self.clone(),
+        })
+    }
+}
+
+macro_rules! native {
+    ($t:ty) => {
+        impl Scalar for $t {
+            fn from_f64(x: f64) -> $t {
+                x as $t
+            }
+            fn to_f64(&self) -> f64 {
+                *self as f64
+            }
+            fn exp(&self) -> $t {
+                <$t>::exp(*self)
+            }
+            fn ln(&self) -> $t {
+                <$t>::ln(*self)
+            }
+            fn sqrt(&self) -> $t {
+                <$t>::sqrt(*self)
+            }
+            fn tanh(&self) -> $t {
+                <$t>::tanh(*self)
+            }
+            fn sin(&self) -> $t {
+                <$t>::sin(*self)
+            }
+            fn cos(&self) -> $t {
+                <$t>::cos(*self)
+            }
+            fn powf(&self, y: &$t) -> $t {
+                <$t>::powf(*self, *y)
+            }
+            fn floor(&self) -> $t {
+                <$t>::floor(*self)
+            }
+            fn round_half_even(&self) -> $t {
+                <$t>::round_ties_even(*self)
+            }
+            fn abs(&self) -> $t {
+                <$t>::abs(*self)
+            }
+            fn is_nan(&self) -> bool {
+                <$t>::is_nan(*self)
+            }
+        }
+    };
+}
+native!(f32);
+native!(f64);
+
+/// A number with a first-order tangent: a second, independent way to the derivative of whatever is evaluated.
+///
+/// ```
+/// use graph::{Dual, Scalar};
+/// let x = Dual { value: 2.0f64, tangent: 1.0 };
+/// assert_eq!((x.clone() * x).tangent, 4.0);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Dual<S> {
+    /// The value.
+    pub value: S,
+    /// Its derivative along the seeded direction.
+    pub tangent: S,
+}
+
+impl<S: Scalar> Dual<S> {
+    fn chain(&self, value: S, slope: S) -> Self {
+        Dual { value, tangent: slope * self.tangent.clone() }
+    }
+}
+impl<S: Scalar> PartialEq for Dual<S> {
+    fn eq(&self, o: &Self) -> bool {
+        self.value == o.value
+    }
+}
+impl<S: Scalar> PartialOrd for Dual<S> {
+    fn partial_cmp(&self, o: &Self) -> Option<std::cmp::Ordering> {
+        self.value.partial_cmp(&o.value)
+    }
+}
+impl<S: Scalar> Add for Dual<S> {
+    type Output = Self;
+    fn add(self, o: Self) -> Self {
+        Dual { value: self.value + o.value, tangent: self.tangent + o.tangent }
+    }
+}
+impl<S: Scalar> Sub for Dual<S> {
+    type Output = Self;
+    fn sub(self, o: Self) -> Self {
+        Dual { value: self.value - o.value, tangent: self.tangent - o.tangent }
+    }
+}
+impl<S: Scalar> Mul for Dual<S> {
+    type Output = Self;
+    fn mul(self, o: Self) -> Self {
+        let tangent = self.tangent * o.value.clone() + self.value.clone() * o.tangent;
+        Dual { value: self.value * o.value, tangent }
+    }
+}
+impl<S: Scalar> Div for Dual<S> {
+    type Output = Self;
+    fn div(self, o: Self) -> Self {
+        let q = self.value / o.value.clone();
+        Dual { tangent: (self.tangent - q.clone() * o.tangent) / o.value, value: q }
+    }
+}
+impl<S: Scalar> Neg for Dual<S> {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Dual { value: -self.value, tangent: -self.tangent }
+    }
+}
+impl<S: Scalar> Scalar for Dual<S> {
+    fn from_f64(x: f64) -> Self {
+        Dual { value: S::from_f64(x), tangent: S::from_f64(0.0) }
+    }
+    fn to_f64(&self) -> f64 {
+        self.value.to_f64()
+    }
+    fn exp(&self) -> Self {
+        let y = self.value.exp();
+        self.chain(y.clone(), y)
+    }
+    fn ln(&self) -> Self {
+        self.chain(self.value.ln(), S::from_f64(1.0) / self.value.clone())
+    }
+    fn sqrt(&self) -> Self {
+        let y = self.value.sqrt();
+        self.chain(y.clone(), S::from_f64(0.5) / y)
+    }
+    fn tanh(&self) -> Self {
+        let y = self.value.tanh();
+        self.chain(y.clone(), S::from_f64(1.0) - y.clone() * y)
+    }
+    fn sin(&self) -> Self {
+        self.chain(self.value.sin(), self.value.cos())
+    }
+    fn cos(&self) -> Self {
+        self.chain(self.value.cos(), -self.value.sin())
+    }
+    fn powf(&self, y: &Self) -> Self {
+        let value = self.value.powf(&y.value);
+        let dx = y.value.clone() * self.value.powf(&(y.value.clone() - S::from_f64(1.0)));
+        let mut tangent = dx * self.tangent.clone();
+        // ln x counts as 0 at x = 0, as in the op table. Where x > 0 the term is kept even when the tangent of y looks
+        // like 0, which may itself carry a tangent.
+        let zero = S::from_f64(0.0);
+        if self.value > zero || (self.value != zero && y.tangent != zero) {
+            tangent = tangent + value.clone() * self.value.ln() * y.tangent.clone();
+        }
+        Dual { value, tangent }
+    }
+    fn floor(&self) -> Self {
+        self.chain(self.value.floor(), S::from_f64(0.0))
+    }
+    fn round_half_even(&self) -> Self {
+        self.chain(self.value.round_half_even(), S::from_f64(0.0))
+    }
+    fn abs(&self) -> Self {
+        self.chain(self.value.abs(), self.value.sign())
+    }
+    fn sign(&self) -> Self {
+        self.chain(self.value.sign(), S::from_f64(0.0))
+    }
+    fn round_to(&self, dtype: axes::DType) -> Self {
+        Dual { value: self.value.round_to(dtype), tangent: self.tangent.clone() }
+    }
+}

@@ -1,0 +1,12 @@
+//! The tests of the crate that go through its public interface, in one binary.
+
+mod draw;
+mod dual;
+mod generate;
+mod model;
+mod passes;
+mod symbolic;
+mod table;
+mod text;
+mod tracer;
+mod verify;

@@ -1,0 +1,64 @@
+//! BitLinear: a norm, int8 activations, ternary weights.
+
+use axes::{Axis, Last};
+use graph::typed::{Traced, TracedExt, typed};
+
+/// The weights of a projection, output-major.
+pub enum Weight<In: Axis, Out: Axis> {
+    /// Master weights, quantised again in every forward: training, and the published files.
+    Master(Traced<(Out, In)>),
+    /// Trits and their scale, quantised once.
+    Trits(Traced<(Out, In), i8>, Traced<()>),
+}
+
+/// y = W_q · quantise(RMSNorm(x)): `FusedBitLinear` of the published code.
+pub struct BitLinear<In: Axis, Out: Axis> {
+    /// Where it stands in the model (`layers.0.attn.i_proj`), for taps.
+    pub path: String,
+    /// Weight of the inner norm.
+    pub norm: Traced<(In,)>,
+    /// The projection.
+    pub weight: Weight<In, Out>,
+    /// eps of the inner norm.
+    pub eps: f64,
+    /// `half_away` or `half_even`.
+    pub rounding: &'static str,
+    /// Products in integers (int8 × trits → i32) instead of on the fake-quantised floats. The two agree to rounding.
+    pub integer: bool,
+}
+
+impl<In: Axis, Out: Axis> BitLinear<In, Out> {
+    /// x (…, In) → (…, Out). The quantisers have the derivative of the identity (straight-through).
+    pub fn apply<A: Last<Axis = In>>(&self, x: &Traced<A>) -> Traced<A::Replace<Out>> {
+        let cx = x.var().cx().clone();
+        let name = self.path.rsplit('.').next().unwrap_or_default().to_string();
+        cx.scope(&name, || {
+            let y = x.rms_norm(&self.norm, self.eps);
+            let (q, s_x) = y.quantize_activations(self.rounding);
+            let tap = |v: &graph::Var, what: &str| cx.tap(&format!("{}.{what}", self.path), v);
+            tap(y.var(), "norm_out");
+            tap(q.var(), "xq");
+            tap(s_x.var(), "x_scale");
+            let out: Traced<A::Replace<Out>> = match &self.weight {
+                Weight::Trits(t, s_w) => typed(q.var().ternary_linear(s_x.var(), t.var(), s_w.var())),
+                Weight::Master(w) => {
+                    let (t, s_w) = w.var().quantize_weights();
+                    tap(&t, "trits");
+                    tap(&s_w, "w_scale");
+                    if self.integer {
+                        typed(q.var().ternary_linear(s_x.var(), &t, &s_w))
+                    } else {
+                        let last = y.var().shape().last().cloned().unwrap_or(0.into());
+                        let dequantized = q.var().convert(axes::DType::F32) / s_x.var().broadcast_last(&last);
+                        let y_q: Traced<A> = typed(dequantized.surrogate(y.var()));
+                        let ternary = t.convert(axes::DType::F32) / &s_w;
+                        let w_q: Traced<(Out, In)> = typed(ternary.surrogate(w.var()));
+                        y_q.linear(&w_q)
+                    }
+                }
+            };
+            tap(out.var(), "out");
+            out
+        })
+    }
+}

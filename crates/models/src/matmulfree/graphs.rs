@@ -1,0 +1,352 @@
+//! The model's graphs: sequence, step, preparation.
+
+use super::{
+    Batch, BitLinear, Block, ChannelMixer, GateUp, Hidden, Inner, Intermediate, Layers, Mlgru, Recurrent, Seq, Vocab,
+    Weight,
+};
+use crate::config::{ActivationRounding, MatMulFreeConfig, MlgruForm};
+use axes::{Axis, DType};
+use graph::typed::{Traced, TracedExt, embedding, input, typed};
+use graph::{Cx, Dim, Graph, GraphError, Type, Var};
+
+/// How projections are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Form {
+    /// Fake-quantised floats from master weights, as the model is trained and published.
+    #[default]
+    Float,
+    /// Integer products from master weights.
+    Integer,
+    /// Integer products from prepared trits ([`prepare_graph`]).
+    Prepared,
+}
+
+/// What a graph takes and gives.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GraphOptions {
+    /// How projections are computed.
+    pub form: Form,
+    /// Takes `attention_mask` f32 [B, T].
+    pub mask: bool,
+    /// Takes `labels` i64 [B, T] and gives `loss`.
+    pub labels: bool,
+    /// Takes and gives the recurrent states; without, they start at zero.
+    pub states: bool,
+    /// Names every inner value that the reference's trace names.
+    pub trace: bool,
+}
+
+/// Inputs and outputs of the states, in order: `state.N`, then `conv_state.N.K`.
+pub fn state_names(c: &MatMulFreeConfig) -> Vec<(String, Vec<usize>)> {
+    let mut out = vec![];
+    for layer in 0..c.num_hidden_layers {
+        out.push((format!("state.{layer}"), vec![c.input_dim()]));
+        for (k, width) in conv_widths(c).iter().enumerate() {
+            out.push((format!("conv_state.{layer}.{k}"), vec![c.conv_size - 1, *width]));
+        }
+    }
+    out
+}
+
+fn conv_widths(c: &MatMulFreeConfig) -> Vec<usize> {
+    match (c.use_short_conv, c.share_conv_kernel) {
+        (false, _) => vec![],
+        (true, true) => vec![c.hidden_size],
+        (true, false) => vec![c.input_dim(); 2],
+    }
+}
+
+/// The projections: name of the weight in the state dict.
+fn projections(c: &MatMulFreeConfig) -> Vec<String> {
+    let mut out = vec![];
+    for l in 0..c.num_hidden_layers {
+        for p in ["attn.i_proj", "attn.f_proj", "attn.g_proj", "attn.o_proj", "mlp.gate_proj", "mlp.down_proj"] {
+            out.push(format!("model.layers.{l}.{p}.weight"));
+        }
+    }
+    out.push("lm_head.weight".into());
+    out
+}
+
+/// Outputs of [`prepare_graph`], which are inputs of the prepared form.
+pub fn prepared_names(c: &MatMulFreeConfig) -> Vec<String> {
+    let mut out: Vec<String> =
+        projections(c).iter().flat_map(|p| [format!("{p}.trits"), format!("{p}.scale")]).collect();
+    if c.use_lower_bound {
+        out.push("lower_bounds_eff".into());
+    }
+    out
+}
+
+/// Where a graph's weights come from: inputs named as in the state dict.
+struct Source<'a> {
+    cx: &'a Cx,
+    c: &'a MatMulFreeConfig,
+    form: Form,
+    /// Effective lower bounds, (L, inner).
+    bounds: Option<Traced<(Layers, Inner)>>,
+    /// The embedding table, when the head shares it.
+    table: Option<Var>,
+}
+
+impl<'a> Source<'a> {
+    fn new(cx: &'a Cx, c: &'a MatMulFreeConfig, form: Form) -> Source<'a> {
+        let mut s = Source { cx, c, form, bounds: None, table: None };
+        if c.use_lower_bound {
+            let dims = [c.num_hidden_layers.into(), c.hidden_size.into()];
+            s.bounds = Some(if form == Form::Prepared {
+                input(cx, "lower_bounds_eff", &dims)
+            } else {
+                effective_bounds(cx, &input(cx, "model.lower_bounds", &dims))
+            });
+        }
+        s
+    }
+
+    fn vector<D: Axis>(&self, name: &str, n: usize) -> Traced<(D,)> {
+        input(self.cx, name, &[n.into()])
+    }
+
+    fn bitlinear<I: Axis, O: Axis>(&self, name: &str, inputs: usize, outputs: usize) -> BitLinear<I, O> {
+        let dims = [Dim::from(outputs), Dim::from(inputs)];
+        let weight_name = format!("{name}.weight");
+        let tied = self.table.as_ref().filter(|_| name == "lm_head" && self.c.tie_word_embeddings);
+        let weight = match (self.form, tied) {
+            (Form::Prepared, _) => {
+                let trits = Type::new(DType::Trit, dims);
+                Weight::Trits(
+                    typed(self.cx.input(&format!("{weight_name}.trits"), trits)),
+                    input(self.cx, &format!("{weight_name}.scale"), &[]),
+                )
+            }
+            (_, Some(table)) => Weight::Master(typed(table.clone())),
+            (_, None) => Weight::Master(input(self.cx, &weight_name, &dims)),
+        };
+        BitLinear {
+            path: name.strip_prefix("model.").unwrap_or(name).to_string(),
+            norm: self.vector(&format!("{name}.norm.weight"), inputs),
+            weight,
+            eps: self.c.bitlinear_norm_eps,
+            rounding: match self.c.activation_rounding {
+                ActivationRounding::HalfAwayFromZero => "half_away",
+                _ => "half_even",
+            },
+            integer: self.form == Form::Integer,
+        }
+    }
+
+    fn block(&self, l: usize) -> Block {
+        let c = self.c;
+        let (d, inner, n) = (c.hidden_size, c.input_dim(), c.intermediate_size());
+        let at = |name: &str| format!("model.layers.{l}.{name}");
+        let convs: &[&str] = match (c.use_short_conv, c.share_conv_kernel) {
+            (false, _) => &[],
+            (true, true) => &["h"],
+            (true, false) => &["f", "i"],
+        };
+        let conv = convs.iter().zip(conv_widths(c)).map(|(k, width)| {
+            let ty = Type::new(DType::F32, [width, 1, c.conv_size]);
+            self.cx.input(&at(&format!("attn.{k}_conv1d.weight")), ty)
+        });
+        // The first layer's bound is zero and is skipped, as in the published code.
+        let lower_bound = self.bounds.as_ref().filter(|_| l > 0).map(|b| {
+            let row = b.var().slice_axis(0, l, l + 1).reshape(&[inner.into()]);
+            typed(row)
+        });
+        Block {
+            path: format!("layers.{l}"),
+            attn_norm: self.vector(&at("attn_norm.weight"), d),
+            attn: Mlgru {
+                path: format!("layers.{l}.attn"),
+                form: c.mlgru_form,
+                i_proj: self.bitlinear::<Hidden, Inner>(&at("attn.i_proj"), d, inner),
+                f_proj: self.bitlinear::<Hidden, Inner>(&at("attn.f_proj"), d, inner),
+                g_proj: self.bitlinear::<Hidden, Inner>(&at("attn.g_proj"), d, inner),
+                conv: conv.collect(),
+                g_norm: (c.mlgru_form == MlgruForm::Released).then(|| self.vector(&at("attn.g_norm.weight"), inner)),
+                o_proj: self.bitlinear::<Inner, Hidden>(&at("attn.o_proj"), inner, d),
+                eps: c.rms_norm_eps,
+                lower_bound,
+            },
+            mlp_norm: self.vector(&at("mlp_norm.weight"), d),
+            mlp: ChannelMixer {
+                path: format!("layers.{l}.mlp"),
+                gate_proj: self.bitlinear::<Hidden, GateUp>(&at("mlp.gate_proj"), d, 2 * n),
+                down_proj: self.bitlinear::<Intermediate, Hidden>(&at("mlp.down_proj"), n, d),
+            },
+            eps: c.rms_norm_eps,
+        }
+    }
+
+    fn head(&self) -> (Traced<(Hidden,)>, BitLinear<Hidden, Vocab>) {
+        let d = self.c.hidden_size;
+        (self.vector("model.norm.weight", d), self.bitlinear("lm_head", d, self.c.vocab_size))
+    }
+
+    fn embeddings(&mut self) -> Traced<(Vocab, Hidden)> {
+        let dims = [self.c.vocab_size.into(), self.c.hidden_size.into()];
+        let table: Traced<(Vocab, Hidden)> = input(self.cx, "model.embeddings.weight", &dims);
+        self.table = Some(table.var().clone());
+        table
+    }
+
+    fn state(&self, layer: usize, batch: &Dim, given: bool) -> Recurrent {
+        let make = |name: String, sizes: &[usize]| {
+            let dims: Vec<Dim> = std::iter::once(batch.clone()).chain(sizes.iter().map(|n| (*n).into())).collect();
+            let ty = Type { dtype: DType::F32, shape: dims };
+            if given { self.cx.input(&name, ty) } else { self.cx.full(&ty, 0.0) }
+        };
+        Recurrent {
+            h: typed(make(format!("state.{layer}"), &[self.c.input_dim()])),
+            conv: conv_widths(self.c)
+                .iter()
+                .enumerate()
+                .map(|(k, w)| make(format!("conv_state.{layer}.{k}"), &[self.c.conv_size - 1, *w]))
+                .collect(),
+        }
+    }
+}
+
+/// lb = cumsum(softmax(param over layers)) − its first row: 0 in the first layer, rising with depth.
+fn effective_bounds(cx: &Cx, param: &Traced<(Layers, Inner)>) -> Traced<(Layers, Inner)> {
+    cx.scope("lower_bounds", || {
+        let p = param.var().transpose(&[1, 0]).softmax_last().transpose(&[1, 0]);
+        let layers = p.shape()[0].fixed().unwrap_or(0);
+        let first = p.slice_axis(0, 0, 1);
+        let mut sum = first.clone();
+        let mut rows = vec![&sum - &first];
+        for l in 1..layers {
+            sum = sum + p.slice_axis(0, l, l + 1);
+            rows.push(&sum - &first);
+        }
+        let all = Var::concatenate(&rows.iter().collect::<Vec<_>>(), 0);
+        cx.tap("lower_bounds_eff", &all);
+        typed(all)
+    })
+}
+
+fn finish(cx: Cx, outputs: Vec<(String, Var)>, trace: bool) -> Result<Graph, GraphError> {
+    let named: Vec<(&str, &Var)> = outputs.iter().map(|(n, v)| (n.as_str(), v)).collect();
+    let mut g = cx.finish(&named)?;
+    if !trace {
+        g.taps.retain(|t| t.name.starts_with("hidden_states."));
+    }
+    Ok(g)
+}
+
+/// The whole-sequence form, with the sizes `B` and `T` left open.
+///
+/// Inputs: every parameter under its name in the state dict; `input_ids` i64 [B, T]; what [`GraphOptions`] adds.
+/// Outputs: `logits` [B, T, V], `loss` [], the new states. Taps: `hidden_states.0` (embeddings) to
+/// `hidden_states.L` (after the final norm).
+pub fn sequence_graph(c: &MatMulFreeConfig, o: &GraphOptions) -> Result<Graph, GraphError> {
+    let cx = Cx::abstract_();
+    let mut source = Source::new(&cx, c, o.form);
+    let (b, t) = (Dim::symbol("B"), Dim::symbol("T"));
+    let ids: Traced<(Batch, Seq), i64> = input(&cx, "input_ids", &[b.clone(), t.clone()]);
+    let mask: Option<Traced<(Batch, Seq)>> =
+        o.mask.then(|| input(&cx, "attention_mask", &[b.clone(), t.clone()]));
+    let table = source.embeddings();
+    let mut h: Traced<(Batch, Seq, Hidden)> = cx.scope("embeddings", || embedding(&table, &ids));
+    let mut outputs = vec![];
+    for l in 0..c.num_hidden_layers {
+        h.tap(&format!("hidden_states.{l}"));
+        let state = source.state(l, &b, o.states);
+        let mut next = None;
+        h = source.block(l).apply(&h, |mixer, a| {
+            let (y, new) = mixer.sequence(a, mask.as_ref(), &state);
+            next = Some(new);
+            y
+        });
+        push_state(&mut outputs, l, next, o.states);
+    }
+    let (norm, head) = source.head();
+    let logits = cx.scope("head", || {
+        let h = h.rms_norm(&norm, c.rms_norm_eps);
+        h.tap("final_norm_out");
+        h.tap(&format!("hidden_states.{}", c.num_hidden_layers));
+        head.apply(&h)
+    });
+    let mut named = vec![("logits".to_string(), logits.var().clone())];
+    if o.labels {
+        let labels: Traced<(Batch, Seq), i64> = input(&cx, "labels", &[b, t]);
+        named.push(("loss".into(), cx.scope("loss", || loss(&logits, &labels))));
+    }
+    named.extend(outputs);
+    finish(cx, named, o.trace)
+}
+
+/// Mean cross entropy of each position against the next label; −100 and the last position are left out.
+fn loss(logits: &Traced<(Batch, Seq, Vocab)>, labels: &Traced<(Batch, Seq), i64>) -> Var {
+    let (shape, ids) = (logits.var().shape(), labels.var());
+    let (zero, one) = (Dim::from(0), Dim::from(1));
+    let next = ids.slice_axis(1, 1, shape[1].clone());
+    let next = next.pad(&[zero.clone(), zero.clone()], &[zero, one], graph::ops::loss::IGNORE as f64);
+    let rows = &shape[0] * &shape[1];
+    let logits = logits.var().reshape(&[rows.clone(), shape[2].clone()]);
+    logits.cross_entropy(&next.reshape(&[rows]))
+}
+
+fn push_state(outputs: &mut Vec<(String, Var)>, l: usize, next: Option<Recurrent>, wanted: bool) {
+    if let Some(next) = next.filter(|_| wanted) {
+        outputs.push((format!("state.{l}"), next.h.var().clone()));
+        for (k, v) in next.conv.into_iter().enumerate() {
+            outputs.push((format!("conv_state.{l}.{k}"), v));
+        }
+    }
+}
+
+/// The streaming step: `input_ids` i64 [B] and the states in, `logits` [B, V] and the new states out.
+pub fn step_graph(c: &MatMulFreeConfig, form: Form) -> Result<Graph, GraphError> {
+    let cx = Cx::abstract_();
+    let mut source = Source::new(&cx, c, form);
+    let b = Dim::symbol("B");
+    let ids: Traced<(Batch,), i64> = input(&cx, "input_ids", &[b.clone()]);
+    let table = source.embeddings();
+    let mut h: Traced<(Batch, Hidden)> = cx.scope("embeddings", || embedding(&table, &ids));
+    let mut outputs = vec![];
+    for l in 0..c.num_hidden_layers {
+        h.tap(&format!("hidden_states.{l}"));
+        let state = source.state(l, &b, true);
+        let mut next = None;
+        h = source.block(l).apply(&h, |mixer, a| {
+            let (y, new) = mixer.step(a, &state);
+            next = Some(new);
+            y
+        });
+        push_state(&mut outputs, l, next, true);
+    }
+    let (norm, head) = source.head();
+    let logits = cx.scope("head", || {
+        let h = h.rms_norm(&norm, c.rms_norm_eps);
+        h.tap(&format!("hidden_states.{}", c.num_hidden_layers));
+        head.apply(&h)
+    });
+    let mut named = vec![("logits".to_string(), logits.var().clone())];
+    named.extend(outputs);
+    finish(cx, named, false)
+}
+
+/// Trits, scales and effective lower bounds from the master weights: what a served model computes once.
+pub fn prepare_graph(c: &MatMulFreeConfig) -> Result<Graph, GraphError> {
+    let cx = Cx::abstract_();
+    let mut named: Vec<(String, Var)> = vec![];
+    let shapes = c.expected_tensors();
+    let shape_of = |name: &str| shapes.iter().find(|(n, _)| n == name).map(|(_, s)| s.clone());
+    for p in projections(c) {
+        let master = if shape_of(&p).is_some() { p.clone() } else { "model.embeddings.weight".into() };
+        let w = cx.input(&master, Type::new(DType::F32, shape_of(&master).unwrap_or_default()));
+        let (t, s) = w.quantize_weights();
+        named.push((format!("{p}.trits"), t));
+        named.push((format!("{p}.scale"), s));
+    }
+    if c.use_lower_bound {
+        let dims = [c.num_hidden_layers.into(), c.hidden_size.into()];
+        let bounds = effective_bounds(&cx, &input(&cx, "model.lower_bounds", &dims));
+        named.push(("lower_bounds_eff".into(), bounds.var().clone()));
+    }
+    let names: Vec<(&str, &Var)> = named.iter().map(|(n, v)| (n.as_str(), v)).collect();
+    let mut g = cx.finish(&names)?;
+    g.taps.clear();
+    Ok(g)
+}

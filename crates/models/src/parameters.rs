@@ -1,0 +1,206 @@
+//! The MatMul-free language model's parameters: names, shapes and initial values, and the check of a file against
+//! them.
+//!
+//! One table ([`MatMulFreeConfig::parameters`]) is the source of all three. Names and shapes are the published
+//! state dict's; d is `hidden_size`, e·d [`MatMulFreeConfig::input_dim`], n the channel mixer's width, k the
+//! convolution's taps. Every projection carries the weight of the norm inside it.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use crate::config::{MatMulFreeConfig, MlgruForm, Parsed};
+use crate::error::{Differences, ModelError, Result};
+use crate::folder::{ModelFolder, Weights};
+use crate::rng::Rng;
+use crate::safetensors::{Dtype, NamedTensor};
+
+/// How a parameter starts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// The same value everywhere.
+    Constant(f32),
+    /// Normal with mean 0 and this standard deviation.
+    Normal(f64),
+    /// Uniform between plus and minus this.
+    Uniform(f64),
+}
+
+/// A parameter of the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// Its name in the state dict.
+    pub name: String,
+    /// Sizes, outermost first.
+    pub shape: Vec<usize>,
+    /// How it starts.
+    pub init: Init,
+}
+
+/// Half the width of Glorot's uniform distribution.
+fn xavier_bound(gain: f64, fan_out: usize, fan_in: usize) -> f64 {
+    gain * (6.0 / (fan_in + fan_out) as f64).sqrt()
+}
+
+impl MatMulFreeConfig {
+    /// Every parameter, in the order of the published state dict.
+    ///
+    /// Initial values are the published code's: the token mixer's projections uniform after Glorot with gain
+    /// 2^-2.5 (its o projection is not rescaled, unlike the comment there says), the down projection divided by
+    /// √(2L), the rest normal; PyTorch's own default for the convolutions, which that code leaves alone.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let (d, wide, n, layers) =
+            (self.hidden_size, self.input_dim(), self.intermediate_size(), self.num_hidden_layers);
+        let std = self.initializer_range;
+        let mut list = Vec::new();
+        let mut add =
+            |name: String, shape: &[usize], init| list.push(Parameter { name, shape: shape.to_vec(), init });
+        if self.use_lower_bound {
+            add("model.lower_bounds".into(), &[layers, d], Init::Constant(0.0));
+        }
+        add("model.embeddings.weight".into(), &[self.vocab_size, d], Init::Normal(std));
+        let gain = 2.0_f64.powf(-2.5);
+        for layer in 0..layers {
+            let at = |name: &str| format!("model.layers.{layer}.{name}");
+            add(at("attn_norm.weight"), &[d], Init::Constant(1.0));
+            for gate in ["i", "f", "g"] {
+                add(
+                    at(&format!("attn.{gate}_proj.weight")),
+                    &[wide, d],
+                    Init::Uniform(xavier_bound(gain, wide, d)),
+                );
+                add(at(&format!("attn.{gate}_proj.norm.weight")), &[d], Init::Constant(1.0));
+            }
+            if self.use_short_conv {
+                // The published code also makes q_conv1d, which nothing uses, where kernels are not shared.
+                let (names, width): (&[&str], usize) =
+                    if self.share_conv_kernel { (&["h"], d) } else { (&["q", "f", "i"], wide) };
+                let bound = 1.0 / (self.conv_size as f64).sqrt();
+                for name in names {
+                    add(
+                        at(&format!("attn.{name}_conv1d.weight")),
+                        &[width, 1, self.conv_size],
+                        Init::Uniform(bound),
+                    );
+                }
+            }
+            if self.mlgru_form == MlgruForm::Released {
+                add(at("attn.g_norm.weight"), &[wide], Init::Constant(1.0));
+            }
+            add(at("attn.o_proj.weight"), &[d, wide], Init::Uniform(xavier_bound(gain, d, wide)));
+            add(at("attn.o_proj.norm.weight"), &[wide], Init::Constant(1.0));
+            add(at("mlp_norm.weight"), &[d], Init::Constant(1.0));
+            add(at("mlp.gate_proj.weight"), &[2 * n, d], Init::Normal(std));
+            add(at("mlp.gate_proj.norm.weight"), &[d], Init::Constant(1.0));
+            add(at("mlp.down_proj.weight"), &[d, n], Init::Normal(std / (2.0 * layers as f64).sqrt()));
+            add(at("mlp.down_proj.norm.weight"), &[n], Init::Constant(1.0));
+        }
+        add("model.norm.weight".into(), &[d], Init::Constant(1.0));
+        if !self.tie_word_embeddings {
+            add("lm_head.weight".into(), &[self.vocab_size, d], Init::Normal(std));
+        }
+        add("lm_head.norm.weight".into(), &[d], Init::Constant(1.0));
+        list
+    }
+
+    /// Name and shape of every tensor that a file of this model holds.
+    pub fn expected_tensors(&self) -> Vec<(String, Vec<usize>)> {
+        self.parameters().into_iter().map(|parameter| (parameter.name, parameter.shape)).collect()
+    }
+
+    /// Number of parameters; nothing if it does not fit 64 bits.
+    pub fn parameter_count(&self) -> Option<u64> {
+        // One layer stands for all: a hostile layer count must not make a list that long.
+        let count = |layers: usize| {
+            let some = Self { num_hidden_layers: layers, ..self.clone() }.parameters();
+            some.iter().try_fold(0_u64, |sum, parameter| {
+                let size = parameter.shape.iter().try_fold(1_u64, |size, n| size.checked_mul(*n as u64))?;
+                sum.checked_add(size)
+            })
+        };
+        let (none, one) = (count(0)?, count(1)?);
+        (one - none).checked_mul(self.num_hidden_layers as u64)?.checked_add(none)
+    }
+
+    /// Checks that a file holds these tensors, all of them and no others, as floats of any precision.
+    ///
+    /// A tied model may also hold `lm_head.weight` if it is the embedding byte for byte.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] with everything that differs.
+    pub fn check(&self, weights: &Weights) -> Result<()> {
+        let mut differences = Differences::default();
+        let expected = self.expected_tensors();
+        for (name, shape) in &expected {
+            let Ok(view) = weights.tensor(name) else {
+                differences.missing.push((name.clone(), shape.clone()));
+                continue;
+            };
+            if view.shape != shape {
+                differences.shapes.push((name.clone(), shape.clone(), view.shape.to_vec()));
+            }
+            if !matches!(view.dtype, Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::BF16) {
+                differences.dtypes.push((name.clone(), format!("{:?}", view.dtype)));
+            }
+        }
+        let known = expected.iter().map(|(name, _)| name.as_str()).collect::<HashSet<_>>();
+        let unexpected =
+            weights.names().filter(|name| !known.contains(name) && !self.is_tied_copy(weights, name));
+        differences.unexpected = unexpected.map(str::to_owned).collect();
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let remedy = "use the config.json that was published with these weights";
+        let differences = Box::new(differences);
+        Err(ModelError::Weights { path: weights.path().into(), differences, remedy: remedy.into() })
+    }
+
+    fn is_tied_copy(&self, weights: &Weights, name: &str) -> bool {
+        let pair = (weights.tensor(name), weights.tensor("model.embeddings.weight"));
+        let (Ok(head), Ok(embeddings)) = pair else { return false };
+        let same =
+            (head.dtype, head.shape, head.bytes) == (embeddings.dtype, embeddings.shape, embeddings.bytes);
+        self.tie_word_embeddings && name == "lm_head.weight" && same
+    }
+
+    /// Initial weights; the same seed gives the same values in every version.
+    ///
+    /// The distributions are the published code's, the numbers are not PyTorch's: a run that must start from the
+    /// reference's weights loads them.
+    pub fn init(&self, seed: u64) -> Vec<NamedTensor<'static>> {
+        let tensors = self.parameters().into_iter().map(|parameter| {
+            let mut rng = Rng::for_name(seed, &parameter.name);
+            let count = parameter.shape.iter().product();
+            let mut values = match parameter.init {
+                Init::Constant(value) => vec![value; count],
+                Init::Normal(std) => (0..count).map(|_| (std * rng.normal()) as f32).collect(),
+                Init::Uniform(bound) => {
+                    (0..count).map(|_| (bound * (2.0 * rng.uniform() - 1.0)) as f32).collect()
+                }
+            };
+            if let (Some(pad), "model.embeddings.weight") = (self.pad_token_id, parameter.name.as_str()) {
+                values[pad as usize * self.hidden_size..][..self.hidden_size].fill(0.0);
+            }
+            NamedTensor::f32(parameter.name, &parameter.shape, values)
+        });
+        tensors.collect()
+    }
+
+    /// Reads the configuration of a folder and checks the folder's weights against it.
+    ///
+    /// # Errors
+    /// Those of [`MatMulFreeConfig::from_json`] and [`MatMulFreeConfig::check`].
+    pub fn from_folder(folder: &ModelFolder) -> Result<Parsed<Self>> {
+        let mut parsed = Self::from_json(&folder.config_path(), folder.config())?;
+        parsed.config.check(folder.weights())?;
+        parsed.warnings.extend(folder.warnings().iter().cloned());
+        Ok(parsed)
+    }
+
+    /// The configuration at a path, without weights: what a training run starts from.
+    ///
+    /// # Errors
+    /// Those of [`crate::json::read`] and [`MatMulFreeConfig::from_json`].
+    pub fn from_file(path: &Path) -> Result<Parsed<Self>> {
+        Self::from_json(path, &crate::json::read(path)?)
+    }
+}

@@ -1,0 +1,9 @@
+//! The file side of the crate against valid, damaged and hostile files, and against the golden models.
+
+#![allow(missing_docs)]
+
+mod config;
+mod folder;
+mod generation;
+mod golden;
+mod safetensors;

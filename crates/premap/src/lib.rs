@@ -1,0 +1,69 @@
+//! Computational graph pre-mapping: a graph of fixed sizes becomes a [`Plan`] for one target.
+//!
+//! 1. [`lower`](lower::lower): what the target has no code for is decomposed into core ops; ops that only exist for
+//!    differentiation disappear.
+//! 2. [`group`](group::group): elementwise ops join into groups that read their operands and write their results
+//!    once; broadcasts become ways of reading.
+//! 3. [`schedule`](schedule::schedule): an order of steps, the wanted early results first, in-place updates last.
+//! 4. [`memory`](memory::assign): every value gets a place in one arena, with reuse after its last reader.
+//!
+//! The plan says nothing about instructions: the engine runs it, and the compiler emits from it.
+
+pub mod group;
+pub mod lower;
+pub mod memory;
+pub mod plan;
+pub mod schedule;
+
+pub use plan::{Access, Buffer, Group, GroupInput, Options, Plan, Place, Step, Target};
+
+use graph::Graph;
+
+/// Why a graph could not be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A size is still a symbol.
+    #[error("{what} has the symbolic size {ty}; specialise the graph first (`Graph::specialize`)")]
+    Symbolic {
+        /// The value.
+        what: String,
+        /// Its type.
+        ty: String,
+    },
+    /// Names of the options do not exist in the graph.
+    #[error("the graph has no {kind} called `{name}`")]
+    Unknown {
+        /// `input` or `output`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// An in-place update pairs values of different types.
+    #[error("`{input}` cannot be updated in place by `{output}`: {found} does not fit {expected}")]
+    Donation {
+        /// The input.
+        input: String,
+        /// The output.
+        output: String,
+        /// The input's type.
+        expected: String,
+        /// The output's type.
+        found: String,
+    },
+    /// The graph itself is at fault.
+    #[error(transparent)]
+    Graph(#[from] graph::GraphError),
+}
+
+/// Plans a graph for a target.
+pub fn plan(graph: &Graph, target: &Target, options: &Options) -> Result<Plan, PlanError> {
+    let lowered = lower::lower(graph, target)?;
+    for n in &lowered.nodes {
+        if let Some(t) = n.types.iter().find(|t| t.fixed_shape().is_none()) {
+            return Err(PlanError::Symbolic { what: n.op.name().into(), ty: t.to_string() });
+        }
+    }
+    let groups = group::group(&lowered, options);
+    let order = schedule::schedule(&lowered, &groups, options)?;
+    memory::assign(lowered, groups, order, target, options)
+}

@@ -1,0 +1,290 @@
+//! A place for every value: views resolved, outputs written where they are wanted, the rest in one arena with reuse.
+
+use crate::schedule::{Order, Unit, contiguous_slice};
+use crate::{Access, Buffer, Group, Options, Place, Plan, PlanError, Step, Target};
+use axes::DType;
+use graph::{Attr, Graph, Op, Value};
+use std::collections::{BTreeMap, HashMap};
+
+/// Bytes of one element in memory; trits lie unpacked.
+pub fn element(dtype: DType) -> usize {
+    dtype.size().unwrap_or(1)
+}
+
+fn bytes(g: &Graph, v: Value) -> usize {
+    let t = g.ty(v);
+    t.elements().unwrap_or(0) * element(t.dtype)
+}
+
+/// The value whose memory `v` lies in, and the byte at which it begins there.
+fn root(g: &Graph, v: Value) -> (Value, usize) {
+    let n = g.node(v);
+    match n.op {
+        Op::Reshape => root(g, n.inputs[0]),
+        Op::Slice if contiguous_slice(g, v.node as usize) => {
+            let shape = g.ty(n.inputs[0]).fixed_shape().unwrap_or_default();
+            let start: Vec<usize> = n.attrs.dims("start").iter().map(|d| d.fixed().unwrap_or(0)).collect();
+            let (base, offset) = root(g, n.inputs[0]);
+            (base, offset + graph::array::ravel(&start, &shape) * element(g.ty(v).dtype))
+        }
+        _ => (v, 0),
+    }
+}
+
+/// Values that a step reads from memory.
+fn reads(g: &Graph, s: &Step) -> Vec<Value> {
+    match s {
+        Step::Group(group) => group.inputs.iter().map(|i| i.source).collect(),
+        Step::Node(n) | Step::Control(n, _) => g.nodes[*n as usize].inputs.clone(),
+        Step::Copy { from, .. } => vec![*from],
+    }
+}
+
+/// Values that a step writes.
+fn writes(g: &Graph, s: &Step) -> Vec<Value> {
+    match s {
+        Step::Group(group) => group.outputs.clone(),
+        Step::Node(n) | Step::Control(n, _) => {
+            (0..g.nodes[*n as usize].types.len() as u32).map(|out| Value { node: *n, out }).collect()
+        }
+        Step::Copy { .. } => vec![],
+    }
+}
+
+/// First-fit over byte ranges with coalescing.
+struct Allocator {
+    free: BTreeMap<usize, usize>,
+    end: usize,
+    align: usize,
+}
+
+impl Allocator {
+    fn take(&mut self, bytes: usize) -> usize {
+        let bytes = bytes.max(1).next_multiple_of(self.align);
+        // Best fit: the smallest hole that is large enough.
+        if let Some((at, size)) = self.free.iter().filter(|(_, s)| **s >= bytes).min_by_key(|(_, s)| **s) {
+            let (at, size) = (*at, *size);
+            self.free.remove(&at);
+            if size > bytes {
+                self.free.insert(at + bytes, size - bytes);
+            }
+            return at;
+        }
+        // A hole at the end can grow.
+        if let Some((at, size)) = self.free.iter().next_back().map(|(a, s)| (*a, *s)) {
+            if at + size == self.end {
+                self.free.remove(&at);
+                self.end = at + bytes;
+                return at;
+            }
+        }
+        let at = self.end;
+        self.end += bytes;
+        at
+    }
+
+    fn give(&mut self, at: usize, bytes: usize) {
+        let mut size = bytes.max(1).next_multiple_of(self.align);
+        let mut at = at;
+        if let Some((before, s)) = self.free.range(..at).next_back().map(|(a, s)| (*a, *s)) {
+            if before + s == at {
+                self.free.remove(&before);
+                (at, size) = (before, s + size);
+            }
+        }
+        if let Some(s) = self.free.remove(&(at + size)) {
+            size += s;
+        }
+        self.free.insert(at, size);
+    }
+}
+
+/// Builds the plan.
+pub fn assign(
+    mut g: Graph,
+    groups: Vec<Group>,
+    order: Order,
+    target: &Target,
+    options: &Options,
+) -> Result<Plan, PlanError> {
+    if !options.taps {
+        g.taps.clear();
+    }
+    let mut groups: Vec<Option<Group>> = groups.into_iter().map(Some).collect();
+    // Broadcasts that only groups read are ways of reading, not steps.
+    let mut wanted = vec![false; g.nodes.len()];
+    for u in &order.units {
+        if let Unit::Node(n) = u {
+            if g.nodes[*n as usize].op != Op::Broadcast {
+                g.nodes[*n as usize].inputs.iter().for_each(|v| wanted[root(&g, *v).0.node as usize] = true);
+            }
+        }
+    }
+    g.outputs.iter().chain(&g.taps).for_each(|o| wanted[root(&g, o.value).0.node as usize] = true);
+    for group in groups.iter().flatten() {
+        group.inputs.iter().for_each(|i| wanted[root(&g, i.source).0.node as usize] = true);
+    }
+    // A broadcast that is read by a wanted broadcast is wanted too.
+    for i in (0..g.nodes.len()).rev() {
+        if g.nodes[i].op == Op::Broadcast && wanted[i] {
+            wanted[root(&g, g.nodes[i].inputs[0]).0.node as usize] = true;
+        }
+    }
+    let mut steps = vec![];
+    let mut early = 0;
+    for (k, u) in order.units.iter().enumerate() {
+        match u {
+            Unit::Group(i) => steps.extend(groups[*i].take().map(Step::Group)),
+            Unit::Node(n) => {
+                let node = &g.nodes[*n as usize];
+                let regions: Vec<Graph> = node
+                    .attrs
+                    .iter()
+                    .filter_map(|(_, a)| if let Attr::Graph(r) = a { Some(r.as_ref().clone()) } else { None })
+                    .collect();
+                if regions.is_empty() {
+                    if node.op != Op::Broadcast || wanted[*n as usize] {
+                        steps.push(Step::Node(*n));
+                    }
+                } else {
+                    let inner = Options { donate: vec![], early: vec![], taps: false, ..options.clone() };
+                    let plans = regions.iter().map(|r| crate::plan(r, target, &inner)).collect::<Result<_, _>>()?;
+                    steps.push(Step::Control(*n, plans));
+                }
+            }
+        }
+        if k + 1 == order.early {
+            early = steps.len();
+        }
+    }
+    place(g, steps, early, order.donated, target, options)
+}
+
+fn place(
+    g: Graph,
+    mut steps: Vec<Step>,
+    early: usize,
+    donated: Vec<(usize, usize)>,
+    target: &Target,
+    options: &Options,
+) -> Result<Plan, PlanError> {
+    let mut buffers: Vec<Buffer> = vec![];
+    let mut home: HashMap<Value, u32> = HashMap::new();
+    for (i, input) in g.inputs.iter().enumerate() {
+        home.insert(input.value, buffers.len() as u32);
+        buffers.push(Buffer::Input(i));
+    }
+    for (i, n) in g.nodes.iter().enumerate() {
+        if n.op == Op::Constant {
+            home.insert(Value { node: i as u32, out: 0 }, buffers.len() as u32);
+            buffers.push(Buffer::Constant(i as u32));
+        }
+    }
+    // Outputs that a step can write directly; the others are copied at the end of their part.
+    let named: Vec<Value> = g.outputs.iter().chain(&g.taps).map(|o| o.value).collect();
+    let (mut copies, mut early_copies) = (vec![], vec![]);
+    for (o, v) in named.iter().enumerate() {
+        let (base, offset) = root(&g, *v);
+        let whole = offset == 0 && bytes(&g, base) == bytes(&g, *v);
+        let source = matches!(g.node(base).op, Op::Input | Op::Constant);
+        // In-place outputs alias their input; other early results must not be overwritten either.
+        let other_donation = donated.iter().any(|(_, d)| *d == o);
+        if whole && !source && !home.contains_key(&base) && (!other_donation || base == *v) {
+            home.insert(base, buffers.len() as u32);
+            buffers.push(Buffer::Output(o));
+        } else {
+            let hurry = g.outputs.get(o).is_some_and(|named| options.early.contains(&named.name));
+            let list = if hurry { &mut early_copies } else { &mut copies };
+            list.push(Step::Copy { from: *v, output: o });
+        }
+    }
+    let early = early + early_copies.len();
+    steps.splice(early - early_copies.len()..early - early_copies.len(), early_copies);
+    steps.extend(copies);
+    let mut last: HashMap<Value, usize> = HashMap::new();
+    for (k, s) in steps.iter().enumerate() {
+        reads(&g, s).into_iter().for_each(|v| {
+            last.insert(root(&g, v).0, k);
+        });
+    }
+    let mut arena = Allocator { free: BTreeMap::new(), end: 0, align: target.align };
+    let mut unshared = 0;
+    for (k, s) in steps.iter().enumerate() {
+        let mut dying: Vec<Value> = vec![];
+        for v in reads(&g, s) {
+            let base = root(&g, v).0;
+            let owned = home.get(&base).is_some_and(|b| matches!(buffers[*b as usize], Buffer::Arena { .. }));
+            if owned && last.get(&base) == Some(&k) && !dying.contains(&base) {
+                dying.push(base);
+            }
+        }
+        let mut reused: Vec<Value> = vec![];
+        for v in writes(&g, s) {
+            if home.contains_key(&v) {
+                continue;
+            }
+            let size = bytes(&g, v);
+            unshared += size.next_multiple_of(target.align);
+            let take_over = match s {
+                Step::Group(group) if options.reuse => group
+                    .inputs
+                    .iter()
+                    .filter(|i| i.access == Access::Full)
+                    .map(|i| (i.source, root(&g, i.source)))
+                    .find(|(source, (base, offset))| {
+                        *offset == 0
+                            && dying.contains(base)
+                            && !reused.contains(base)
+                            && bytes(&g, *base) == size
+                            && element(g.ty(*source).dtype) == element(g.ty(v).dtype)
+                            // Other ways of reading the same memory in this group would see overwritten elements.
+                            && group
+                                .inputs
+                                .iter()
+                                .all(|j| root(&g, j.source).0 != *base || j.access == Access::Full)
+                    })
+                    .map(|(_, (base, _))| base),
+                _ => None,
+            };
+            let offset = match take_over.and_then(|b| home.get(&b).map(|h| (b, *h))) {
+                Some((base, h)) => {
+                    reused.push(base);
+                    match buffers[h as usize] {
+                        Buffer::Arena { offset, .. } => offset,
+                        _ => arena.take(size),
+                    }
+                }
+                None => arena.take(size),
+            };
+            home.insert(v, buffers.len() as u32);
+            buffers.push(Buffer::Arena { offset, bytes: size });
+        }
+        if options.reuse {
+            for base in dying.iter().filter(|b| !reused.contains(b)) {
+                if let Buffer::Arena { offset, bytes } = buffers[home[base] as usize] {
+                    arena.give(offset, bytes);
+                }
+            }
+            // A result that nobody reads.
+            for v in writes(&g, s) {
+                if !last.contains_key(&v) {
+                    if let Buffer::Arena { offset, bytes } = buffers[home[&v] as usize] {
+                        arena.give(offset, bytes);
+                    }
+                }
+            }
+        }
+    }
+    let places = (0..g.nodes.len())
+        .map(|i| {
+            (0..g.nodes[i].types.len() as u32)
+                .map(|out| {
+                    let (base, offset) = root(&g, Value { node: i as u32, out });
+                    home.get(&base).map(|buffer| Place { buffer: *buffer, offset })
+                })
+                .collect()
+        })
+        .collect();
+    let cost = graph::interp::cost(&g);
+    Ok(Plan { graph: g, steps, early, buffers, places, arena: arena.end, unshared, donated, cost })
+}

@@ -1,0 +1,187 @@
+//! What planning yields.
+
+use graph::{Cost, Graph, Op, Value};
+
+/// What a backend can do.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its name.
+    pub name: &'static str,
+    /// Composite ops that it has code for; the others are decomposed.
+    pub fused: Vec<Op>,
+    /// Alignment of buffers, bytes.
+    pub align: usize,
+}
+
+/// What the user of a plan wants of it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Inputs that an output replaces in place: (input, output).
+    pub donate: Vec<(String, String)>,
+    /// Outputs that must be known before any donated input is overwritten; they end the plan's first part.
+    pub early: Vec<String>,
+    /// Join elementwise ops (off: one step per op, to see what fusion is worth).
+    pub fuse: bool,
+    /// Reuse memory after a value's last reader (off: every value keeps its own).
+    pub reuse: bool,
+    /// Keep the graph's taps as outputs.
+    pub taps: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { donate: vec![], early: vec![], fuse: true, reuse: true, taps: false }
+    }
+}
+
+/// How a fused group reads an operand, its iteration space being rows × cols.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Element i.
+    Full,
+    /// One element per column.
+    Row,
+    /// One element per row.
+    Col,
+    /// One element.
+    Scalar,
+    /// Any pattern: per axis of `dims` a stride in elements, from `offset`.
+    Strided {
+        /// Sizes of the iteration space.
+        dims: Vec<usize>,
+        /// Stride along each.
+        strides: Vec<isize>,
+        /// First element.
+        offset: usize,
+    },
+}
+
+/// An operand of a group.
+#[derive(Clone, Debug)]
+pub struct GroupInput {
+    /// The value as the members name it (the result of a broadcast, or the value itself).
+    pub seen: Value,
+    /// The value that is read.
+    pub source: Value,
+    /// How it is read.
+    pub access: Access,
+}
+
+/// Elementwise ops that run as one loop.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    /// The member nodes in order.
+    pub nodes: Vec<u32>,
+    /// Operands from outside.
+    pub inputs: Vec<GroupInput>,
+    /// Results that others read.
+    pub outputs: Vec<Value>,
+    /// Outer size of the iteration space.
+    pub rows: usize,
+    /// Inner size.
+    pub cols: usize,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// A fused elementwise group.
+    Group(Group),
+    /// One node by its kernel.
+    Node(u32),
+    /// One node with regions; a plan per region, in the order of the attributes' names.
+    Control(u32, Vec<Plan>),
+    /// Copies a value to an output that could not be written directly.
+    Copy {
+        /// The value.
+        from: Value,
+        /// The output's number.
+        output: usize,
+    },
+}
+
+/// Memory that the plan names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Buffer {
+    /// Part of the arena.
+    Arena {
+        /// First byte.
+        offset: usize,
+        /// Size.
+        bytes: usize,
+    },
+    /// The memory bound to an input.
+    Input(usize),
+    /// The memory bound to an output.
+    Output(usize),
+    /// A dense constant, made when the plan is loaded.
+    Constant(u32),
+}
+
+/// Where a value lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Index into [`Plan::buffers`].
+    pub buffer: u32,
+    /// First byte within it.
+    pub offset: usize,
+}
+
+/// A schedule of steps with a place for every value.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The lowered graph.
+    pub graph: Graph,
+    /// The steps in order.
+    pub steps: Vec<Step>,
+    /// Number of steps after which the early outputs are known.
+    pub early: usize,
+    /// The buffers.
+    pub buffers: Vec<Buffer>,
+    /// A place for each result of each node that needs one.
+    pub places: Vec<Vec<Option<Place>>>,
+    /// Bytes of the arena.
+    pub arena: usize,
+    /// Bytes that all arena values would take without reuse.
+    pub unshared: usize,
+    /// Pairs (input, output) that share memory.
+    pub donated: Vec<(usize, usize)>,
+    /// Work of one run.
+    pub cost: Cost,
+}
+
+impl Plan {
+    /// Where `v` lies.
+    pub fn place(&self, v: Value) -> Option<Place> {
+        self.places.get(v.node as usize)?.get(v.out as usize).copied().flatten()
+    }
+
+    /// The nodes of a step.
+    pub fn nodes<'a>(&self, step: &'a Step) -> &'a [u32] {
+        match step {
+            Step::Group(g) => &g.nodes,
+            Step::Node(n) | Step::Control(n, _) => std::slice::from_ref(n),
+            Step::Copy { .. } => &[],
+        }
+    }
+
+    /// A line per step: what runs, over what sizes, for which part of the model.
+    pub fn describe(&self) -> String {
+        use std::fmt::Write;
+        let mut out = String::new();
+        for (i, s) in self.steps.iter().enumerate() {
+            let nodes = self.nodes(s);
+            let names: Vec<_> = nodes.iter().map(|n| self.graph.nodes[*n as usize].op.name()).collect();
+            let scope = nodes
+                .last()
+                .map_or("", |n| self.graph.scopes[self.graph.nodes[*n as usize].scope as usize].as_str());
+            let ty = nodes.last().map_or(String::new(), |n| self.graph.nodes[*n as usize].types[0].to_string());
+            let _ = match s {
+                Step::Copy { output, .. } => writeln!(out, "{i:4} copy to output {output}"),
+                _ => writeln!(out, "{i:4} {:<40} {ty:<20} {scope}", names.join("+")),
+            };
+        }
+        let _ = writeln!(out, "arena {} bytes ({} without reuse)", self.arena, self.unshared);
+        out
+    }
+}

@@ -1,0 +1,133 @@
+//! The comments that a printed configuration carries, one for every section and key.
+
+/// Puts a comment above every section and key of a serialised configuration.
+pub(super) fn write(toml: &str) -> String {
+    let mut out =
+        String::from("# Settings of a training run. Every key is optional; these are their values.\n");
+    out.push_str(
+        "# Relative paths are taken from the current folder; ${NAME} and ${NAME:-default} in a path\n",
+    );
+    out.push_str("# stand for environment variables.\n");
+    let mut section = String::new();
+    for line in toml.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name.to_owned();
+            if let Some(text) = comment(name) {
+                out.push_str(&format!("\n# {text}\n"));
+            }
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            if let Some(text) = comment(&format!("{section}.{key}")) {
+                out.push_str(&format!("# {text}\n"));
+            }
+        } else if line.is_empty() {
+            continue;
+        }
+        out.push_str(line);
+        out.push('\n');
+    }
+    out
+}
+
+/// What a section or key means; `None` only for keys that do not exist (a test holds this).
+pub(super) fn comment(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "model" => "What is trained.",
+        "model.architecture" => "\"matmulfree\" (MLGRU token mixer, GLU channel mixer, ternary weights).",
+        "model.init_from" => {
+            "A model folder to start from; its config.json then overrules the sizes below. \"\" starts from random weights."
+        }
+        "model.init_seed" => "Seed of the random initial weights.",
+        "model.initializer_range" => "Standard deviation of the random initial weights.",
+        "model.vocab_size" => "Entries of the vocabulary; 0 takes the tokenizer's.",
+        "model.hidden_size" => "Width of the residual stream.",
+        "model.num_hidden_layers" => "Number of blocks.",
+        "model.num_heads" => "Heads of the token mixer.",
+        "model.expand_ratio" => "Width of the recurrent state, as a multiple of hidden_size.",
+        "model.hidden_ratio" => {
+            "Width of the channel mixer as a multiple of hidden_size, when intermediate_size is 0."
+        }
+        "model.intermediate_size" => "Width of the channel mixer; 0 derives it from hidden_ratio.",
+        "model.use_lower_bound" => "Learned lower bounds of the forget gate that rise with depth.",
+        "model.use_short_conv" => "A short causal convolution before the gates.",
+        "model.conv_size" => "Length of that convolution.",
+        "model.share_conv_kernel" => "One convolution for all gates instead of one for each.",
+        "model.rms_norm_eps" => "Epsilon of the norms around each block.",
+        "model.tie_word_embeddings" => "Whether the output head shares the embedding's weights.",
+        "model.mlgru_form" => {
+            "\"released\" (the published models), \"paper\" or \"article\" (tanh candidate, plain gate)."
+        }
+        "data" => "What it is trained on.",
+        "data.train" => {
+            "Files, folders (all files below, sorted) and patterns (\"src/**/*.rs\"), in this order."
+        }
+        "data.extensions" => "Endings that files found in folders must have; [] takes any file that is text.",
+        "data.document_separator" => {
+            "Text that separates documents within a file; \"\" makes each file one document."
+        }
+        "data.tokenizer" => "\"bytes\" (each byte is a token), a tokenizer.json, or a folder that holds one.",
+        "data.eos_token_id" => "Id put after each document; -1 takes the tokenizer's own, if it has one.",
+        "data.sampler" => {
+            "\"shuffled-documents\" (epochs) or \"random-windows\" (offsets drawn by splitmix64)."
+        }
+        "data.seq_len" => "Tokens per sequence.",
+        "data.seed" => "Seed of the order in which sequences come.",
+        "data.cache" => "Whether tokenised text is kept on disk for the next run.",
+        "data.cache_dir" => "Where it is kept; \"\" is the folder cache under output.dir.",
+        "data.validation" => "What is held back to measure the loss on.",
+        "data.validation.kind" => {
+            "\"auto\" (documents if there are 20 or more, else blocks), \"documents\", \"blocks\", \"files\" or \"none\"."
+        }
+        "data.validation.fraction" => "documents: share of them, chosen by a hash of their text.",
+        "data.validation.seed" => "documents: another seed chooses others.",
+        "data.validation.block_bytes" => "blocks: the text is cut into blocks of this many bytes ...",
+        "data.validation.every" => "blocks: ... and of this many blocks one is held back,",
+        "data.validation.offset" => "blocks: ... this one, counted from 0.",
+        "data.validation.files" => "files: files, folders and patterns.",
+        "optimizer" => "How a gradient becomes an update.",
+        "optimizer.kind" => "\"adamw\".",
+        "optimizer.lr" => "Peak learning rate.",
+        "optimizer.betas" => "Decay rates of the first and the second moment.",
+        "optimizer.eps" => "Added to the root of the second moment.",
+        "optimizer.weight_decay" => "Decoupled weight decay.",
+        "optimizer.no_decay" => "Patterns of the parameter names that are not decayed; [] decays all.",
+        "optimizer.grad_clip" => "The gradient is scaled down to this global norm; 0 leaves it alone.",
+        "schedule" => "How the learning rate and the weight decay change over the run.",
+        "schedule.kind" => {
+            "\"constant\", \"linear\", \"cosine\", \"cosine-halve-midway\" (MatMul-free paper) or \"two-stage\" (BitNet)."
+        }
+        "schedule.warmup_steps" => "Steps in which the learning rate rises to its peak.",
+        "schedule.final_fraction" => "Learning rate at the end as a share of the peak.",
+        "schedule.switch_at" => {
+            "cosine-halve-midway, two-stage: where the second stage begins, as a share of the run."
+        }
+        "schedule.second_lr_fraction" => "two-stage: the second stage's learning rate is multiplied by this.",
+        "schedule.second_weight_decay" => "two-stage: the second stage's weight decay.",
+        "train" => "The loop.",
+        "train.steps" => "Number of updates.",
+        "train.batch_size" => "Sequences per batch.",
+        "train.accumulate" => "Batches whose gradients are averaged for one update.",
+        "train.eval_every" => "Steps between evaluations; 0 evaluates only at the end.",
+        "train.eval_windows" => "Windows of the validation text that are evaluated, evenly spread.",
+        "train.eval_batch_size" => "Windows per evaluation batch.",
+        "train.keep_best" => "Whether the weights with the lowest validation loss are kept.",
+        "train.early_stopping_patience" => {
+            "Stop after this many evaluations without improvement; 0 never stops."
+        }
+        "train.early_stopping_min_delta" => "How much lower the loss must be to count as an improvement.",
+        "train.checkpoint_every" => "Steps between checkpoints; 0 writes one only at the end.",
+        "train.keep_checkpoints" => "How many of the latest checkpoints are kept.",
+        "train.threads" => "Threads; 0 is one per core.",
+        "train.deterministic" => {
+            "Whether the numbers must be the same on every run and any number of threads."
+        }
+        "train.log_every" => "Steps between lines of the log and points of the curve.",
+        "train.sample_prompt" => {
+            "Text that a sample is generated from at each evaluation; \"\" generates none."
+        }
+        "train.sample_tokens" => "Length of that sample in tokens.",
+        "output" => "Where results go.",
+        "output.dir" => "Folder of the run: checkpoints, metrics, loss curve, the trained model.",
+        "output.tensorboard" => "Whether TensorBoard event files are written.",
+        _ => return None,
+    })
+}

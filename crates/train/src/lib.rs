@@ -1,0 +1,20 @@
+//! Training: data, schedules, checkpoints and metrics around the compiled step.
+//!
+//! - [`config`]: the TOML file, every default, `--set` overrides;
+//! - [`data`]: text to token sequences, reproducible and resumable;
+//! - [`schedule`]: learning rate and weight decay as functions of the step;
+//! - [`checkpoint`]: files that are whole or absent;
+//! - [`metrics`] and [`plot`]: JSON lines, TensorBoard events, the loss curve, progress;
+//! - [`random`]: generators whose state a checkpoint holds.
+
+pub mod checkpoint;
+pub mod config;
+pub mod data;
+pub mod error;
+pub mod metrics;
+pub mod plot;
+pub mod random;
+pub mod schedule;
+
+pub use config::TrainConfig;
+pub use error::{Result, TrainError};
