@@ -1,4 +1,5 @@
 //! Loads a plan and runs it.
+#![allow(unsafe_code)]
 
 use crate::arena::Arena;
 use crate::error::{Blame, EngineError, Result};
@@ -298,6 +299,15 @@ impl<'a> Io<'a> {
     pub fn output(&mut self, o: usize, t: &'a mut Tensor) -> &mut Self {
         self.outputs[o] = Some((t.pointer_mut(), t.ty().to_string()));
         self
+    }
+
+    /// The number in output `o`, of type `f32[]`, after a run: what a caller looks at between two parts of a plan.
+    pub fn scalar(&self, o: usize) -> f32 {
+        match &self.outputs[o] {
+            // SAFETY: bound to a tensor of one f32, mutably borrowed for the binding's life.
+            Some((p, ty)) if ty == "f32[]" => unsafe { p.cast::<f32>().read() },
+            _ => f32::NAN,
+        }
     }
 
     /// Binds input `i` and the output `o` that replaces it to the same memory.

@@ -130,10 +130,8 @@ pub fn bind_shape(shape: &[crate::Dim], sizes: &[usize], bindings: &mut Bindings
         if dim.fixed().is_none() && text.chars().all(|c| c.is_alphanumeric() || c == '_') {
             bindings.entry(text).or_insert(*n);
         }
-        if let Ok(m) = dim.bind(bindings) {
-            if m != *n {
-                return false;
-            }
+        if dim.bind(bindings).is_ok_and(|m| m != *n) {
+            return false;
         }
     }
     true

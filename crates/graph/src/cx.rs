@@ -122,12 +122,20 @@ impl Cx {
         if inner.values.is_some() {
             inner.error.get_or_insert(GraphError::Operands {
                 op: "input",
-                problem: "an eager builder has values, not inputs; use `Cx::array`, or an abstract builder".into(),
+                problem: "an eager builder has values, not inputs; use `Cx::array`, or an abstract builder"
+                    .into(),
                 places: vec![],
             });
         }
         let scope = inner.current_scope();
-        inner.graph.nodes.push(Node { op, attrs: Attrs::new(), inputs: vec![], types: vec![ty], scope, place });
+        inner.graph.nodes.push(Node {
+            op,
+            attrs: Attrs::new(),
+            inputs: vec![],
+            types: vec![ty],
+            scope,
+            place,
+        });
         drop(inner);
         Var { cx: self.clone(), value: Value { node, out: 0 } }
     }
@@ -222,7 +230,8 @@ impl Cx {
         let Some(parent) = parent.filter(|_| v.cx.depth() < self.depth()) else {
             self.fail(GraphError::Operands {
                 op: "capture",
-                problem: "a value of another graph was used; only values of enclosing graphs can be captured".into(),
+                problem: "a value of another graph was used; only values of enclosing graphs can be captured"
+                    .into(),
                 places: vec![],
             });
             return self.poison();
@@ -289,7 +298,8 @@ impl Cx {
 
     /// Ends the trace: the graph with these outputs, or the first error.
     pub fn finish(self, outputs: &[(&str, &Var)]) -> Result<Graph> {
-        let outputs: Vec<(String, Var)> = outputs.iter().map(|(n, v)| (n.to_string(), self.import(v))).collect();
+        let outputs: Vec<(String, Var)> =
+            outputs.iter().map(|(n, v)| (n.to_string(), self.import(v))).collect();
         if let Some(e) = self.error() {
             return Err(e);
         }
@@ -310,7 +320,7 @@ impl Cx {
         let captured = inner.captures.iter().enumerate();
         let mut inputs: Vec<Named> =
             captured.map(|(i, (_, v))| Named { name: format!("capture.{i}"), value: v.value }).collect();
-        inputs.extend(graph.inputs.drain(..));
+        inputs.append(&mut graph.inputs);
         graph.inputs = inputs;
         graph.outputs = outputs
             .iter()

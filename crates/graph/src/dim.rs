@@ -55,7 +55,9 @@ impl Dim {
         sums.retain(|_, k| *k != 0);
         match sums.len() {
             0 => Dim::Fixed(0),
-            1 if sums.contains_key(&Vec::new() as &Vec<Arc<str>>) && sums[&Vec::new() as &Vec<Arc<str>>] >= 0 => {
+            1 if sums.contains_key(&Vec::new() as &Vec<Arc<str>>)
+                && sums[&Vec::new() as &Vec<Arc<str>>] >= 0 =>
+            {
                 Dim::Fixed(sums[&Vec::new() as &Vec<Arc<str>>] as usize)
             }
             _ => Dim::Poly(Arc::new(sums.into_iter().collect())),

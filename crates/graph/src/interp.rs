@@ -42,12 +42,17 @@ pub fn run<S: Scalar>(graph: &Graph, inputs: Vec<Array<S>>, round: bool) -> Resu
     let wanted: Vec<_> = graph.outputs.iter().map(|o| o.value).chain(taps).collect();
     let mut values = evaluate(&cx, graph, inputs, &wanted)?;
     let taps = values.split_off(graph.outputs.len());
-    let name = |list: &[crate::ir::Named], v: Vec<Array<S>>| list.iter().map(|n| n.name.clone()).zip(v).collect();
+    let name =
+        |list: &[crate::ir::Named], v: Vec<Array<S>>| list.iter().map(|n| n.name.clone()).zip(v).collect();
     Ok(Evaluated { outputs: name(&graph.outputs, values), taps: name(&graph.taps, taps) })
 }
 
 /// Evaluates a region: its outputs in order.
-pub(crate) fn run_region<S: Scalar>(cx: &EvalCx, graph: &Graph, inputs: Vec<Array<S>>) -> Result<Vec<Array<S>>> {
+pub(crate) fn run_region<S: Scalar>(
+    cx: &EvalCx,
+    graph: &Graph,
+    inputs: Vec<Array<S>>,
+) -> Result<Vec<Array<S>>> {
     let wanted: Vec<_> = graph.outputs.iter().map(|o| o.value).collect();
     evaluate(cx, graph, inputs, &wanted)
 }
@@ -75,10 +80,9 @@ fn evaluate<S: Scalar>(
         if n.op != Op::Input {
             let operands: Vec<Array<S>> =
                 n.inputs.iter().map(|v| values[v.node as usize][v.out as usize].clone()).collect();
-            let mut made = n
-                .op
-                .eval(cx, &n.attrs, &operands, &n.types)
-                .map_err(|problem| GraphError::Eval { op: n.op.name(), problem })?;
+            let mut made =
+                n.op.eval(cx, &n.attrs, &operands, &n.types)
+                    .map_err(|problem| GraphError::Eval { op: n.op.name(), problem })?;
             if cx.round {
                 made.iter_mut().for_each(crate::cx::round);
             }
@@ -93,10 +97,10 @@ fn evaluate<S: Scalar>(
     wanted
         .iter()
         .map(|v| {
-            values[v.node as usize].get(v.out as usize).cloned().ok_or_else(|| GraphError::Eval {
-                op: "input",
-                problem: format!("%{} has no value", v.node),
-            })
+            values[v.node as usize]
+                .get(v.out as usize)
+                .cloned()
+                .ok_or_else(|| GraphError::Eval { op: "input", problem: format!("%{} has no value", v.node) })
         })
         .collect()
 }

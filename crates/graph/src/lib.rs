@@ -3,6 +3,9 @@
 //! * [`op`]: the op table; each op with its inference, plain-loop evaluation, derivative rules, decomposition, cost.
 //! * [`Cx`] and [`Var`]: the builder and its value-carrying handle.
 //! * [`interp`]: the reference interpreter, generic over the [`Scalar`].
+//! * [`text`]: the printed form, and [`Graph::parse`] that reads it back; [`Graph::verify`], the rules of the form.
+//! * [`passes`]: rewritings that keep the meaning to the bit.
+//! * [`draw`]: a drawing for people.
 //!
 //! ```
 //! use graph::{Cx, Type, interp, Array};

@@ -1,6 +1,6 @@
 //! The op table: each op exists once.
 //!
-//! A row of [`table!`] names a type that implements [`OpDef`]; the type's file holds everything that the framework
+//! A row of `table!` names a type that implements [`OpDef`]; the type's file holds everything that the framework
 //! knows of the op: type inference, the plain-loop evaluation that is its specification, its derivative rules written
 //! as graph builders, its decomposition into core ops and its cost.
 

@@ -46,7 +46,8 @@ fn write_graph(f: &mut Formatter<'_>, g: &Graph, indent: usize) -> fmt::Result {
 
 /// `(x=%0, y=%1)`, one to a line when there are many.
 fn write_names(f: &mut Formatter<'_>, g: &Graph, names: &[Named], indent: usize) -> fmt::Result {
-    let items: Vec<String> = names.iter().map(|n| format!("{}={}", word(&n.name), reference(g, n.value))).collect();
+    let items: Vec<String> =
+        names.iter().map(|n| format!("{}={}", word(&n.name), reference(g, n.value))).collect();
     if items.iter().map(|i| i.len() + 2).sum::<usize>() < 90 {
         return write!(f, "({})", items.join(", "));
     }

@@ -54,7 +54,8 @@ impl Type {
         let (dtype, rest) = text.trim().split_once('[')?;
         let dtype = DType::from_name(dtype)?;
         let inner = rest.strip_suffix(']')?;
-        let shape = inner.split(',').filter(|s| !s.trim().is_empty()).map(Dim::parse).collect::<Option<_>>()?;
+        let shape =
+            inner.split(',').filter(|s| !s.trim().is_empty()).map(Dim::parse).collect::<Option<_>>()?;
         Some(Type { dtype, shape })
     }
 }

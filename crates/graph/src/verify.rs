@@ -25,7 +25,10 @@ impl Graph {
             let v = input.value;
             let fail = |problem: String| malformed(v.node as usize, "input", problem);
             if self.nodes.get(v.node as usize).is_none_or(|n| n.op != Op::Input || v.out != 0) {
-                return Err(fail(format!("the input `{}` is %{}, which is no `input` node", input.name, v.node)));
+                return Err(fail(format!(
+                    "the input `{}` is %{}, which is no `input` node",
+                    input.name, v.node
+                )));
             }
             if !listed.insert(v.node) {
                 return Err(fail(format!("the input `{}` is listed twice", input.name)));
@@ -50,7 +53,10 @@ impl Graph {
         for n in list {
             let fail = |problem| Err(malformed(n.value.node as usize, kind, problem));
             if !self.exists(n.value) {
-                return fail(format!("the {kind} `{}` is %{}#{}, which is not there", n.name, n.value.node, n.value.out));
+                return fail(format!(
+                    "the {kind} `{}` is %{}#{}, which is not there",
+                    n.name, n.value.node, n.value.out
+                ));
             }
             if !seen.insert(&n.name) {
                 return fail(format!("two {kind}s are called `{}`", n.name));

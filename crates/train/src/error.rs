@@ -174,6 +174,31 @@ pub enum TrainError {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// A number stopped being finite: the run stops before the update that would have spread it.
+    #[error(
+        "step {step}: the {quantity} is not finite: {blame}. Weights and optimiser were left as they were before the \
+         step, and {checkpoint}; lower `optimizer.lr` or `optimizer.grad_clip`, lengthen `schedule.warmup_steps`, or \
+         look at the weights the run started from"
+    )]
+    NotFinite {
+        /// The step.
+        step: u64,
+        /// `loss` or `gradient norm`.
+        quantity: &'static str,
+        /// The op, the layer and the tensor where it first happened.
+        blame: String,
+        /// Which checkpoint is the last good one.
+        checkpoint: String,
+    },
+    /// A model's files or sizes are at fault.
+    #[error(transparent)]
+    Model(#[from] models::ModelError),
+    /// The compiled step could not be built or run.
+    #[error(transparent)]
+    Engine(#[from] engine::EngineError),
+    /// The model's graph could not be built or differentiated.
+    #[error(transparent)]
+    Graph(#[from] graph::GraphError),
     /// Another process trains into the same folder.
     #[error(
         "another run is writing to `{}` (its lock is held); wait for it, \

@@ -5,6 +5,7 @@
 //! - [`schedule`]: learning rate and weight decay as functions of the step;
 //! - [`checkpoint`]: files that are whole or absent;
 //! - [`metrics`] and [`plot`]: JSON lines, TensorBoard events, the loss curve, progress;
+//! - [`step`]: forward, backward, clipping and AdamW as one plan; [`run`]: the loop around it;
 //! - [`random`]: generators whose state a checkpoint holds.
 
 pub mod checkpoint;
@@ -14,7 +15,10 @@ pub mod error;
 pub mod metrics;
 pub mod plot;
 pub mod random;
+pub mod run;
 pub mod schedule;
+pub mod step;
 
 pub use config::TrainConfig;
 pub use error::{Result, TrainError};
+pub use run::{RunOptions, Summary, run};

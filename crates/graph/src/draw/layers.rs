@@ -51,7 +51,7 @@ pub(super) struct Layout {
 const GAP: f64 = 22.0;
 const LANE: f64 = 14.0;
 /// Between layers: room for the types of values and for lines to cross over.
-const BETWEEN: f64 = 44.0;
+const BETWEEN: f64 = 40.0;
 
 pub(super) fn layout(items: &[Item], links: &[Link]) -> Layout {
     let reversed = back_edges(items.len(), links);
@@ -60,7 +60,7 @@ pub(super) fn layout(items: &[Item], links: &[Link]) -> Layout {
     let mut net = Net::new(items, links, &ends, &reversed);
     net.order();
     net.settle();
-    net.finish(items, links, reversed)
+    net.finish(items, reversed)
 }
 
 /// Links that must be turned round so that none lead in a circle (depth-first search).
@@ -164,8 +164,11 @@ impl Net {
         };
         layer.iter().enumerate().for_each(|(i, l)| net.layers[*l].push(i));
         for (k, (upper, lower)) in ends.iter().enumerate() {
-            let (top, bottom) =
-                if reversed[k] { (links[k].arrive, links[k].leave) } else { (links[k].leave, links[k].arrive) };
+            let (top, bottom) = if reversed[k] {
+                (links[k].arrive, links[k].leave)
+            } else {
+                (links[k].leave, links[k].arrive)
+            };
             let (mut at, mut offset) = (*upper, top);
             for l in layer[*upper] + 1..layer[*lower] {
                 let lane = net.x.len();
@@ -178,7 +181,7 @@ impl Net {
                 net.above.push(vec![]);
                 net.below.push(vec![]);
                 // Long lines should be straight more than short ones.
-                net.join(at, offset, lane, 0.0, if at == *upper { 2.0 } else { 8.0 });
+                net.join(at, offset, lane, 0.0, if at == *upper { 2.0 } else { 30.0 });
                 net.lanes[k].push(lane);
                 (at, offset) = (lane, 0.0);
             }
@@ -199,8 +202,7 @@ impl Net {
         let mut best = (self.crossings(), self.layers.clone());
         for sweep in 0..SWEEPS {
             let down = sweep % 2 == 0;
-            let positions = self.positions();
-            let mut place = positions;
+            let mut place = self.positions();
             let count = self.layers.len();
             for step in 1..count {
                 let l = if down { step } else { count - 1 - step };
@@ -249,7 +251,11 @@ impl Net {
         for row in &self.layers {
             let mut lines: Vec<(f64, f64)> = row
                 .iter()
-                .flat_map(|i| self.below[*i].iter().map(|(j, here, there, _)| (place[*i] + here * 1e-4, place[*j] + there * 1e-4)))
+                .flat_map(|i| {
+                    self.below[*i]
+                        .iter()
+                        .map(|(j, here, there, _)| (place[*i] + here * 1e-4, place[*j] + there * 1e-4))
+                })
                 .collect();
             lines.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
             // Inversions, by insertion into a sorted list.
@@ -269,18 +275,20 @@ impl Net {
             let wanted: Vec<(f64, f64)> = self.layers[l].iter().map(|_| (0.0, 1.0)).collect();
             self.fit(l, &wanted);
         }
-        const SWEEPS: usize = 24;
+        const SWEEPS: usize = 32;
         for sweep in 0..SWEEPS {
             let count = self.layers.len();
             for step in 0..count {
                 let l = if sweep % 2 == 0 { step } else { count - 1 - step };
-                let both = sweep + 6 >= SWEEPS;
+                let both = sweep + 12 >= SWEEPS;
                 let wanted: Vec<(f64, f64)> = self.layers[l]
                     .iter()
                     .map(|i| {
                         let lines = |on: bool, list: &'_ [(usize, f64, f64, f64)]| -> (f64, f64) {
                             let list = if on { list } else { &[] };
-                            list.iter().fold((0.0, 0.0), |(s, w), (j, here, there, k)| (s + k * (self.x[*j] + there - here), w + k))
+                            list.iter().fold((0.0, 0.0), |(s, w), (j, here, there, k)| {
+                                (s + k * (self.x[*j] + there - here), w + k)
+                            })
                         };
                         let up = lines(both || sweep % 2 == 0, &self.above[*i]);
                         let down = lines(both || sweep % 2 == 1, &self.below[*i]);
@@ -292,6 +300,22 @@ impl Net {
                     .collect();
                 self.fit(l, &wanted);
             }
+        }
+        self.set_title();
+    }
+
+    /// The title begins where the leftmost item does, or further left if it would touch its neighbour.
+    fn set_title(&mut self) {
+        let Some([title, rest @ ..]) = self.layers.first().map(Vec::as_slice) else { return };
+        if !self.title[*title] {
+            return;
+        }
+        let others = (0..self.x.len()).filter(|i| i != title);
+        let edge = others.map(|i| self.x[i] - self.left[i]).fold(f64::INFINITY, f64::min);
+        let free =
+            rest.first().map_or(f64::INFINITY, |n| self.x[*n] - self.left[*n] - LANE - self.right[*title]);
+        if edge.is_finite() {
+            self.x[*title] = edge.min(free);
         }
     }
 
@@ -324,14 +348,15 @@ impl Net {
         }
     }
 
-    fn finish(self, items: &[Item], links: &[Link], reversed: Vec<bool>) -> Layout {
+    fn finish(self, items: &[Item], reversed: Vec<bool>) -> Layout {
         let n = items.len();
         let low = |i: &usize| self.x[*i] - self.left[*i];
         let high = |i: &usize| self.x[*i] + self.right[*i];
         let all: Vec<usize> = (0..self.x.len()).collect();
         let from = all.iter().map(low).fold(f64::INFINITY, f64::min).min(1e9);
         let to = all.iter().map(high).fold(f64::NEG_INFINITY, f64::max).max(from);
-        let (mut y, mut band, mut lane_band) = (vec![0.0; n], vec![(0.0, 0.0); n], vec![(0.0, 0.0); self.x.len()]);
+        let (mut y, mut band, mut lane_band) =
+            (vec![0.0; n], vec![(0.0, 0.0); n], vec![(0.0, 0.0); self.x.len()]);
         let mut top = 0.0;
         for (l, row) in self.layers.iter().enumerate() {
             let height = row.iter().filter(|i| **i < n).map(|i| items[*i].height).fold(0.0, f64::max);
@@ -342,16 +367,29 @@ impl Net {
                     y[*i] = top + (height - items[*i].height) / 2.0;
                 }
             }
-            // Ports need no room for types.
-            let ports = |l: usize| self.layers.get(l).is_none_or(|r| r.iter().all(|i| *i >= n || items[*i].rank != Rank::Free));
-            top += height + if l + 1 == self.layers.len() { 0.0 } else if ports(l) { BETWEEN * 0.5 } else { BETWEEN };
+            // Nothing turns much on its way to a port, and ports have no types under them.
+            let ports = |l: usize| self.layers[l].iter().all(|i| *i >= n || items[*i].rank != Rank::Free);
+            top += height
+                + match l + 1 {
+                    next if next == self.layers.len() => 0.0,
+                    _ if ports(l) => BETWEEN * 0.4,
+                    next if ports(next) => BETWEEN * 0.5,
+                    _ => BETWEEN,
+                };
         }
         let lanes = self
             .lanes
             .iter()
             .map(|list| list.iter().map(|i| (self.x[*i] - from, lane_band[*i].0, lane_band[*i].1)).collect())
             .collect();
-        let _ = links;
-        Layout { x: self.x[..n].iter().map(|x| x - from).collect(), y, band, lanes, reversed, width: to - from, height: top }
+        Layout {
+            x: self.x[..n].iter().map(|x| x - from).collect(),
+            y,
+            band,
+            lanes,
+            reversed,
+            width: to - from,
+            height: top,
+        }
     }
 }

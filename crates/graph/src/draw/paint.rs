@@ -32,15 +32,24 @@ pub(super) fn paint(s: &Sketch, p: &Placed, title: Option<&str>) -> String {
     let height = (p.height + head).ceil();
     let mut out = String::new();
     let o = &mut out;
-    put(o, format_args!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
+    put(
+        o,
+        format_args!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
          font-family=\"{FONT}\" font-size=\"{SIZE}\" fill=\"{INK}\" role=\"img\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#fcfcfd\"/>\n\
          <defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" \
          orient=\"auto\"><path d=\"M0 0.5 L8 4 L0 7.5 z\" fill=\"{MUTED}\"/></marker></defs>"
-    ));
+        ),
+    );
     if let Some(t) = title {
-        put(o, format_args!("<text x=\"24\" y=\"28\" font-size=\"16\" font-weight=\"bold\">{}</text>", escape(t)));
+        put(
+            o,
+            format_args!(
+                "<text x=\"24\" y=\"28\" font-size=\"16\" font-weight=\"bold\">{}</text>",
+                escape(t)
+            ),
+        );
     }
     put(o, format_args!("<g transform=\"translate({:.1} {head})\">", (width - p.width) / 2.0));
     // Outer frames first, so that inner ones lie on them.
@@ -49,14 +58,17 @@ pub(super) fn paint(s: &Sketch, p: &Placed, title: Option<&str>) -> String {
     for f in frames {
         let (r, frame) = (p.frames[f], &s.frames[f]);
         let fill = ["#f1f5f9", "#e8eef6", "#f5f7fb"][(frame.depth - 1) % 3];
-        put(o, format_args!(
-            "<rect {} rx=\"10\" fill=\"{fill}\" stroke=\"#cbd5e1\"/>\n\
+        put(
+            o,
+            format_args!(
+                "<rect {} rx=\"10\" fill=\"{fill}\" stroke=\"#cbd5e1\"/>\n\
              <text x=\"{:.1}\" y=\"{:.1}\" font-weight=\"bold\" fill=\"#475569\">{}</text>",
-            at(r),
-            r.x + 16.0,
-            r.y + 26.0,
-            escape(&frame.label)
-        ));
+                at(r),
+                r.x + 16.0,
+                r.y + 26.0,
+                escape(&frame.label)
+            ),
+        );
     }
     put(o, format_args!("<g fill=\"none\" stroke=\"{MUTED}\" stroke-width=\"1.3\">"));
     p.lines.iter().for_each(|l| put(o, format_args!("{}", line(l))));
@@ -64,11 +76,18 @@ pub(super) fn paint(s: &Sketch, p: &Placed, title: Option<&str>) -> String {
     for (b, r) in s.blocks.iter().zip(&p.blocks) {
         block(o, b, *r);
     }
-    put(o, format_args!(
-        "<g font-size=\"{SMALL}\" fill=\"#475569\" stroke=\"#ffffff\" stroke-width=\"3\" paint-order=\"stroke\" stroke-linejoin=\"round\">"
-    ));
+    put(
+        o,
+        format_args!(
+            "<g font-size=\"{SMALL}\" fill=\"#475569\" stroke=\"#ffffff\" stroke-width=\"3\" paint-order=\"stroke\" stroke-linejoin=\"round\">"
+        ),
+    );
     for l in &p.labels {
-        put(o, format_args!("<text x=\"{:.1}\" y=\"{:.1}\">{}</text>", l.x, l.y, escape(&s.labels[l.value])));
+        let (x, anchor) = if l.before { (l.x - 5.0, " text-anchor=\"end\"") } else { (l.x + 5.0, "") };
+        put(
+            o,
+            format_args!("<text x=\"{x:.1}\" y=\"{:.1}\"{anchor}>{}</text>", l.y, escape(&s.labels[l.value])),
+        );
     }
     out.push_str("</g>\n</g>\n</svg>\n");
     out
@@ -107,11 +126,23 @@ fn block(o: &mut String, b: &Block, r: Rect) {
     let ink = if b.kind == Kind::Output { "#f8fafc" } else { INK };
     put(o, format_args!("<g><title>{}</title>", escape(&b.tooltip)));
     params(o, b, r);
-    put(o, format_args!("<rect {} rx=\"{round:.1}\" fill=\"{fill}\" stroke=\"{border}\" stroke-width=\"1.2\"/>", at(r)));
+    put(
+        o,
+        format_args!(
+            "<rect {} rx=\"{round:.1}\" fill=\"{fill}\" stroke=\"{border}\" stroke-width=\"1.2\"/>",
+            at(r)
+        ),
+    );
     let centre = r.x + r.width / 2.0;
     let mut y = r.y + PAD + 11.0;
     let weight = if b.named { " font-weight=\"bold\"" } else { "" };
-    put(o, format_args!("<text x=\"{centre:.1}\" y=\"{y:.1}\" text-anchor=\"middle\" fill=\"{ink}\"{weight}>{}</text>", escape(&b.title)));
+    put(
+        o,
+        format_args!(
+            "<text x=\"{centre:.1}\" y=\"{y:.1}\" text-anchor=\"middle\" fill=\"{ink}\"{weight}>{}</text>",
+            escape(&b.title)
+        ),
+    );
     for l in &b.lines {
         y += LINE;
         let (x, anchor, ink) = match b.kind {
@@ -119,37 +150,49 @@ fn block(o: &mut String, b: &Block, r: Rect) {
             _ => (centre, "middle", INK),
         };
         let size = SMALL + 1.0;
-        put(o, format_args!(
-            "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" text-anchor=\"{anchor}\" fill=\"{ink}\" xml:space=\"preserve\">{}</text>",
-            escape(l)
-        ));
+        put(
+            o,
+            format_args!(
+                "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" text-anchor=\"{anchor}\" fill=\"{ink}\" xml:space=\"preserve\">{}</text>",
+                escape(l)
+            ),
+        );
     }
     let listed = part_params(b);
     if !listed.is_empty() {
         y += 8.0;
         let (x0, x1, mid) = (r.x + PAD, r.x + r.width - PAD, y + 1.0);
-        put(o, format_args!("<path d=\"M{x0:.1} {mid:.1} H{x1:.1}\" stroke=\"#e2b93b\" stroke-width=\"1\"/>"));
+        put(
+            o,
+            format_args!("<path d=\"M{x0:.1} {mid:.1} H{x1:.1}\" stroke=\"#e2b93b\" stroke-width=\"1\"/>"),
+        );
     }
     for l in listed {
         y += LINE;
         let size = SMALL + 1.0;
-        put(o, format_args!("<text x=\"{:.1}\" y=\"{y:.1}\" font-size=\"{size}\" fill=\"#92600a\">{}</text>", r.x + PAD + 2.0, escape(l)));
+        put(
+            o,
+            format_args!(
+                "<text x=\"{:.1}\" y=\"{y:.1}\" font-size=\"{size}\" fill=\"#92600a\">{}</text>",
+                r.x + PAD + 2.0,
+                escape(l)
+            ),
+        );
     }
     for t in &b.taps {
         y += LINE;
-        put(o, format_args!(
-            "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"#0ea5e9\"/>\
+        put(
+            o,
+            format_args!(
+                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"#0ea5e9\"/>\
              <text x=\"{:.1}\" y=\"{y:.1}\" font-size=\"{SMALL}\" fill=\"#0369a1\">{}</text>",
-            r.x + PAD + 5.0,
-            y - 3.5,
-            r.x + PAD + 13.0,
-            escape(t)
-        ));
+                r.x + PAD + 5.0,
+                y - 3.5,
+                r.x + PAD + 13.0,
+                escape(t)
+            ),
+        );
     }
-    out_group(o);
-}
-
-fn out_group(o: &mut String) {
     o.push_str("</g>\n");
 }
 
@@ -162,17 +205,20 @@ fn params(o: &mut String, b: &Block, r: Rect) {
         let y = middle + (k as f64 - (list.len() - 1) as f64 / 2.0) * SIDE_LINE;
         let x = r.x - ARM - width;
         let enter = y.clamp(r.y + 4.0, r.y + r.height - 4.0);
-        put(o, format_args!(
-            "<path d=\"M{:.1} {y:.1} L{:.1} {enter:.1}\" stroke=\"#d9a520\" stroke-width=\"1.2\"/>\
+        put(
+            o,
+            format_args!(
+                "<path d=\"M{:.1} {y:.1} L{:.1} {enter:.1}\" stroke=\"#d9a520\" stroke-width=\"1.2\"/>\
              <rect x=\"{x:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"4\" fill=\"#fef9c3\" stroke=\"#e2b93b\"/>\
              <text x=\"{:.1}\" y=\"{:.1}\" font-size=\"{SMALL}\" fill=\"#854d0e\">{}</text>",
-            x + width,
-            r.x,
-            y - height / 2.0,
-            x + 6.0,
-            y + 3.5,
-            escape(text)
-        ));
+                x + width,
+                r.x,
+                y - height / 2.0,
+                x + 6.0,
+                y + 3.5,
+                escape(text)
+            ),
+        );
     }
 }
 

@@ -47,19 +47,27 @@ pub(super) struct Placed {
 
 pub(super) const LINE: f64 = 15.0;
 pub(super) const PAD: f64 = 9.0;
+/// A block is not made wider than this for the types under it; they are left out instead.
+const WIDEST: f64 = 480.0;
 /// Inner margin of a frame.
-const MARGIN: f64 = 16.0;
+const MARGIN: f64 = 14.0;
 /// From parameters to the block that they enter.
 pub(super) const ARM: f64 = 16.0;
 
 /// Width and height of a block.
-pub(super) fn block_size(b: &Block) -> (f64, f64) {
+pub(super) fn block_size(s: &Sketch, b: &Block) -> (f64, f64) {
     let small = b.lines.iter().chain(part_params(b)).map(|l| text_width(l, SMALL + 1.0));
     let taps = b.taps.iter().map(|t| text_width(t, SMALL) + 14.0);
     let text = small.chain(taps).fold(text_width(&b.title, SIZE), f64::max);
     let lines = b.lines.len() + part_params(b).len() + b.taps.len();
     let rule = if part_params(b).is_empty() { 0.0 } else { 8.0 };
-    (text + 2.0 * PAD + 4.0, (lines as f64 + 1.0) * LINE + 2.0 * PAD - 5.0 + rule)
+    let several = if b.leaving.len() > 1 { room(s, b).min(WIDEST) } else { 0.0 };
+    ((text + 2.0 * PAD + 4.0).max(several), (lines as f64 + 1.0) * LINE + 2.0 * PAD - 5.0 + rule)
+}
+
+/// Width that the types of all values that leave a block take beside each other.
+fn room(s: &Sketch, b: &Block) -> f64 {
+    b.leaving.iter().map(|v| text_width(&s.labels[*v], SMALL) + 16.0).sum()
 }
 
 /// The parameters that are listed inside.
@@ -166,11 +174,10 @@ fn frame(s: &Sketch, f: usize) -> Local {
             items.len() - 1
         });
     }
-    let title = (f != 0).then(|| {
-        let width = text_width(&s.frames[f].label, SIZE);
-        items.push(Item { left: 0.0, right: width, height: 14.0, rank: Rank::Title });
-        items.len() - 1
-    });
+    if f != 0 {
+        let right = text_width(&s.frames[f].label, SIZE);
+        items.push(Item { left: 0.0, right, height: 14.0, rank: Rank::Title });
+    }
     let at = |e: End| match e {
         End::Item(i) => i,
         port => ports[&port],
@@ -187,17 +194,19 @@ fn frame(s: &Sketch, f: usize) -> Local {
                 leaving.insert((i, *v), local.leave[v] - local.width / 2.0);
             }),
             None => {
-                let room: Vec<f64> = values.iter().map(|v| text_width(&s.labels[*v], SMALL) + 16.0).collect();
-                let total: f64 = room.iter().sum();
-                let mut x = if values.len() == 1 { 0.0 } else { -total / 2.0 + 4.0 };
-                for (v, r) in values.iter().zip(room) {
+                let Child::Block(b) = children[i] else { continue };
+                let block = &s.blocks[b];
+                let total = room(s, block);
+                let squeeze = (WIDEST / total).min(1.0);
+                let mut x = if values.len() == 1 { 0.0 } else { -total * squeeze / 2.0 + 4.0 };
+                for v in &values {
                     leaving.insert((i, *v), x);
-                    x += r;
+                    x += (text_width(&s.labels[*v], SMALL) + 16.0) * squeeze;
                 }
-                items[i].right = items[i].right.max(x);
                 if values.len() == 1 {
-                    // The type stands on the side to which the line does not turn.
+                    // Its type may stand on either side.
                     items[i].left = items[i].left.max(x);
+                    items[i].right = items[i].right.max(x);
                 }
             }
         }
@@ -221,26 +230,42 @@ fn frame(s: &Sketch, f: usize) -> Local {
             lanes.last().map_or(placed.x[wires[*k].0] + links[*k].leave, |l| l.0)
         };
         arriving.sort_by(|p, q| origin(p).total_cmp(&origin(q)).then(p.cmp(q)));
-        let step = ((block_size(&s.blocks[*block]).0 - 24.0) / arriving.len().max(1) as f64).min(26.0);
+        let step = ((block_size(s, &s.blocks[*block]).0 - 24.0) / arriving.len().max(1) as f64).min(26.0);
         for (n, k) in arriving.iter().enumerate() {
             links[*k].arrive = (n as f64 - (arriving.len() - 1) as f64 / 2.0) * step;
         }
     }
     let margin = if f == 0 { 24.0 } else { MARGIN };
-    let mut out = Local { width: placed.width + 2.0 * margin, height: placed.height + 2.0 * margin, ..Local::default() };
-    for (k, (a, b, v)) in wires.iter().enumerate() {
-        let mut line = trace(&placed, &items, &links[k], k, *v, &out, &ports, margin);
+    // A block is lower than its item when more parameters stand beside it than it has lines.
+    let mut inset = vec![0.0; items.len()];
+    for (i, c) in children.iter().enumerate() {
+        if let Child::Block(b) = c {
+            inset[i] = (items[i].height - block_size(s, &s.blocks[*b]).1) / 2.0;
+        }
+    }
+    let mut out = Local {
+        width: placed.width + 2.0 * margin,
+        height: placed.height + 2.0 * margin,
+        ..Local::default()
+    };
+    for (k, (_, b, v)) in wires.iter().enumerate() {
+        let mut line = trace(&placed, &items, &inset, &links[k], k, *v, &out, &ports, margin);
         line.arrow = inner.get(*b).is_some_and(Option::is_none);
         out.lines.push(line);
-        if inner.get(*a).is_some_and(Option::is_none) {
-            let (x, y) = (placed.x[*a] + links[k].leave + margin, placed.y[*a] + items[*a].height + margin);
-            if !out.labels.iter().any(|l| l.value == *v) {
-                let turns = |k: usize| out.lines[k].points.get(2).map_or(0.0, |p| p.0 - x);
-                let lines = (0..wires.len()).take(k + 1).filter(|j| wires[*j].0 == *a);
-                let _ = (turns, lines);
-                out.labels.push(Label { x, y: y + 12.0, value: *v, before: false });
-            }
+    }
+    // The type of a value stands beside its line, on the side to which the line does not turn.
+    for ((a, v), leave) in leaving.iter().filter(|((a, _), _)| inner[*a].is_none()) {
+        let crowded = matches!(children[*a], Child::Block(b) if room(s, &s.blocks[b]) > WIDEST);
+        if crowded && leaving.range((*a, 0)..(*a + 1, 0)).count() > 1 {
+            continue;
         }
+        let (x, y) = (placed.x[*a] + leave + margin, placed.y[*a] + items[*a].height - inset[*a] + margin);
+        let mine =
+            (0..wires.len()).filter(|k| (wires[*k].0, wires[*k].2) == (*a, *v) && !out.lines[*k].upwards);
+        let turns: Vec<f64> = mine.map(|k| out.lines[k].points[2].0 - x).collect();
+        let alone = leaving.range((*a, 0)..(*a + 1, 0)).count() == 1;
+        let before = alone && turns.iter().any(|t| *t > 1.0) && turns.iter().all(|t| *t > -1.0);
+        out.labels.push(Label { x, y: y + 12.0, value: *v, before });
     }
     for (end, i) in &ports {
         let x = placed.x[*i] + margin;
@@ -250,17 +275,13 @@ fn frame(s: &Sketch, f: usize) -> Local {
             End::Item(_) => None,
         };
     }
-    if let Some(t) = title {
-        out.frames.push((f, Rect { x: 0.0, y: 0.0, width: out.width, height: out.height }));
-        let _ = t;
-    }
+    out.frames.push((f, Rect { x: 0.0, y: 0.0, width: out.width, height: out.height }));
     for (i, (child, local)) in children.iter().zip(inner).enumerate() {
         let (x, y) = (placed.x[i] + margin, placed.y[i] + margin);
         match (child, local) {
             (Child::Block(b), _) => {
-                let (width, height) = block_size(&s.blocks[*b]);
-                let y = y + (items[i].height - height) / 2.0;
-                out.blocks.push((*b, Rect { x: x - width / 2.0, y, width, height }));
+                let (width, height) = block_size(s, &s.blocks[*b]);
+                out.blocks.push((*b, Rect { x: x - width / 2.0, y: y + inset[i], width, height }));
             }
             (Child::Frame(_), Some(local)) => out.adopt(local, x, y),
             (Child::Frame(_), None) => {}
@@ -273,11 +294,16 @@ fn item(s: &Sketch, child: Child, inner: Option<&Local>) -> Item {
     match (child, inner) {
         (Child::Block(b), _) => {
             let block = &s.blocks[b];
-            let (width, height) = block_size(block);
+            let (width, height) = block_size(s, block);
             let side = side_width(block);
             let beside = if side > 0.0 { side + ARM } else { 0.0 };
             let tall = side_params(block).len() as f64 * SIDE_LINE;
-            Item { left: width / 2.0 + beside, right: width / 2.0, height: height.max(tall), rank: Rank::Free }
+            Item {
+                left: width / 2.0 + beside,
+                right: width / 2.0,
+                height: height.max(tall),
+                rank: Rank::Free,
+            }
         }
         (Child::Frame(_), Some(l)) => {
             Item { left: l.width / 2.0, right: l.width / 2.0, height: l.height, rank: Rank::Free }
@@ -290,6 +316,7 @@ fn item(s: &Sketch, child: Child, inner: Option<&Local>) -> Item {
 fn trace(
     placed: &super::layers::Layout,
     items: &[Item],
+    inset: &[f64],
     link: &Link,
     k: usize,
     value: usize,
@@ -304,8 +331,12 @@ fn trace(
     };
     let (x0, x1) = (placed.x[upper] + leave, placed.x[lower] + arrive);
     let is = |i: usize, end: End| ports.get(&end) == Some(&i);
-    let start = if is(upper, End::Enter(value)) { -margin } else { placed.y[upper] + items[upper].height };
-    let end = if is(lower, End::Leave(value)) { out.height - margin } else { placed.y[lower] };
+    let start = if is(upper, End::Enter(value)) {
+        -margin
+    } else {
+        placed.y[upper] + items[upper].height - inset[upper]
+    };
+    let end = if is(lower, End::Leave(value)) { out.height - margin } else { placed.y[lower] + inset[lower] };
     let mut points = vec![(x0, start), (x0, placed.band[upper].1)];
     for (x, top, bottom) in &placed.lanes[k] {
         points.extend([(*x, *top), (*x, *bottom)]);

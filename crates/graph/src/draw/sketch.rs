@@ -39,6 +39,8 @@ pub(super) struct Block {
     pub taps: Vec<String>,
     pub tooltip: String,
     pub frame: usize,
+    /// The drawn values that leave it.
+    pub leaving: Vec<usize>,
     /// Whether the title is the name of a part, and not an op.
     pub named: bool,
     /// The whole name of that part.
@@ -97,18 +99,24 @@ impl Sketch {
                 continue;
             }
             if n.op == Op::Input {
-                let name = g.inputs.iter().find(|x| x.value.node as usize == i).map_or("", |x| x.name.as_str());
+                let name =
+                    g.inputs.iter().find(|x| x.value.node as usize == i).map_or("", |x| x.name.as_str());
                 let block = s.block(0, Kind::Input, words::clip(name));
                 s.blocks[block].nodes.push(i);
                 block_of[i] = Some(block);
                 continue;
             }
             // A node with one drawn operand that nobody else uses continues that operand's block.
-            let mut operands: Vec<usize> = n.inputs.iter().map(|v| v.node as usize).filter(|v| drawn(*v)).collect();
+            let mut operands: Vec<usize> =
+                n.inputs.iter().map(|v| v.node as usize).filter(|v| drawn(*v)).collect();
             operands.dedup();
             let chain = match operands[..] {
-                [p] if users[p] == 1 && g.nodes[p].types.len() == 1 && !g.taps.iter().any(|t| t.value.node as usize == p) => {
-                    block_of[p].filter(|b| s.blocks[*b].frame == frame && matches!(s.blocks[*b].kind, Kind::Op(_)))
+                [p] if users[p] == 1
+                    && g.nodes[p].types.len() == 1
+                    && !g.taps.iter().any(|t| t.value.node as usize == p) =>
+                {
+                    block_of[p]
+                        .filter(|b| s.blocks[*b].frame == frame && matches!(s.blocks[*b].kind, Kind::Op(_)))
                 }
                 _ => None,
             };
@@ -117,14 +125,16 @@ impl Sketch {
                     let line = words::headline(g, n, &hidden);
                     s.blocks[b].lines.push(line);
                     // The heaviest op gives the colour.
-                    if let (Kind::Op(a), b_kind) = (s.blocks[b].kind, n.op.class()) {
-                        if weight(b_kind) > weight(a) {
-                            s.blocks[b].kind = Kind::Op(b_kind);
-                        }
+                    if matches!(s.blocks[b].kind, Kind::Op(c) if weight(c) < weight(n.op.class())) {
+                        s.blocks[b].kind = Kind::Op(n.op.class());
                     }
                     b
                 }
-                None => s.block(frame, Kind::Op(n.op.class()), words::headline(g, n, &hidden)),
+                None => {
+                    let b = s.block(frame, Kind::Op(n.op.class()), words::headline(g, n, &hidden));
+                    s.blocks[b].scope = s.frames[frame].label.clone();
+                    b
+                }
             };
             s.blocks[block].lines.extend(words::regions(n));
             s.blocks[block].nodes.push(i);
@@ -192,6 +202,7 @@ impl Sketch {
             taps: vec![],
             tooltip: String::new(),
             frame,
+            leaving: vec![],
             named: matches!(kind, Kind::Part | Kind::Input | Kind::Output),
             scope: String::new(),
             nodes: vec![],
@@ -211,6 +222,9 @@ impl Sketch {
             });
             if seen.insert((value, to)) {
                 s.wires.push(Wire { value, from, to });
+                if !s.blocks[from].leaving.contains(&value) {
+                    s.blocks[from].leaving.push(value);
+                }
             }
         };
         for (i, n) in g.nodes.iter().enumerate() {
@@ -287,7 +301,9 @@ fn weight(class: Class) -> u32 {
 fn hidden(g: &Graph) -> Vec<bool> {
     let mut fixed = vec![false; g.nodes.len()];
     for (i, n) in g.nodes.iter().enumerate() {
-        fixed[i] = n.op != Op::Input && n.op.class() != Class::Control && n.inputs.iter().all(|v| fixed[v.node as usize]);
+        fixed[i] = n.op != Op::Input
+            && n.op.class() != Class::Control
+            && n.inputs.iter().all(|v| fixed[v.node as usize]);
     }
     for o in g.outputs.iter().chain(&g.taps) {
         fixed[o.value.node as usize] = false;
@@ -318,8 +334,7 @@ fn parameters(g: &Graph) -> BTreeMap<usize, String> {
 /// How many drawn nodes and roots use each node.
 fn users(g: &Graph, drawn: &impl Fn(usize) -> bool) -> Vec<usize> {
     let mut users = vec![0; g.nodes.len()];
-    for (i, n) in g.nodes.iter().enumerate().filter(|(i, _)| drawn(*i)) {
-        let _ = i;
+    for (_, n) in g.nodes.iter().enumerate().filter(|(i, _)| drawn(*i)) {
         let operands: BTreeSet<u32> = n.inputs.iter().map(|v| v.node).collect();
         operands.into_iter().for_each(|v| users[v as usize] += 1);
     }
@@ -335,7 +350,11 @@ fn paths(g: &Graph, depth: usize, drawn: &impl Fn(usize) -> bool) -> Vec<Vec<(St
         .nodes
         .iter()
         .map(|n| {
-            let scope = if n.op == Op::Input { "" } else { g.scopes.get(n.scope as usize).map_or("", String::as_str) };
+            let scope = if n.op == Op::Input {
+                ""
+            } else {
+                g.scopes.get(n.scope as usize).map_or("", String::as_str)
+            };
             scope.split('.').filter(|c| !c.is_empty()).take(depth + 1).collect()
         })
         .collect();

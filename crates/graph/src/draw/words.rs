@@ -38,8 +38,12 @@ fn literal(g: &Graph, v: Value) -> String {
 /// `multiply 0.5`, `reduce_sum axes=[1]`: the op, the constants it uses, the attributes that matter.
 pub(super) fn headline(g: &Graph, node: &Node, hidden: &[bool]) -> String {
     let mut out = node.op.name().to_string();
-    for v in node.inputs.iter().filter(|v| hidden[v.node as usize]) {
-        out.push_str(&format!(" {}", literal(g, *v)));
+    let constants: Vec<Option<String>> =
+        node.inputs.iter().map(|v| hidden[v.node as usize].then(|| literal(g, *v))).collect();
+    match &constants[..] {
+        // A dot shows where the drawn operand of `1 - x` stands.
+        [Some(c), None] => out.push_str(&format!(" {c}, ·")),
+        all => all.iter().flatten().for_each(|c| out.push_str(&format!(" {c}"))),
     }
     for (key, attr) in node.attrs.iter() {
         let text = match (key, attr) {
@@ -66,7 +70,8 @@ pub(super) fn counts<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<String> {
     let mut list: Vec<(Op, usize)> = by_op.into_iter().collect();
     list.sort_by_key(|(op, n)| (std::cmp::Reverse(*n), *op));
     let rest: usize = list.iter().skip(LINES).map(|(_, n)| n).sum();
-    let mut lines: Vec<String> = list.iter().take(LINES).map(|(op, n)| format!("{n:>3} {}", op.name())).collect();
+    let mut lines: Vec<String> =
+        list.iter().take(LINES).map(|(op, n)| format!("{n:>3} {}", op.name())).collect();
     if rest > 0 {
         lines.push(format!("{rest:>3} others"));
     }
@@ -78,8 +83,10 @@ pub(super) fn regions(node: &Node) -> Vec<String> {
     let mut lines = vec![];
     for (key, attr) in node.attrs.iter() {
         if let Attr::Graph(g) = attr {
-            let ops: Vec<&Node> = g.nodes.iter().filter(|n| !matches!(n.op, Op::Input | Op::Constant)).collect();
-            let shown: Vec<String> = counts(ops.iter().copied()).iter().map(|l| l.trim().to_string()).collect();
+            let ops: Vec<&Node> =
+                g.nodes.iter().filter(|n| !matches!(n.op, Op::Input | Op::Constant)).collect();
+            let shown: Vec<String> =
+                counts(ops.iter().copied()).iter().map(|l| l.trim().to_string()).collect();
             lines.push(clip(&format!("{key}: {}", shown.join(", "))));
         }
     }

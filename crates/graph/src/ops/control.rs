@@ -186,11 +186,13 @@ impl OpDef for While {
         let (nc, nb) = (attrs.int("cond_consts", 0) as usize, attrs.int("body_consts", 0) as usize);
         let mut carry = i[nc + nb..].to_vec();
         for _ in 0..LIMIT {
-            let go = crate::interp::run_region(cx, c, [&i[..nc], &carry].concat()).map_err(|e| e.to_string())?;
+            let go =
+                crate::interp::run_region(cx, c, [&i[..nc], &carry].concat()).map_err(|e| e.to_string())?;
             if go[0].ints()[0] == 0 {
                 return Ok(carry);
             }
-            carry = crate::interp::run_region(cx, b, [&i[nc..nc + nb], &carry].concat()).map_err(|e| e.to_string())?;
+            carry = crate::interp::run_region(cx, b, [&i[nc..nc + nb], &carry].concat())
+                .map_err(|e| e.to_string())?;
         }
         Err(format!("still running after {LIMIT} rounds"))
     }
@@ -266,7 +268,8 @@ impl Cx {
         let made = inner.finish_region(&outputs).map(|(graph, captured)| {
             let attrs = crate::attrs! { body: Graph(Arc::new(graph)), consts: Int(captured.len() as i64),
             carries: Int(n as i64), length: Dims(vec![length.clone()]), reverse: Bool(reverse) };
-            let operands: Vec<&Var> = captured.iter().chain(init.iter().copied()).chain(xs.iter().copied()).collect();
+            let operands: Vec<&Var> =
+                captured.iter().chain(init.iter().copied()).chain(xs.iter().copied()).collect();
             self.push(crate::Op::Scan, attrs, &operands)
         });
         self.split(made, n, outputs.len())

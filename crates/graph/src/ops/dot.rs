@@ -71,7 +71,10 @@ impl OpDef for DotGeneral {
             match (inputs[0].shape.get(*l), inputs[1].shape.get(*r)) {
                 (Some(a), Some(b)) if a == b => {}
                 _ => {
-                    return Err(format!("axis {l} of {} is paired with axis {r} of {}", inputs[0], inputs[1]));
+                    return Err(format!(
+                        "axis {l} of {} is paired with axis {r} of {}",
+                        inputs[0], inputs[1]
+                    ));
                 }
             }
         }
@@ -105,6 +108,7 @@ impl OpDef for DotGeneral {
                 .collect()
         };
         let (steps_a, steps_b) = (step(a, &d.lhs_contract), step(b, &d.rhs_contract));
+        let (left, right) = (a.floats(), b.floats());
         let mut out = Vec::with_capacity(total);
         for o in 0..total {
             let index = unravel(o, &shape);
@@ -118,7 +122,7 @@ impl OpDef for DotGeneral {
             let (base_a, base_b) = (ravel(&at_a, &a.shape), ravel(&at_b, &b.shape));
             let mut sum = S::from_f64(0.0);
             for k in 0..inner {
-                sum = sum + a.floats()[base_a + steps_a[k]].clone() * b.floats()[base_b + steps_b[k]].clone();
+                sum = sum + left[base_a + steps_a[k]].clone() * right[base_b + steps_b[k]].clone();
             }
             out.push(sum);
         }
@@ -145,7 +149,8 @@ impl OpDef for DotGeneral {
         let nb = d.lhs_batch.len();
         let ct_batch: Vec<usize> = (0..nb).collect();
         let ct_left: Vec<usize> = (nb..nb + d.lhs_free.len()).collect();
-        let ct_right: Vec<usize> = (nb + d.lhs_free.len()..nb + d.lhs_free.len() + d.rhs_free.len()).collect();
+        let ct_right: Vec<usize> =
+            (nb + d.lhs_free.len()..nb + d.lhs_free.len() + d.rhs_free.len()).collect();
         // A dot of two factors lays its result out as (batch, free of first, free of second); `order` says which
         // axis of the wanted operand each of those is.
         let arrange = |y: Var, order: Vec<usize>| {
@@ -158,7 +163,8 @@ impl OpDef for DotGeneral {
             let mut pairs: Vec<_> = d.rhs_contract.iter().zip(&d.lhs_contract).collect();
             pairs.sort();
             let y = ct.dot_general(&n.inputs[1], (&ct_right, &d.rhs_free), (&ct_batch, &d.rhs_batch));
-            let order = d.lhs_batch.iter().chain(&d.lhs_free).chain(pairs.iter().map(|p| p.1)).copied().collect();
+            let order =
+                d.lhs_batch.iter().chain(&d.lhs_free).chain(pairs.iter().map(|p| p.1)).copied().collect();
             arrange(y, order)
         });
         let right = linear[1].then(|| {
@@ -166,7 +172,8 @@ impl OpDef for DotGeneral {
             let mut pairs: Vec<_> = d.lhs_contract.iter().zip(&d.rhs_contract).collect();
             pairs.sort();
             let y = ct.dot_general(&n.inputs[0], (&ct_left, &d.lhs_free), (&ct_batch, &d.lhs_batch));
-            let order = d.rhs_batch.iter().chain(&d.rhs_free).chain(pairs.iter().map(|p| p.1)).copied().collect();
+            let order =
+                d.rhs_batch.iter().chain(&d.rhs_free).chain(pairs.iter().map(|p| p.1)).copied().collect();
             arrange(y, order)
         });
         Some(vec![left, right])

@@ -67,7 +67,10 @@ impl OpDef for ScatterAdd {
         }
         let k = inputs[0].rank();
         if inputs[1].rank() < k || inputs[1].shape[..k] != inputs[0].shape[..] {
-            return Err(format!("updates {} do not begin with the sizes of the indices {}", inputs[1], inputs[0]));
+            return Err(format!(
+                "updates {} do not begin with the sizes of the indices {}",
+                inputs[1], inputs[0]
+            ));
         }
         let shape = attrs.dims("rows").iter().chain(&inputs[1].shape[k..]).cloned().collect();
         Ok(vec![Type { dtype: inputs[1].dtype, shape }])

@@ -82,10 +82,11 @@ impl OpDef for LinearScan {
     fn decompose(n: &NodeCx) -> Option<Vec<Var>> {
         let (f, x, h0) = (&n.inputs[0], &n.inputs[1], &n.inputs[2]);
         let time_first = |v: &Var| v.transpose(&[1, 0, 2]);
-        let (_, ys) = n.cx.scan(&[h0], &[&time_first(f), &time_first(x)], n.attrs.flag("reverse"), |carry, xs| {
-            let h = &xs[0] * &carry[0] + &xs[1];
-            (vec![h.clone()], vec![h])
-        });
+        let (_, ys) =
+            n.cx.scan(&[h0], &[&time_first(f), &time_first(x)], n.attrs.flag("reverse"), |carry, xs| {
+                let h = &xs[0] * &carry[0] + &xs[1];
+                (vec![h.clone()], vec![h])
+            });
         Some(vec![ys[0].transpose(&[1, 0, 2])])
     }
     fn cost(_: &Attrs, inputs: &[Type], out: &[Type]) -> Cost {
@@ -119,7 +120,8 @@ fn initial(n: &NodeCx, dx: &Var) -> Var {
     let one = Dim::from(1);
     let at = if n.attrs.flag("reverse") { &shape[1] - &one } else { Dim::from(0) };
     let end = &at + &one;
-    let first = |v: &Var| v.slice_axis(1, at.clone(), end.clone()).reshape(&[shape[0].clone(), shape[2].clone()]);
+    let first =
+        |v: &Var| v.slice_axis(1, at.clone(), end.clone()).reshape(&[shape[0].clone(), shape[2].clone()]);
     first(&n.inputs[0]) * first(dx)
 }
 

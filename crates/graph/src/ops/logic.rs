@@ -40,7 +40,9 @@ impl OpDef for Compare {
         }
         let how = attrs.str("how");
         let v = match (&i[0].data, &i[1].data) {
-            (Data::Float(a), Data::Float(b)) => a.iter().zip(b.iter()).map(|(a, b)| holds(how, a, b)).collect(),
+            (Data::Float(a), Data::Float(b)) => {
+                a.iter().zip(b.iter()).map(|(a, b)| holds(how, a, b)).collect()
+            }
             (Data::Int(a), Data::Int(b)) => a.iter().zip(b.iter()).map(|(a, b)| holds(how, a, b)).collect(),
             _ => return Err("mixed operands".into()),
         };
@@ -115,7 +117,11 @@ impl OpDef for Select {
         arity(inputs, 3)?;
         same(&inputs[1], &inputs[2])?;
         if inputs[0] != inputs[1].with_dtype(DType::Bool) {
-            return Err(format!("the condition must be {}, found {}", inputs[1].with_dtype(DType::Bool), inputs[0]));
+            return Err(format!(
+                "the condition must be {}, found {}",
+                inputs[1].with_dtype(DType::Bool),
+                inputs[0]
+            ));
         }
         Ok(vec![inputs[1].clone()])
     }
@@ -186,8 +192,12 @@ impl OpDef for Convert {
             Data::Int(v) if to.is_float() => {
                 Array::float(to, shape, v.iter().map(|x| S::from_f64(*x as f64)).collect())
             }
-            Data::Int(v) if to == DType::Bool => Array::int(to, shape, v.iter().map(|x| i64::from(*x != 0)).collect()),
-            Data::Int(v) if to == DType::Trit => Array::int(to, shape, v.iter().map(|x| *x.clamp(&-1, &1)).collect()),
+            Data::Int(v) if to == DType::Bool => {
+                Array::int(to, shape, v.iter().map(|x| i64::from(*x != 0)).collect())
+            }
+            Data::Int(v) if to == DType::Trit => {
+                Array::int(to, shape, v.iter().map(|x| *x.clamp(&-1, &1)).collect())
+            }
             Data::Int(v) => Array::int(to, shape, v.iter().map(|x| super::wrap(to, *x)).collect()),
         }])
     }

@@ -107,7 +107,10 @@ impl OpDef for CrossEntropyGrad {
         check(inputs)?;
         let rows = Type::new(inputs[0].dtype, [inputs[0].shape[0].clone()]);
         if inputs[2] != rows || inputs[3] != Type::scalar(inputs[0].dtype) {
-            return Err(format!("logsumexp {} and cotangent {} do not fit {}", inputs[2], inputs[3], inputs[0]));
+            return Err(format!(
+                "logsumexp {} and cotangent {} do not fit {}",
+                inputs[2], inputs[3], inputs[0]
+            ));
         }
         Ok(vec![inputs[0].clone()])
     }

@@ -12,7 +12,12 @@ fn check(inputs: &[Type]) -> Result<(), String> {
     float(inputs, 0)?;
     let last = inputs[0].shape.last().ok_or("the operand has no axis to normalise over")?;
     if inputs[1] != Type::new(inputs[0].dtype, [last.clone()]) {
-        return Err(format!("the weight of {} must be {}[{last}], found {}", inputs[0], inputs[0].dtype.name(), inputs[1]));
+        return Err(format!(
+            "the weight of {} must be {}[{last}], found {}",
+            inputs[0],
+            inputs[0].dtype.name(),
+            inputs[1]
+        ));
     }
     Ok(())
 }
@@ -59,7 +64,11 @@ impl OpDef for RmsNorm {
         match (&ct[0], &ct[1]) {
             (None, None) => Some(vec![None, None]),
             (Some(dy), None) => {
-                let g = n.cx.push(crate::Op::RmsNormGrad, Attrs::new(), &[&n.inputs[0], &n.inputs[1], &n.outputs[1], dy]);
+                let g = n.cx.push(
+                    crate::Op::RmsNormGrad,
+                    Attrs::new(),
+                    &[&n.inputs[0], &n.inputs[1], &n.outputs[1], dy],
+                );
                 Some(vec![Some(g[0].clone()), Some(g[1].clone())])
             }
             _ => None,
@@ -75,7 +84,11 @@ impl OpDef for RmsNorm {
         Some(vec![y, rstd])
     }
     fn cost(_: &Attrs, inputs: &[Type], out: &[Type]) -> Cost {
-        Cost { operations: 4.0 * elements(&inputs[..1]), transcendental: 0.0, bytes: bytes(inputs) + bytes(out) }
+        Cost {
+            operations: 4.0 * elements(&inputs[..1]),
+            transcendental: 0.0,
+            bytes: bytes(inputs) + bytes(out),
+        }
     }
 }
 
@@ -88,7 +101,10 @@ impl OpDef for RmsNormGrad {
         arity(inputs, 4)?;
         check(inputs)?;
         if inputs[3] != inputs[0] || inputs[2] != row_type(&inputs[0]) {
-            return Err(format!("x {}, rstd {}, dy {} do not belong together", inputs[0], inputs[2], inputs[3]));
+            return Err(format!(
+                "x {}, rstd {}, dy {} do not belong together",
+                inputs[0], inputs[2], inputs[3]
+            ));
         }
         Ok(vec![inputs[0].clone(), inputs[1].clone()])
     }
@@ -128,6 +144,10 @@ impl OpDef for RmsNormGrad {
         Some(vec![dx, dw])
     }
     fn cost(_: &Attrs, inputs: &[Type], out: &[Type]) -> Cost {
-        Cost { operations: 10.0 * elements(&inputs[..1]), transcendental: 0.0, bytes: bytes(inputs) + bytes(out) }
+        Cost {
+            operations: 10.0 * elements(&inputs[..1]),
+            transcendental: 0.0,
+            bytes: bytes(inputs) + bytes(out),
+        }
     }
 }

@@ -26,7 +26,10 @@ impl OpDef for QuantizeActivations {
         arity(inputs, 1)?;
         float(inputs, 0)?;
         if !["half_away", "half_even"].contains(&attrs.str("rounding")) {
-            return Err(format!("rounding must be half_away or half_even, found `{}`", attrs.str("rounding")));
+            return Err(format!(
+                "rounding must be half_away or half_even, found `{}`",
+                attrs.str("rounding")
+            ));
         }
         if inputs[0].rank() == 0 {
             return Err("needs an axis of features".into());
@@ -197,8 +200,11 @@ impl Var {
     /// Int8 activations and their scale per row; see [`QuantizeActivations`].
     #[track_caller]
     pub fn quantize_activations(&self, rounding: &str) -> (Var, Var) {
-        let out =
-            self.cx.push(crate::Op::QuantizeActivations, crate::attrs! { rounding: Str(rounding.to_string()) }, &[self]);
+        let out = self.cx.push(
+            crate::Op::QuantizeActivations,
+            crate::attrs! { rounding: Str(rounding.to_string()) },
+            &[self],
+        );
         (out[0].clone(), out[1].clone())
     }
 

@@ -11,10 +11,12 @@ use crate::var::Var;
 fn infer(attrs: &Attrs, inputs: &[Type]) -> Result<Vec<Type>, String> {
     arity(inputs, 1)?;
     let axes = attrs.ints("axes");
-    if axes.is_empty() || axes.iter().any(|a| *a >= inputs[0].rank()) || axes.windows(2).any(|w| w[0] >= w[1]) {
+    if axes.is_empty() || axes.iter().any(|a| *a >= inputs[0].rank()) || axes.windows(2).any(|w| w[0] >= w[1])
+    {
         return Err(format!("axes {axes:?} of {}: give existing axes in rising order", inputs[0]));
     }
-    let shape = (0..inputs[0].rank()).filter(|a| !axes.contains(a)).map(|a| inputs[0].shape[a].clone()).collect();
+    let shape =
+        (0..inputs[0].rank()).filter(|a| !axes.contains(a)).map(|a| inputs[0].shape[a].clone()).collect();
     Ok(vec![Type { dtype: inputs[0].dtype, shape }])
 }
 

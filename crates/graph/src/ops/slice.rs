@@ -25,10 +25,10 @@ impl OpDef for Slice {
             return Err(format!("{start:?}..{limit:?} for {}", inputs[0]));
         }
         for i in 0..start.len() {
-            if let (Some(s), Some(l)) = (start[i].fixed(), limit[i].fixed()) {
-                if s > l || inputs[0].shape[i].fixed().is_some_and(|n| l > n) {
-                    return Err(format!("{s}..{l} is outside axis {i} of {}", inputs[0]));
-                }
+            if let (Some(s), Some(l)) = (start[i].fixed(), limit[i].fixed())
+                && (s > l || inputs[0].shape[i].fixed().is_some_and(|n| l > n))
+            {
+                return Err(format!("{s}..{l} is outside axis {i} of {}", inputs[0]));
             }
         }
         let shape = start.iter().zip(&limit).map(|(s, l)| l - s).collect();
@@ -158,11 +158,8 @@ impl OpDef for Concatenate {
         if t.iter().all(Option::is_none) {
             return Some(vec![None]);
         }
-        let parts: Vec<_> = t
-            .iter()
-            .zip(n.inputs)
-            .map(|(t, x)| t.clone().unwrap_or_else(|| x.full_like(0.0)))
-            .collect();
+        let parts: Vec<_> =
+            t.iter().zip(n.inputs).map(|(t, x)| t.clone().unwrap_or_else(|| x.full_like(0.0))).collect();
         let parts: Vec<_> = parts.iter().collect();
         Some(vec![Some(crate::Var::concatenate(&parts, n.attrs.int("axis", 0) as usize))])
     }
@@ -189,7 +186,11 @@ impl OpDef for Reverse {
     fn infer(attrs: &Attrs, inputs: &[Type]) -> Result<Vec<Type>, String> {
         arity(inputs, 1)?;
         let axis = attrs.int("axis", 0) as usize;
-        if axis < inputs[0].rank() { Ok(inputs.to_vec()) } else { Err(format!("axis {axis} of {}", inputs[0])) }
+        if axis < inputs[0].rank() {
+            Ok(inputs.to_vec())
+        } else {
+            Err(format!("axis {axis} of {}", inputs[0]))
+        }
     }
     fn eval<S: Scalar>(
         _: &EvalCx,

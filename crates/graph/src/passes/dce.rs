@@ -137,7 +137,8 @@ fn prune_scan(node: &Node, live: &[bool]) -> Pruned {
     // A carried value that the body does not read is still where the last one comes from.
     inputs[nc..nc + nk].copy_from_slice(&carries);
     let attrs = node.attrs.clone().with("body", narrowed(body, &inputs, &results));
-    let attrs = attrs.with("consts", Attr::Int(count(&inputs[..nc]))).with("carries", Attr::Int(count(&carries)));
+    let attrs =
+        attrs.with("consts", Attr::Int(count(&inputs[..nc]))).with("carries", Attr::Int(count(&carries)));
     shrunk(node, attrs, &inputs, &results)
 }
 

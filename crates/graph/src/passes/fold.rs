@@ -50,7 +50,8 @@ fn fold(g: &Graph, node: &Node) -> Option<Vec<Vec<f64>>> {
         return None;
     }
     let values = node.inputs.iter().map(|v| dense(g, *v)).collect::<Option<Vec<_>>>()?;
-    if let Some(splats) = values.iter().map(|v| <[f64; 1]>::try_from(&v[..]).ok()).collect::<Option<Vec<_>>>() {
+    if let Some(splats) = values.iter().map(|v| <[f64; 1]>::try_from(&v[..]).ok()).collect::<Option<Vec<_>>>()
+    {
         let splats: Vec<f64> = splats.into_iter().map(|[x]| x).collect();
         if let Some(x) = repeated(g, node, &splats) {
             return Some(vec![vec![x]]);
@@ -59,7 +60,8 @@ fn fold(g: &Graph, node: &Node) -> Option<Vec<Vec<f64>>> {
     if !small(node.inputs.iter().map(|v| g.ty(*v))) || !small(node.types.iter()) {
         return None;
     }
-    let operands = node.inputs.iter().zip(&values).map(|(v, x)| array(g.ty(*v), x)).collect::<Option<Vec<_>>>()?;
+    let operands =
+        node.inputs.iter().zip(&values).map(|(v, x)| array(g.ty(*v), x)).collect::<Option<Vec<_>>>()?;
     evaluate(node, &node.attrs, &operands, &node.types)
 }
 
@@ -96,10 +98,10 @@ fn evaluate(node: &Node, attrs: &Attrs, operands: &[Array<f64>], types: &[Type])
 
 /// The elements as a constant stores them: one when all are the same to the bit, none if an integer would be lost.
 fn numbers(a: &Array<f64>) -> Option<Vec<f64>> {
-    if let Data::Int(v) = &a.data {
-        if v.iter().any(|x| *x as f64 as i64 != *x) {
-            return None;
-        }
+    if let Data::Int(v) = &a.data
+        && v.iter().any(|x| *x as f64 as i64 != *x)
+    {
+        return None;
     }
     let v = a.to_f64();
     let alike = v.windows(2).all(|w| w[0].to_bits() == w[1].to_bits());

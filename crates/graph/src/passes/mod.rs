@@ -86,7 +86,8 @@ impl<'a> Rewriter<'a> {
         let named = |list: &[Named]| -> Vec<Named> {
             list.iter().map(|n| Named { name: n.name.clone(), value: self.at(n.value) }).collect()
         };
-        let (inputs, outputs, taps) = (named(&self.old.inputs), named(&self.old.outputs), named(&self.old.taps));
+        let (inputs, outputs, taps) =
+            (named(&self.old.inputs), named(&self.old.outputs), named(&self.old.taps));
         (self.new.inputs, self.new.outputs, self.new.taps) = (inputs, outputs, taps);
         self.new
     }

@@ -15,7 +15,9 @@ pub fn simplify(graph: &Graph) -> Graph {
         let results = loop {
             match rewrite(&r.new, node.op, &node.attrs, &node.inputs) {
                 Some(Rewrite::Value(v)) => break vec![v],
-                Some(Rewrite::Node(op, attrs, inputs)) => (node.op, node.attrs, node.inputs) = (op, attrs, inputs),
+                Some(Rewrite::Node(op, attrs, inputs)) => {
+                    (node.op, node.attrs, node.inputs) = (op, attrs, inputs)
+                }
                 None => break r.push(node),
             }
         };

@@ -111,7 +111,9 @@ impl<'a> Parser<'a> {
 
     /// What stands before `end`, which is eaten.
     fn until(&mut self, end: char) -> Result<&'a str> {
-        let Some(at) = self.rest.find(end) else { return Err(self.error(format!("expected `{end}`, found the end"))) };
+        let Some(at) = self.rest.find(end) else {
+            return Err(self.error(format!("expected `{end}`, found the end")));
+        };
         let text = &self.rest[..at];
         self.skip(at + end.len_utf8());
         Ok(text)
@@ -127,14 +129,16 @@ impl<'a> Parser<'a> {
             match c {
                 '"' => return Ok(out),
                 '\\' => {
-                    let escaped = chars.next().ok_or_else(|| self.error("a string without its closing quote"))?;
+                    let escaped =
+                        chars.next().ok_or_else(|| self.error("a string without its closing quote"))?;
                     self.skip(escaped.len_utf8());
                     match escaped {
                         'n' => out.push('\n'),
                         '"' | '\\' => out.push(escaped),
                         'u' => {
                             self.expect("{")?;
-                            let code = u32::from_str_radix(self.until('}')?, 16).ok().and_then(char::from_u32);
+                            let code =
+                                u32::from_str_radix(self.until('}')?, 16).ok().and_then(char::from_u32);
                             out.push(code.ok_or_else(|| self.error("no such character"))?);
                         }
                         c => return Err(self.error(format!("unknown escape `\\{c}`"))),
@@ -244,7 +248,8 @@ impl<'a> Parser<'a> {
         let mut several = None;
         if self.peek().is_some_and(|c| c.is_ascii_digit()) {
             let text = self.word();
-            several = Some(text.parse::<usize>().map_err(|_| self.error(format!("`{text}` is not a count")))?);
+            several =
+                Some(text.parse::<usize>().map_err(|_| self.error(format!("`{text}` is not a count")))?);
         } else {
             types.push(self.ty()?);
         }
@@ -270,7 +275,9 @@ impl<'a> Parser<'a> {
                 }
             }
             if types.len() != count {
-                return Err(self.error(format!("{count} results are announced, {} types are given", types.len())));
+                return Err(
+                    self.error(format!("{count} results are announced, {} types are given", types.len()))
+                );
             }
         }
         let mut scope = 0;
@@ -351,7 +358,10 @@ impl<'a> Parser<'a> {
             return Ok(vec![]);
         }
         text.split(',')
-            .map(|t| read(t.trim()).ok_or_else(|| self.error(format!("`{}` does not belong in this list", t.trim()))))
+            .map(|t| {
+                read(t.trim())
+                    .ok_or_else(|| self.error(format!("`{}` does not belong in this list", t.trim())))
+            })
             .collect()
     }
 }

@@ -70,13 +70,18 @@ fn check(g: &Graph, depth: usize) -> String {
     for (i, a) in blocks.iter().enumerate() {
         assert!(a.x >= 0.0 && a.y >= 0.0 && a.x + a.w <= size[0] && a.y + a.h <= size[1], "{a:?} is outside");
         for b in &blocks[..i] {
-            let apart = a.x >= b.x + b.w - 0.2 || b.x >= a.x + a.w - 0.2 || a.y >= b.y + b.h - 0.2 || b.y >= a.y + a.h - 0.2;
+            let apart = a.x >= b.x + b.w - 0.2
+                || b.x >= a.x + a.w - 0.2
+                || a.y >= b.y + b.h - 0.2
+                || b.y >= a.y + a.h - 0.2;
             assert!(apart, "{a:?} and {b:?} overlap\n{g}");
         }
     }
     for line in wires(&text) {
         for (x, y) in &line {
-            let through = blocks.iter().find(|r| *x > r.x + 0.5 && *x < r.x + r.w - 0.5 && *y > r.y + 0.5 && *y < r.y + r.h - 0.5);
+            let through = blocks
+                .iter()
+                .find(|r| *x > r.x + 0.5 && *x < r.x + r.w - 0.5 && *y > r.y + 0.5 && *y < r.y + r.h - 0.5);
             assert!(through.is_none(), "a line runs through {through:?} at {x}, {y}\n{g}");
         }
     }
@@ -97,7 +102,14 @@ fn a_language_model_is_drawn_at_every_depth() {
         }
     }
     let text = check(&g, 2);
-    for name in [">layers.0<", ">layers.2<", ">attn<", "f_proj.weight f32[64,64]", "hidden_states.3", "ternary_linear"] {
+    for name in [
+        ">layers.0<",
+        ">layers.2<",
+        ">attn<",
+        "f_proj.weight f32[64,64]",
+        "hidden_states.3",
+        "ternary_linear",
+    ] {
         assert!(text.contains(name), "{name} is missing");
     }
     assert!(text.contains("A &lt;title&gt; &amp; more"));
@@ -111,7 +123,7 @@ fn an_empty_graph_is_drawn() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4000) })]
 
     #[test]
     fn random_graphs_are_drawn(choices in generate::choices(), depth in 0..4usize) {

@@ -9,7 +9,11 @@ fn moved(inputs: &[Array<f64>], along: &[Array<f64>], h: f64) -> Vec<Array<f64>>
         .iter()
         .zip(along)
         .map(|(x, d)| match &x.data {
-            Data::Float(v) => Array::float(x.dtype, x.shape.clone(), v.iter().zip(d.floats()).map(|(x, d)| x + h * d).collect()),
+            Data::Float(v) => Array::float(
+                x.dtype,
+                x.shape.clone(),
+                v.iter().zip(d.floats()).map(|(x, d)| x + h * d).collect(),
+            ),
             Data::Int(_) => x.clone(),
         })
         .collect()

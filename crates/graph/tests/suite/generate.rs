@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 /// Choices for some steps.
-pub fn choices() -> impl Strategy<Value = Vec<u16>> {
+pub(crate) fn choices() -> impl Strategy<Value = Vec<u16>> {
     proptest::collection::vec(any::<u16>(), 4..120)
 }
 
@@ -34,12 +34,14 @@ const INPUTS: [(&str, DType, &[&str]); 6] = [
 ];
 
 /// The graph of these choices.
-pub fn graph(choices: &[u16]) -> Graph {
+pub(crate) fn graph(choices: &[u16]) -> Graph {
     let mut c = Choices(choices.iter());
     let cx = Cx::abstract_();
     let mut pool: Vec<Var> = INPUTS
         .iter()
-        .map(|(name, dtype, dims)| cx.input(name, Type { dtype: *dtype, shape: dims.iter().map(|d| dim(d)).collect() }))
+        .map(|(name, dtype, dims)| {
+            cx.input(name, Type { dtype: *dtype, shape: dims.iter().map(|d| dim(d)).collect() })
+        })
         .collect();
     let mut step = 0;
     while c.0.len() > 0 {
@@ -51,7 +53,8 @@ pub fn graph(choices: &[u16]) -> Graph {
         }
         step += 1;
     }
-    let outputs: Vec<(String, Var)> = pool.iter().rev().take(4).enumerate().map(|(k, v)| (format!("y.{k}"), v.clone())).collect();
+    let outputs: Vec<(String, Var)> =
+        pool.iter().rev().take(4).enumerate().map(|(k, v)| (format!("y.{k}"), v.clone())).collect();
     let outputs: Vec<(&str, &Var)> = outputs.iter().map(|(n, v)| (n.as_str(), v)).collect();
     cx.finish(&outputs).expect("the generator makes well-formed graphs")
 }
@@ -61,7 +64,7 @@ fn dim(text: &str) -> Dim {
 }
 
 /// Values for the inputs of [`graph`], B = 2.
-pub fn inputs(seed: u64) -> Vec<Array<f64>> {
+pub(crate) fn inputs(seed: u64) -> Vec<Array<f64>> {
     let mut state = seed;
     let mut next = move || {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -72,7 +75,8 @@ pub fn inputs(seed: u64) -> Vec<Array<f64>> {
         .map(|(_, dtype, dims)| {
             let shape: Vec<usize> = dims.iter().map(|d| d.parse().unwrap_or(2)).collect();
             let n: usize = shape.iter().product();
-            let values: Vec<f64> = (0..n).map(|_| if dtype.is_float() { next() } else { (next() + 2.0) * 0.75 }).collect();
+            let values: Vec<f64> =
+                (0..n).map(|_| if dtype.is_float() { next() } else { (next() + 2.0) * 0.75 }).collect();
             Array::from_f64(*dtype, shape, &values)
         })
         .collect()
@@ -97,8 +101,23 @@ fn grow(cx: &Cx, c: &mut Choices, pool: &[Var], depth: usize) -> Vec<Var> {
         0..=3 => {
             use Op::*;
             let ops = [
-                Negate, Exp, Log, Sqrt, Tanh, Sine, Cosine, Abs, Sign, Floor, RoundHalfEven, RoundHalfAway, Sigmoid,
-                Silu, Relu, Negate, StopGradient,
+                Negate,
+                Exp,
+                Log,
+                Sqrt,
+                Tanh,
+                Sine,
+                Cosine,
+                Abs,
+                Sign,
+                Floor,
+                RoundHalfEven,
+                RoundHalfAway,
+                Sigmoid,
+                Silu,
+                Relu,
+                Negate,
+                StopGradient,
             ];
             let op = c.of(&ops);
             vec![push(op, Attrs::new(), &[&float(c)])]
@@ -107,7 +126,9 @@ fn grow(cx: &Cx, c: &mut Choices, pool: &[Var], depth: usize) -> Vec<Var> {
             use Op::*;
             let x = float(c);
             let y = like(c, pool, &x);
-            let op = c.of(&[Add, Subtract, Multiply, Divide, Power, Maximum, Minimum, Surrogate, Add, Multiply, Multiply]);
+            let op = c.of(&[
+                Add, Subtract, Multiply, Divide, Power, Maximum, Minimum, Surrogate, Add, Multiply, Multiply,
+            ]);
             vec![push(op, Attrs::new(), if c.next(2) == 0 { [&x, &y] } else { [&y, &x] }.as_slice())]
         }
         8 => {
@@ -121,7 +142,8 @@ fn grow(cx: &Cx, c: &mut Choices, pool: &[Var], depth: usize) -> Vec<Var> {
         }
         9 => {
             let x = float(c);
-            let to = c.of(&[DType::F32, DType::F64, DType::BF16, DType::F16, DType::I32, DType::I8, DType::Bool]);
+            let to =
+                c.of(&[DType::F32, DType::F64, DType::BF16, DType::F16, DType::I32, DType::I8, DType::Bool]);
             vec![x.convert(to), x.convert(to).convert(x.dtype())]
         }
         10 => {
@@ -134,7 +156,10 @@ fn grow(cx: &Cx, c: &mut Choices, pool: &[Var], depth: usize) -> Vec<Var> {
         11 => {
             let Some(x) = ranked(c) else { return vec![] };
             let axis = c.next(x.ty().rank());
-            vec![c.of(&[x.sum(&[axis]), x.max_over(&[axis]), x.min_over(&[axis]), x.sum_all(), x.mean_all()]), x.argmax(axis)]
+            vec![
+                c.of(&[x.sum(&[axis]), x.max_over(&[axis]), x.min_over(&[axis]), x.sum_all(), x.mean_all()]),
+                x.argmax(axis),
+            ]
         }
         12 => {
             let x = float(c);
@@ -151,7 +176,11 @@ fn grow(cx: &Cx, c: &mut Choices, pool: &[Var], depth: usize) -> Vec<Var> {
             let end = &n - &Dim::from(c.next(2));
             let sizes: Vec<Dim> = x.shape().iter().map(|_| Dim::from(c.next(2))).collect();
             let none: Vec<Dim> = x.shape().iter().map(|_| Dim::from(0)).collect();
-            vec![x.slice_axis(axis, 0, end), x.pad(&sizes, &none, c.of(&[0.0, 1.5])), x.reverse(axis).reverse(axis)]
+            vec![
+                x.slice_axis(axis, 0, end),
+                x.pad(&sizes, &none, c.of(&[0.0, 1.5])),
+                x.reverse(axis).reverse(axis),
+            ]
         }
         14 => {
             let Some(x) = ranked(c) else { return vec![] };
@@ -167,7 +196,9 @@ fn grow(cx: &Cx, c: &mut Choices, pool: &[Var], depth: usize) -> Vec<Var> {
             vec![cx.array(dtype, &[2, 3], &values), nan]
         }
         16 => {
-            let Some(x) = of(c, &|t| t.dtype == DType::F32 && t.rank() > 0 && t.shape[t.rank() - 1] == Dim::from(3)) else {
+            let Some(x) =
+                of(c, &|t| t.dtype == DType::F32 && t.rank() > 0 && t.shape[t.rank() - 1] == Dim::from(3))
+            else {
                 return vec![];
             };
             let w = cx.array(DType::F32, &[3], &[1.0, 0.5, -2.0]);
@@ -175,10 +206,18 @@ fn grow(cx: &Cx, c: &mut Choices, pool: &[Var], depth: usize) -> Vec<Var> {
             let (q, s) = x.quantize_activations(c.of(&["half_even", "half_away"]));
             let (t, sw) = trits.quantize_weights();
             let norm = cx.push(Op::RmsNorm, attrs! { eps: Float(1e-6) }, &[&x, &w]);
-            vec![x.matmul(&pool_matrix(pool, cx)), q.ternary_linear(&s, &t, &sw), norm[0].clone(), norm[1].clone()]
+            vec![
+                x.matmul(&pool_matrix(pool, cx)),
+                q.ternary_linear(&s, &t, &sw),
+                norm[0].clone(),
+                norm[1].clone(),
+            ]
         }
         17 => {
-            let Some(i) = of(c, &|t| t.dtype == DType::I64 && t.rank() == 1 && t.shape[0] == Dim::from("B")) else { return vec![] };
+            let Some(i) = of(c, &|t| t.dtype == DType::I64 && t.rank() == 1 && t.shape[0] == Dim::from("B"))
+            else {
+                return vec![];
+            };
             let i = i.max(&i.full_like(0.0)).min(&i.full_like(2.0));
             let rows = pool_matrix(pool, cx).gather(&i);
             vec![i.scatter_add(&rows, &Dim::from(3)), rows, i]
@@ -220,10 +259,13 @@ fn grow(cx: &Cx, c: &mut Choices, pool: &[Var], depth: usize) -> Vec<Var> {
         22 if depth < 2 => {
             let x = float(c);
             let step = float(c).sum_all().convert(x.dtype());
-            let (zero, limit) = (cx.full(&Type::scalar(DType::I64), 0.0), cx.full(&Type::scalar(DType::I64), 3.0));
-            let out = cx.while_(&[&zero, &x, &x], |v| v[0].lt(&limit), |v| {
-                vec![&v[0] + 1.0, &v[1] * &step.tanh(), &v[2] + 1.0]
-            });
+            let (zero, limit) =
+                (cx.full(&Type::scalar(DType::I64), 0.0), cx.full(&Type::scalar(DType::I64), 3.0));
+            let out = cx.while_(
+                &[&zero, &x, &x],
+                |v| v[0].lt(&limit),
+                |v| vec![&v[0] + 1.0, &v[1] * &step.tanh(), &v[2] + 1.0],
+            );
             vec![out[1].clone()]
         }
         _ => {
@@ -241,14 +283,18 @@ fn grow(cx: &Cx, c: &mut Choices, pool: &[Var], depth: usize) -> Vec<Var> {
 
 fn pool_matrix(pool: &[Var], cx: &Cx) -> Var {
     let found = pool.iter().find(|v| v.ty() == Type::new(DType::F32, [3, 4]));
-    found.cloned().unwrap_or_else(|| cx.array(DType::F32, &[3, 4], &[0.5, 1.0, -1.0, 2.0, 0.0, 3.0, 0.1, 0.2, 0.3, 1.0, 1.5, 7.0]))
+    found.cloned().unwrap_or_else(|| {
+        cx.array(DType::F32, &[3, 4], &[0.5, 1.0, -1.0, 2.0, 0.0, 3.0, 0.1, 0.2, 0.3, 1.0, 1.5, 7.0])
+    })
 }
 
 /// Fails unless both graphs compute the same, to the bit (all NaN count as one).
-pub fn assert_same(what: &str, before: &Graph, after: &Graph) {
+pub(crate) fn assert_same(what: &str, before: &Graph, after: &Graph) {
     for seed in 1..3 {
         let run = |g: &Graph| interp::run(g, inputs(seed), true).map(|e| [e.outputs, e.taps].concat());
-        let (a, b) = (run(before).unwrap(), run(after).unwrap());
+        // What is refused (the maximum of nothing) has no meaning to keep.
+        let Ok(a) = run(before) else { continue };
+        let b = run(after).unwrap_or_else(|e| panic!("{what}: {e}\nbefore:\n{before}\nafter:\n{after}"));
         assert_eq!(a.len(), b.len());
         for ((n, x), (m, y)) in a.iter().zip(&b) {
             assert_eq!((n, x.dtype, &x.shape), (m, y.dtype, &y.shape), "{what}");

@@ -43,7 +43,7 @@ impl Model {
 }
 
 /// tokens i64 (B, T), labels i64 (N = B T) → logits, loss.
-pub fn language_model(layers: usize) -> Graph {
+pub(crate) fn language_model(layers: usize) -> Graph {
     let cx = Cx::abstract_();
     let mut m = Model { cx: cx.clone(), prefix: vec![] };
     let (b, t) = (Dim::from("B"), Dim::from("T"));
@@ -56,7 +56,11 @@ pub fn language_model(layers: usize) -> Graph {
         x = m.part(&format!("layers.{layer}"), |m| {
             let y = m.norm("attn_norm", &x);
             let mixed = m.part("attn", |m| {
-                let (i, f, g) = (m.linear("i_proj", &y, HIDDEN), m.linear("f_proj", &y, HIDDEN), m.linear("g_proj", &y, HIDDEN));
+                let (i, f, g) = (
+                    m.linear("i_proj", &y, HIDDEN),
+                    m.linear("f_proj", &y, HIDDEN),
+                    m.linear("g_proj", &y, HIDDEN),
+                );
                 let gate = f.sigmoid();
                 let drive = i.silu() * (1.0 - &gate);
                 let start = cx.full(&Type::new(DType::F32, [b.clone(), Dim::from(HIDDEN)]), 0.0);

@@ -1,8 +1,9 @@
 //! Each pass keeps the meaning to the bit and the graph well formed; and does what it is for.
 
 use crate::generate::{self, assert_same};
+use crate::model::language_model;
 use axes::DType;
-use graph::{Attr, Bindings, Cx, Dim, Graph, Op, Type, Var, attrs, passes};
+use graph::{Array, Attr, Bindings, Cx, Dim, Graph, Op, Type, Var, attrs, interp, passes};
 use proptest::prelude::*;
 
 type Pass = (&'static str, fn(&Graph) -> Graph);
@@ -24,7 +25,7 @@ fn check(what: &str, before: &Graph, after: &Graph) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(6000) })]
 
     #[test]
     fn every_pass_keeps_the_meaning(choices in generate::choices()) {
@@ -77,8 +78,10 @@ fn dead_results_of_loops_go() {
         (vec![h.clone(), &c[1] * &k], vec![h, &xs[1] + &c[1]])
     });
     let (zero, step) = (cx.scalar(0.0), cx.scalar(1.0));
-    let looped = cx.while_(&[&zero, &zero], |v| v[0].lt(&v[0].full_like(5.0)), |v| vec![&v[0] + &step, &v[1] + 2.0]);
-    let picked = cx.cond(&looped[0].gt(&step), |_| vec![k.exp(), x.sum(&[0])], |_| vec![k.clone(), k.clone()]);
+    let looped =
+        cx.while_(&[&zero, &zero], |v| v[0].lt(&v[0].full_like(5.0)), |v| vec![&v[0] + &step, &v[1] + 2.0]);
+    let picked =
+        cx.cond(&looped[0].gt(&step), |_| vec![k.exp(), x.sum(&[0])], |_| vec![k.clone(), k.clone()]);
     let g = cx.finish(&[("y", &ys[0]), ("n", &looped[0]), ("p", &picked[0])]).unwrap();
     let after = passes::dead_code(&g);
     check("dead_code", &g, &after);
@@ -110,7 +113,10 @@ fn equal_nodes_are_shared_but_variables_are_not() {
     );
     let after = passes::common_subexpressions(&g);
     check("cse", &g, &after);
-    assert_eq!((count(&after, Op::Exp), count(&after, Op::Identity), count(&after, Op::ReduceSum)), (1, 2, 1));
+    assert_eq!(
+        (count(&after, Op::Exp), count(&after, Op::Identity), count(&after, Op::ReduceSum)),
+        (1, 2, 1)
+    );
     assert_eq!(after.output("a"), after.output("c"));
     let exp = after.nodes.iter().find(|n| n.op == Op::Exp).unwrap();
     assert_eq!(after.scopes[exp.scope as usize], "first");
@@ -137,7 +143,8 @@ fn folding_keeps_repeated_numbers_repeated() {
     let cx = Cx::abstract_();
     let x = cx.input("x", Type::new(DType::F32, ["B", "T"]));
     let huge = cx.full(&Type::new(DType::F32, [1 << 20, 1 << 20]), 0.5);
-    let shaped = (&x.full_like(2.0).exp() * &x.full_like(3.0)).transpose(&[1, 0]).broadcast_last(&Dim::from(7));
+    let shaped =
+        (&x.full_like(2.0).exp() * &x.full_like(3.0)).transpose(&[1, 0]).broadcast_last(&Dim::from(7));
     let g = cx
         .finish(&[("a", &(&huge + 1.0).tanh()), ("b", &shaped), ("c", &huge.max_over(&[0])), ("x", &x)])
         .unwrap();
@@ -161,10 +168,19 @@ fn folding_computes_small_dense_constants_only() {
     let values: Vec<f64> = (0..5000).map(f64::from).collect();
     let large = cx.array(DType::F32, &[5000], &values);
     let out_of_range = small.gather(&cx.full(&Type::new(DType::I64, [1]), 9.0));
-    let bits = cx.push1(Op::RandomBits, attrs! { dims: Dims(vec![2.into()]) }, &[&cx.full(&Type::scalar(DType::I64), 1.0)]);
+    let bits = cx.push1(
+        Op::RandomBits,
+        attrs! { dims: Dims(vec![2.into()]) },
+        &[&cx.full(&Type::scalar(DType::I64), 1.0)],
+    );
     let product = small.matmul(&small);
-    let outs: [(&str, &Var); 5] =
-        [("p", &product), ("l", &large.exp()), ("o", &out_of_range), ("v", &cx.variable(&small)), ("r", &bits)];
+    let outs: [(&str, &Var); 5] = [
+        ("p", &product),
+        ("l", &large.exp()),
+        ("o", &out_of_range),
+        ("v", &cx.variable(&small)),
+        ("r", &bits),
+    ];
     let g = passes::standard(&cx.finish(&outs).unwrap());
     g.verify().unwrap();
     let Some(Attr::Floats(v)) = g.node(g.output("p").unwrap()).attrs.get("values") else { panic!("{g}") };
@@ -256,4 +272,62 @@ fn lowering_drops_what_only_derivatives_see() {
     for gone in ["identity", "surrogate", "stop_gradient", "tanh", "sine"] {
         assert!(!text.contains(gone), "{text}");
     }
+}
+
+/// Inputs of the language model: B = 2, T = 8.
+fn model_inputs(g: &Graph) -> Vec<Array<f64>> {
+    let sizes = Bindings::from([("B".into(), 2), ("T".into(), 8)]);
+    g.inputs
+        .iter()
+        .map(|i| {
+            let ty = g.ty(i.value).substitute(&sizes);
+            let n = ty.elements().unwrap();
+            let float = |k: usize| ((k * 7919 + 13) % 1009) as f64 / 504.0 - 1.0;
+            let values: Vec<f64> =
+                (0..n).map(|k| if ty.dtype.is_float() { float(k) } else { (k * 37 % 256) as f64 }).collect();
+            Array::from_f64(ty.dtype, ty.fixed_shape().unwrap(), &values)
+        })
+        .collect()
+}
+
+#[test]
+fn a_language_model_keeps_its_numbers() {
+    let g = language_model(2);
+    let inputs = model_inputs(&g);
+    let before = interp::run(&g, inputs.clone(), true).unwrap();
+    for (name, pass) in PASSES {
+        let lowered = pass(&g);
+        check(name, &g, &lowered);
+        let after = interp::run(&lowered, inputs.clone(), true).unwrap();
+        assert_eq!(before.outputs, after.outputs, "{name}");
+        assert_eq!(before.taps, after.taps, "{name}");
+    }
+    let lowered = passes::lower_for_execution(&g);
+    assert_eq!(count(&lowered, Op::Surrogate), 0);
+    // The unquantised product was the stand-in of each ternary layer; only the head's stays.
+    assert_eq!(count(&lowered, Op::DotGeneral), 1);
+    assert_eq!(count(&lowered, Op::TernaryLinear), count(&g, Op::TernaryLinear));
+}
+
+#[test]
+fn the_generator_reaches_most_of_the_table() {
+    let mut seen = std::collections::BTreeSet::new();
+    fn note(g: &Graph, seen: &mut std::collections::BTreeSet<Op>) {
+        for n in &g.nodes {
+            seen.insert(n.op);
+            for (_, a) in n.attrs.iter() {
+                if let Attr::Graph(r) = a {
+                    note(r, seen);
+                }
+            }
+        }
+    }
+    for seed in 0u32..200 {
+        let choices: Vec<u16> =
+            (0..80u32).map(|k| ((seed * 80 + k).wrapping_mul(2_654_435_761) >> 13) as u16).collect();
+        note(&generate::graph(&choices), &mut seen);
+    }
+    let missing: Vec<&str> = Op::ALL.iter().filter(|o| !seen.contains(o)).map(|o| o.name()).collect();
+    // What only derivatives make, and what takes a key or labels.
+    assert_eq!(missing, ["iota", "random_bits", "rms_norm_grad", "cross_entropy", "cross_entropy_grad"]);
 }

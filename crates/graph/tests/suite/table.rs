@@ -6,14 +6,14 @@ use graph::{Array, Attrs, Class, Cx, Dim, EvalCx, NodeCx, Op, Type, Var, attrs, 
 use proptest::prelude::*;
 
 /// One evaluation with its expected results.
-pub struct Case {
-    pub op: Op,
-    pub attrs: Attrs,
-    pub inputs: Vec<Array<f64>>,
-    pub expected: Vec<Array<f64>>,
+pub(crate) struct Case {
+    pub(crate) op: Op,
+    pub(crate) attrs: Attrs,
+    pub(crate) inputs: Vec<Array<f64>>,
+    pub(crate) expected: Vec<Array<f64>>,
 }
 
-pub fn f(shape: &[usize], v: &[f64]) -> Array<f64> {
+pub(crate) fn f(shape: &[usize], v: &[f64]) -> Array<f64> {
     Array::from_f64(DType::F64, shape, v)
 }
 fn ints(dtype: DType, shape: &[usize], v: &[i64]) -> Array<f64> {
@@ -34,7 +34,7 @@ const COS1: f64 = 0.540_302_305_868_139_8;
 const SIGMOID1: f64 = 0.731_058_578_630_004_9;
 
 /// At least one case for every op that is neither an input nor control flow.
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let mut list = vec![];
     let mut case = |op, attrs, inputs: &[Array<f64>], expected: &[Array<f64>]| {
         list.push(Case { op, attrs, inputs: inputs.to_vec(), expected: expected.to_vec() });
@@ -44,9 +44,19 @@ pub fn cases() -> Vec<Case> {
 
     // Sources.
     let dense = std::sync::Arc::new(vec![1.0, -2.0]);
-    case(Op::Constant, attrs! { dtype: DType(DType::F64), dims: Dims(dims(&[2])), values: Floats(dense) }, &[], &[v(&[1.0, -2.0])]);
+    case(
+        Op::Constant,
+        attrs! { dtype: DType(DType::F64), dims: Dims(dims(&[2])), values: Floats(dense) },
+        &[],
+        &[v(&[1.0, -2.0])],
+    );
     let one = std::sync::Arc::new(vec![7.0]);
-    case(Op::Constant, attrs! { dtype: DType(DType::I8), dims: Dims(dims(&[3])), values: Floats(one) }, &[], &[ints(DType::I8, &[3], &[7; 3])]);
+    case(
+        Op::Constant,
+        attrs! { dtype: DType(DType::I8), dims: Dims(dims(&[3])), values: Floats(one) },
+        &[],
+        &[ints(DType::I8, &[3], &[7; 3])],
+    );
     case(
         Op::Iota,
         attrs! { dtype: DType(DType::I64), dims: Dims(dims(&[2, 3])), axis: Int(1) },
@@ -55,7 +65,12 @@ pub fn cases() -> Vec<Case> {
     );
     // The first outputs of splitmix64 from state 0 (Vigna's reference), upper halves.
     let stream = [0xE220_A839u32, 0x6E78_9E6A, 0x06C4_5D18].map(i64::from);
-    case(Op::RandomBits, attrs! { dims: Dims(dims(&[3])) }, &[ints(DType::I64, &[], &[0])], &[ints(DType::I64, &[3], &stream)]);
+    case(
+        Op::RandomBits,
+        attrs! { dims: Dims(dims(&[3])) },
+        &[ints(DType::I64, &[], &[0])],
+        &[ints(DType::I64, &[3], &stream)],
+    );
 
     // Pointwise.
     case(Op::Negate, none(), &[v(&[1.5, -0.0])], &[v(&[-1.5, 0.0])]);
@@ -69,7 +84,12 @@ pub fn cases() -> Vec<Case> {
     case(Op::Sign, none(), &[v(&[-3.0, 0.0, 2.0])], &[v(&[-1.0, 0.0, 1.0])]);
     case(Op::Floor, none(), &[v(&[-1.5, 2.9])], &[v(&[-2.0, 2.0])]);
     case(Op::RoundHalfEven, none(), &[v(&[0.5, 1.5, 2.5, -0.6])], &[v(&[0.0, 2.0, 2.0, -1.0])]);
-    case(Op::RoundHalfAway, none(), &[v(&[0.5, 1.5, 2.5, -2.5, 0.499_999_999_999_999_94])], &[v(&[1.0, 2.0, 3.0, -3.0, 0.0])]);
+    case(
+        Op::RoundHalfAway,
+        none(),
+        &[v(&[0.5, 1.5, 2.5, -2.5, 0.499_999_999_999_999_94])],
+        &[v(&[1.0, 2.0, 3.0, -3.0, 0.0])],
+    );
     case(Op::Sigmoid, none(), &[v(&[0.0, 1.0, -1.0])], &[v(&[0.5, SIGMOID1, 1.0 - SIGMOID1])]);
     case(Op::Silu, none(), &[v(&[0.0, 1.0, -1.0])], &[v(&[0.0, SIGMOID1, SIGMOID1 - 1.0])]);
     case(Op::Relu, none(), &[v(&[-1.0, 0.0, 2.0])], &[v(&[0.0, 0.0, 2.0])]);
@@ -88,9 +108,14 @@ pub fn cases() -> Vec<Case> {
     case(Op::Power, none(), &[i32s(&[-1, -1, 2]), i32s(&[64, 65, 5])], &[i32s(&[1, -1, 32])]);
     let how = |h: &str| attrs! { how: Str(h.to_string()) };
     let odd = [v(&[1.0, 2.0, 3.0, f64::NAN]), v(&[2.0, 2.0, 2.0, 1.0])];
-    for (h, holds) in
-        [("lt", [1, 0, 0, 0]), ("le", [1, 1, 0, 0]), ("gt", [0, 0, 1, 0]), ("ge", [0, 1, 1, 0]), ("eq", [0, 1, 0, 0]), ("ne", [1, 0, 1, 1])]
-    {
+    for (h, holds) in [
+        ("lt", [1, 0, 0, 0]),
+        ("le", [1, 1, 0, 0]),
+        ("gt", [0, 0, 1, 0]),
+        ("ge", [0, 1, 1, 0]),
+        ("eq", [0, 1, 0, 0]),
+        ("ne", [1, 0, 1, 1]),
+    ] {
         case(Op::Compare, how(h), &odd, &[bools(&holds)]);
     }
     let (p, q) = (bools(&[0, 0, 1, 1]), bools(&[0, 1, 0, 1]));
@@ -100,8 +125,18 @@ pub fn cases() -> Vec<Case> {
     case(Op::Select, none(), &[bools(&[1, 0, 1]), a.clone(), b.clone()], &[v(&[1.0, 4.0, 8.0])]);
     let wild = v(&[1.9, -1.9, 300.0, -300.0, f64::NAN]);
     let to = |d| attrs! { dtype: DType(d) };
-    case(Op::Convert, to(DType::I8), std::slice::from_ref(&wild), &[ints(DType::I8, &[5], &[1, -1, 127, -128, 0])]);
-    case(Op::Convert, to(DType::U8), std::slice::from_ref(&wild), &[ints(DType::U8, &[5], &[1, 0, 255, 0, 0])]);
+    case(
+        Op::Convert,
+        to(DType::I8),
+        std::slice::from_ref(&wild),
+        &[ints(DType::I8, &[5], &[1, -1, 127, -128, 0])],
+    );
+    case(
+        Op::Convert,
+        to(DType::U8),
+        std::slice::from_ref(&wild),
+        &[ints(DType::U8, &[5], &[1, 0, 255, 0, 0])],
+    );
     case(Op::Convert, to(DType::Bool), &[v(&[0.0, -0.5])], &[bools(&[0, 1])]);
     case(Op::Convert, to(DType::Trit), &[i32s(&[5, 0, -7])], &[ints(DType::Trit, &[3], &[1, 0, -1])]);
     case(Op::Convert, to(DType::I8), &[i32s(&[130, -1])], &[ints(DType::I8, &[2], &[-126, -1])]);
@@ -113,18 +148,38 @@ pub fn cases() -> Vec<Case> {
     // Shape.
     let m = f(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     let m1 = std::slice::from_ref(&m);
-    case(Op::Reshape, attrs! { dims: Dims(dims(&[3, 2])) }, m1, &[f(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])]);
-    case(Op::Transpose, attrs! { perm: Ints(vec![1, 0]) }, m1, &[f(&[3, 2], &[1.0, 4.0, 2.0, 5.0, 3.0, 6.0])]);
+    case(
+        Op::Reshape,
+        attrs! { dims: Dims(dims(&[3, 2])) },
+        m1,
+        &[f(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])],
+    );
+    case(
+        Op::Transpose,
+        attrs! { perm: Ints(vec![1, 0]) },
+        m1,
+        &[f(&[3, 2], &[1.0, 4.0, 2.0, 5.0, 3.0, 6.0])],
+    );
     let cube: Vec<f64> = (0..24).map(f64::from).collect();
     let turned: Vec<f64> = (0..24).map(|i| (i % 2 * 12 + i / 8 * 4 + i / 2 % 4) as f64).collect();
-    case(Op::Transpose, attrs! { perm: Ints(vec![1, 2, 0]) }, &[f(&[2, 3, 4], &cube)], &[f(&[3, 4, 2], &turned)]);
+    case(
+        Op::Transpose,
+        attrs! { perm: Ints(vec![1, 2, 0]) },
+        &[f(&[2, 3, 4], &cube)],
+        &[f(&[3, 4, 2], &turned)],
+    );
     case(
         Op::Broadcast,
         attrs! { dims: Dims(dims(&[2, 3, 2])), map: Ints(vec![1]) },
         &[v(&[1.0, 2.0, 3.0])],
         &[f(&[2, 3, 2], &[1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0])],
     );
-    case(Op::Slice, attrs! { start: Dims(dims(&[0, 1])), limit: Dims(dims(&[2, 3])) }, m1, &[f(&[2, 2], &[2.0, 3.0, 5.0, 6.0])]);
+    case(
+        Op::Slice,
+        attrs! { start: Dims(dims(&[0, 1])), limit: Dims(dims(&[2, 3])) },
+        m1,
+        &[f(&[2, 2], &[2.0, 3.0, 5.0, 6.0])],
+    );
     case(
         Op::Pad,
         attrs! { low: Dims(dims(&[0, 2])), high: Dims(dims(&[1, 0])), value: Float(9.0) },
@@ -132,28 +187,53 @@ pub fn cases() -> Vec<Case> {
         &[f(&[3, 5], &[9.0, 9.0, 1.0, 2.0, 3.0, 9.0, 9.0, 4.0, 5.0, 6.0, 9.0, 9.0, 9.0, 9.0, 9.0])],
     );
     let column = f(&[2, 2], &[-1.0, -2.0, -3.0, -4.0]);
-    case(Op::Concatenate, attrs! { axis: Int(1) }, &[m.clone(), column], &[f(&[2, 5], &[1.0, 2.0, 3.0, -1.0, -2.0, 4.0, 5.0, 6.0, -3.0, -4.0])]);
+    case(
+        Op::Concatenate,
+        attrs! { axis: Int(1) },
+        &[m.clone(), column],
+        &[f(&[2, 5], &[1.0, 2.0, 3.0, -1.0, -2.0, 4.0, 5.0, 6.0, -3.0, -4.0])],
+    );
     case(Op::Reverse, attrs! { axis: Int(1) }, m1, &[f(&[2, 3], &[3.0, 2.0, 1.0, 6.0, 5.0, 4.0])]);
 
     // Index.
     let at = ints(DType::I64, &[3], &[1, 0, 1]);
     let rows = f(&[3, 3], &[4.0, 5.0, 6.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     case(Op::Gather, none(), &[m.clone(), at.clone()], std::slice::from_ref(&rows));
-    case(Op::ScatterAdd, attrs! { rows: Dims(dims(&[2])) }, &[at, rows], &[f(&[2, 3], &[1.0, 2.0, 3.0, 8.0, 10.0, 12.0])]);
+    case(
+        Op::ScatterAdd,
+        attrs! { rows: Dims(dims(&[2])) },
+        &[at, rows],
+        &[f(&[2, 3], &[1.0, 2.0, 3.0, 8.0, 10.0, 12.0])],
+    );
 
     // Contraction and reduction.
     let dot = |l: &[i64], r: &[i64], lb: &[i64], rb: &[i64]| {
         attrs! { lhs_contract: Ints(l.to_vec()), rhs_contract: Ints(r.to_vec()), lhs_batch: Ints(lb.to_vec()), rhs_batch: Ints(rb.to_vec()) }
     };
-    case(Op::DotGeneral, dot(&[1], &[1], &[], &[]), &[m.clone(), m.clone()], &[f(&[2, 2], &[14.0, 32.0, 32.0, 77.0])]);
+    case(
+        Op::DotGeneral,
+        dot(&[1], &[1], &[], &[]),
+        &[m.clone(), m.clone()],
+        &[f(&[2, 2], &[14.0, 32.0, 32.0, 77.0])],
+    );
     case(Op::DotGeneral, dot(&[1], &[1], &[0], &[0]), &[m.clone(), m.clone()], &[v(&[14.0, 77.0])]);
     case(Op::DotGeneral, dot(&[0, 1], &[0, 1], &[], &[]), &[m.clone(), m.clone()], &[f(&[], &[91.0])]);
     case(Op::ReduceSum, attrs! { axes: Ints(vec![0]) }, m1, &[v(&[5.0, 7.0, 9.0])]);
     case(Op::ReduceSum, attrs! { axes: Ints(vec![0, 1]) }, m1, &[f(&[], &[21.0])]);
-    case(Op::ReduceSum, attrs! { axes: Ints(vec![0]) }, &[ints(DType::I8, &[2], &[100, 100])], &[ints(DType::I8, &[], &[-56])]);
+    case(
+        Op::ReduceSum,
+        attrs! { axes: Ints(vec![0]) },
+        &[ints(DType::I8, &[2], &[100, 100])],
+        &[ints(DType::I8, &[], &[-56])],
+    );
     case(Op::ReduceMax, attrs! { axes: Ints(vec![1]) }, m1, &[v(&[3.0, 6.0])]);
     case(Op::ReduceMin, attrs! { axes: Ints(vec![0]) }, m1, &[v(&[1.0, 2.0, 3.0])]);
-    case(Op::ArgMax, attrs! { axis: Int(1) }, &[f(&[2, 3], &[1.0, 9.0, 9.0, 4.0, 3.0, 2.0])], &[ints(DType::I64, &[2], &[1, 0])]);
+    case(
+        Op::ArgMax,
+        attrs! { axis: Int(1) },
+        &[f(&[2, 3], &[1.0, 9.0, 9.0, 4.0, 3.0, 2.0])],
+        &[ints(DType::I64, &[2], &[1, 0])],
+    );
 
     composites(&mut case);
     list
@@ -163,7 +243,12 @@ fn composites(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
     let v = |x: &[f64]| f(&[x.len()], x);
     // mean(3², 4²) = 12.5; with eps = 12.5 the norm is 5.
     let (x, w) = (f(&[1, 2], &[3.0, 4.0]), v(&[10.0, -1.0]));
-    case(Op::RmsNorm, attrs! { eps: Float(12.5) }, &[x.clone(), w.clone()], &[f(&[1, 2], &[6.0, -0.8]), v(&[0.2])]);
+    case(
+        Op::RmsNorm,
+        attrs! { eps: Float(12.5) },
+        &[x.clone(), w.clone()],
+        &[f(&[1, 2], &[6.0, -0.8]), v(&[0.2])],
+    );
     // x̂ = (0.6, 0.8), dy·w = (10, -2), mean(x̂·dy·w) = (6 - 1.6)/2 = 2.2.
     case(
         Op::RmsNormGrad,
@@ -179,19 +264,35 @@ fn composites(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
     let ties = f(&[1, 4], &[127.0, 2.5, -0.5, 1.5]);
     for (rounding, q) in [("half_even", [127, 2, 0, 2]), ("half_away", [127, 3, -1, 2])] {
         let attrs = attrs! { rounding: Str(rounding.to_string()) };
-        case(Op::QuantizeActivations, attrs, std::slice::from_ref(&ties), &[ints(DType::I8, &[1, 4], &q), v(&[1.0])]);
+        case(
+            Op::QuantizeActivations,
+            attrs,
+            std::slice::from_ref(&ties),
+            &[ints(DType::I8, &[1, 4], &q), v(&[1.0])],
+        );
     }
     // mean|W| = 2, so 1 scales to the tie 0.5 (even: 0), 3 to 1.5 (clamped 1).
     let weights = f(&[2, 2], &[1.0, -3.0, 3.5, -0.5]);
-    case(Op::QuantizeWeights, Attrs::new(), &[weights], &[ints(DType::Trit, &[2, 2], &[0, -1, 1, 0]), f(&[], &[0.5])]);
+    case(
+        Op::QuantizeWeights,
+        Attrs::new(),
+        &[weights],
+        &[ints(DType::Trit, &[2, 2], &[0, -1, 1, 0]), f(&[], &[0.5])],
+    );
     case(
         Op::TernaryLinear,
         Attrs::new(),
-        &[ints(DType::I8, &[1, 3], &[10, -20, 30]), v(&[2.0]), ints(DType::Trit, &[2, 3], &[1, 1, 0, -1, 0, 1]), f(&[], &[0.5])],
+        &[
+            ints(DType::I8, &[1, 3], &[10, -20, 30]),
+            v(&[2.0]),
+            ints(DType::Trit, &[2, 3], &[1, 1, 0, -1, 0, 1]),
+            f(&[], &[0.5]),
+        ],
         &[f(&[1, 2], &[-10.0, 20.0])],
     );
     // h = 2, 0.5·2 + 1 = 2, 3·2 - 1 = 5; reversed: 3·1 - 1 = 2, 0.5·2 + 1 = 2, 1·2 + 1 = 3.
-    let (gate, drive, start) = (f(&[1, 3, 1], &[1.0, 0.5, 3.0]), f(&[1, 3, 1], &[1.0, 1.0, -1.0]), f(&[1, 1], &[1.0]));
+    let (gate, drive, start) =
+        (f(&[1, 3, 1], &[1.0, 0.5, 3.0]), f(&[1, 3, 1], &[1.0, 1.0, -1.0]), f(&[1, 1], &[1.0]));
     let three = [gate, drive, start];
     case(Op::LinearScan, attrs! { reverse: Bool(false) }, &three, &[f(&[1, 3, 1], &[2.0, 2.0, 5.0])]);
     case(Op::LinearScan, attrs! { reverse: Bool(true) }, &three, &[f(&[1, 3, 1], &[3.0, 2.0, 2.0])]);
@@ -201,7 +302,12 @@ fn composites(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
     let labels = ints(DType::I64, &[3], &[0, -100, 1]);
     let ln2 = 2f64.ln();
     let lse = v(&[ln4, 6.0 + (1.0 + (-1f64).exp()).ln(), ln2]);
-    case(Op::CrossEntropy, Attrs::new(), &[logits.clone(), labels.clone()], &[f(&[], &[(ln4 + ln2) / 2.0]), lse.clone()]);
+    case(
+        Op::CrossEntropy,
+        Attrs::new(),
+        &[logits.clone(), labels.clone()],
+        &[f(&[], &[(ln4 + ln2) / 2.0]), lse.clone()],
+    );
     case(
         Op::CrossEntropyGrad,
         Attrs::new(),
@@ -211,7 +317,11 @@ fn composites(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
 }
 
 /// The op's own evaluation.
-pub fn eval<S: graph::Scalar>(op: Op, attrs: &Attrs, inputs: &[Array<S>]) -> Result<Vec<Array<S>>, String> {
+pub(crate) fn eval<S: graph::Scalar>(
+    op: Op,
+    attrs: &Attrs,
+    inputs: &[Array<S>],
+) -> Result<Vec<Array<S>>, String> {
     let types = op.infer(attrs, &inputs.iter().map(Array::ty).collect::<Vec<_>>())?;
     op.eval(&EvalCx::default(), attrs, inputs, &types)
 }
@@ -256,7 +366,11 @@ fn evaluation_refuses_what_is_out_of_range() {
     fails(Op::Gather, &[m.clone(), ints(DType::I64, &[1], &[2])], "index 2 is outside a table of 2 rows");
     fails(Op::Gather, &[m.clone(), ints(DType::I64, &[1], &[-1])], "index -1 is outside");
     fails(Op::ScatterAdd, &[ints(DType::I64, &[2], &[0, 5]), m.clone()], "index 5 is outside");
-    fails(Op::CrossEntropy, &[m.clone(), ints(DType::I64, &[2], &[0, 3])], "label 3 is outside the vocabulary of 3");
+    fails(
+        Op::CrossEntropy,
+        &[m.clone(), ints(DType::I64, &[2], &[0, 3])],
+        "label 3 is outside the vocabulary of 3",
+    );
 }
 
 #[test]
@@ -275,9 +389,19 @@ fn inference_refuses_what_does_not_fit() {
     fails(Op::Exp, none(), &[t(DType::I32, &[])], "floating");
     fails(Op::Transpose, attrs! { perm: Ints(vec![0, 0]) }, std::slice::from_ref(&m), "not a permutation");
     fails(Op::Reshape, attrs! { dims: Dims(dims(&[7])) }, std::slice::from_ref(&m), "has 6 elements");
-    fails(Op::Slice, attrs! { start: Dims(dims(&[0, 2])), limit: Dims(dims(&[2, 4])) }, std::slice::from_ref(&m), "outside axis 1");
+    fails(
+        Op::Slice,
+        attrs! { start: Dims(dims(&[0, 2])), limit: Dims(dims(&[2, 4])) },
+        std::slice::from_ref(&m),
+        "outside axis 1",
+    );
     fails(Op::ScatterAdd, none(), &[t(DType::I64, &[2]), m.clone()], "number of rows");
-    fails(Op::ScatterAdd, attrs! { rows: Dims(dims(&[2])) }, &[t(DType::I64, &[2]), t(DType::I32, &[2])], "floating");
+    fails(
+        Op::ScatterAdd,
+        attrs! { rows: Dims(dims(&[2])) },
+        &[t(DType::I64, &[2]), t(DType::I32, &[2])],
+        "floating",
+    );
     let twice = attrs! { lhs_contract: Ints(vec![0]), rhs_contract: Ints(vec![0]), lhs_batch: Ints(vec![0]), rhs_batch: Ints(vec![0]) };
     fails(Op::DotGeneral, twice, &[m.clone(), m.clone()], "used twice");
     fails(Op::ReduceSum, attrs! { axes: Ints(vec![1, 0]) }, std::slice::from_ref(&m), "rising order");
@@ -313,7 +437,7 @@ proptest! {
 }
 
 /// The same arrays with other floats.
-pub fn randomized(inputs: &[Array<f64>], seed: u64, range: std::ops::Range<f64>) -> Vec<Array<f64>> {
+pub(crate) fn randomized(inputs: &[Array<f64>], seed: u64, range: std::ops::Range<f64>) -> Vec<Array<f64>> {
     let mut state = seed;
     let mut next = || {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);

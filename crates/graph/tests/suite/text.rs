@@ -18,7 +18,7 @@ fn round_trip(g: &Graph) -> Graph {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(6000) })]
 
     #[test]
     fn random_graphs_read_back(choices in generate::choices()) {
@@ -53,7 +53,8 @@ proptest! {
 fn every_kind_of_attribute_reads_back_to_the_bit() {
     let cx = Cx::abstract_();
     let x = cx.input("x", Type::new(DType::F32, [Dim::from("B"), &Dim::from("T") * &Dim::from(3)]));
-    let odd = [0.1, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -f64::NAN, f64::MIN_POSITIVE, 5e-324, 1e300];
+    let odd =
+        [0.1, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -f64::NAN, f64::MIN_POSITIVE, 5e-324, 1e300];
     let odd: Vec<f64> = odd.into_iter().chain([f64::from_bits(0x7ff0_0000_dead_beef)]).collect();
     let dense = cx.array(DType::F64, &[odd.len()], &odd);
     let half = cx.array(DType::BF16, &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
@@ -65,7 +66,8 @@ fn every_kind_of_attribute_reads_back_to_the_bit() {
     let trit = cx.input("t", Type::scalar(DType::Trit));
     let called = cx.call("say \"\\hi\"", &callee, &[&trit]);
     cx.tap("tap-1", &called[0]);
-    let wide = cx.push1(Op::RandomBits, attrs! { dims: Dims(vec![]) }, &[&cx.full(&Type::scalar(DType::I64), -5.0)]);
+    let wide =
+        cx.push1(Op::RandomBits, attrs! { dims: Dims(vec![]) }, &[&cx.full(&Type::scalar(DType::I64), -5.0)]);
     let outs = [("a", &dense), ("b", &half), ("c", &padded), ("d", &called[0]), ("e", &wide)];
     let g = cx.finish(&outs).unwrap();
     let back = round_trip(&g);
@@ -101,7 +103,10 @@ fn errors_name_the_line_and_the_cause() {
         ("graph() -> () {\n%0:f32[B] = inputs\n}", "line 2: unknown op `inputs`"),
         ("graph(x=%0) -> () {\n%0:f32[B] = input\n%1:f32[B] = exp %3\n}", "line 3: %3 is not defined"),
         ("graph(x=%0) -> () {\n%0:f32[B] = input\n%1:f32[B] = exp %0#4\n}", "line 3: %0 has no result 4"),
-        ("graph(x=%0) -> () {\n%0:f32[B] = input\n%1:f32[B] = exp %0 {axis=1}\n}", "exp has no attribute `axis`"),
+        (
+            "graph(x=%0) -> () {\n%0:f32[B] = input\n%1:f32[B] = exp %0 {axis=1}\n}",
+            "exp has no attribute `axis`",
+        ),
         ("graph(x=%0) -> () {\n%0:f32[B] = input\n%1:f32[C] = exp %0\n}", "line 3: exp: has the types"),
         ("graph(x=%0) -> () {\n%0:g32[B] = input\n}", "line 2: `g32[B]` is not a type"),
         ("graph(x=%0) -> () {\n%0:f32[B] = input\n%0:f32[B] = exp %0\n}", "%0 is defined twice"),

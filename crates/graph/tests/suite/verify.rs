@@ -83,7 +83,9 @@ fn names() {
 #[test]
 fn attributes_and_inputs() {
     use graph::Op;
-    rejects("has no attribute `axis`", |g| g.nodes[2].attrs = g.nodes[2].attrs.clone().with("axis", Attr::Int(1)));
+    rejects("has no attribute `axis`", |g| {
+        g.nodes[2].attrs = g.nodes[2].attrs.clone().with("axis", Attr::Int(1))
+    });
     rejects("has 1 operands and 1 types", |g| g.nodes[1].inputs.push(Value { node: 0, out: 0 }));
     rejects("needs a length", |g| {
         let i = find(g, Op::Scan);

@@ -30,7 +30,8 @@ pub struct Restored {
 
 impl CheckpointStore {
     /// Opens a folder (made if need be) that keeps the last `keep` checkpoints (at least one), and clears away
-    /// what a killed process left half written.
+    /// what a killed process left half written. Hold a [`FolderLock`](super::FolderLock) on the run's folder:
+    /// another process's unfinished file would look the same.
     pub fn open(dir: impl Into<PathBuf>, keep: usize) -> Result<Self> {
         let dir = dir.into();
         create_folder(&dir)?;

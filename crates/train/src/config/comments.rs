@@ -34,7 +34,7 @@ pub(super) fn comment(key: &str) -> Option<&'static str> {
         "model" => "What is trained.",
         "model.architecture" => "\"matmulfree\" (MLGRU token mixer, GLU channel mixer, ternary weights).",
         "model.init_from" => {
-            "A model folder to start from; its config.json then overrules the sizes below. \"\" starts from random weights."
+            "A model folder to start from; its config.json overrules the sizes below. \"\" starts from random weights."
         }
         "model.init_seed" => "Seed of the random initial weights.",
         "model.initializer_range" => "Standard deviation of the random initial weights.",
@@ -61,6 +61,7 @@ pub(super) fn comment(key: &str) -> Option<&'static str> {
             "Files, folders (all files below, sorted) and patterns (\"src/**/*.rs\"), in this order."
         }
         "data.extensions" => "Endings that files found in folders must have; [] takes any file that is text.",
+        "data.max_bytes" => "Read only this many bytes of the training text; 0 reads all of it.",
         "data.document_separator" => {
             "Text that separates documents within a file; \"\" makes each file one document."
         }

@@ -95,6 +95,8 @@ pub struct DataConfig {
     pub train: Vec<String>,
     /// Endings that a file found in a folder must have; empty: any.
     pub extensions: Vec<String>,
+    /// The training text is cut off after this many bytes; 0: all of it.
+    pub max_bytes: usize,
     /// Cuts files into documents; empty: a file is a document.
     pub document_separator: String,
     /// `bytes`, a `tokenizer.json`, or a folder that holds one.
@@ -134,6 +136,7 @@ impl Default for DataConfig {
         DataConfig {
             train: Vec::new(),
             extensions: extensions.map(String::from).to_vec(),
+            max_bytes: 0,
             document_separator: String::new(),
             tokenizer: "bytes".into(),
             eos_token_id: -1,

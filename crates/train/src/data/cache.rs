@@ -61,6 +61,7 @@ pub(super) fn key(
     };
     add(&tokenizer.identity());
     add(&data.document_separator);
+    add(&data.max_bytes.to_string());
     add(&format!("{:?}", data.validation));
     for list in [sources, held_back] {
         add(&list.files.len().to_string());

@@ -105,8 +105,8 @@ impl Corpus {
         }
 
         let mut text_notes = Vec::new();
-        let documents = read_documents(&sources, &data.document_separator, &mut text_notes)?;
-        let validation = read_documents(&held_back, &data.document_separator, &mut text_notes)?;
+        let documents = read_documents(&sources, &data.document_separator, data.max_bytes, &mut text_notes)?;
+        let validation = read_documents(&held_back, &data.document_separator, 0, &mut text_notes)?;
         let sides = split(documents, validation, &data.validation, !tokenizer.is_bytes())?;
         text_notes.push(sides.note);
         let mut replaced = 0;
@@ -155,11 +155,21 @@ impl Corpus {
 
 /// Reads files and cuts them into documents. What was found in a folder and is no text is counted in a note;
 /// what was named and cannot be read is an error.
-fn read_documents(sources: &Discovered, separator: &str, notes: &mut Vec<String>) -> Result<Documents> {
+fn read_documents(
+    sources: &Discovered,
+    separator: &str,
+    max_bytes: usize,
+    notes: &mut Vec<String>,
+) -> Result<Documents> {
     let mut documents = Documents::new();
+    let mut room = if max_bytes == 0 { usize::MAX } else { max_bytes };
     let (mut binary, mut unreadable) = (Vec::new(), Vec::new());
     for (path, named) in &sources.files {
-        let bytes = match std::fs::read(path) {
+        if room == 0 {
+            notes.push(format!("`data.max_bytes` leaves out `{}` and what follows", path.display()));
+            break;
+        }
+        let mut bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(source) if *named => return Err(TrainError::read(path, source)),
             Err(_) => {
@@ -171,6 +181,17 @@ fn read_documents(sources: &Discovered, separator: &str, notes: &mut Vec<String>
             binary.push(path);
             continue;
         }
+        let mut keep = bytes.len().min(room);
+        // Back to the beginning of a character, if it is text of several bytes each.
+        while keep > 0 && keep < bytes.len() && bytes[keep] & 0xC0 == 0x80 {
+            keep -= 1;
+        }
+        if keep < bytes.len() {
+            notes.push(format!("`data.max_bytes` cuts `{}` after {keep} bytes", path.display()));
+            bytes.truncate(keep);
+            room = keep; // what a character's remaining bytes would have taken is not for the next file
+        }
+        room -= keep;
         if separator.is_empty() {
             documents.push(bytes);
         } else {

@@ -195,6 +195,26 @@ fn an_unreadable_file_is_an_error_when_named_and_a_note_when_found() {
 }
 
 #[test]
+fn max_bytes_cuts_the_text_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (write(dir.path(), "a.txt", "12345"), write(dir.path(), "b.txt", "67é0"));
+    let mut config = config(dir.path(), &[&a, &b]);
+    for (limit, expected, noted) in
+        [(8, "1234567", true), (3, "123", true), (5, "12345", true), (10, "1234567é0", false)]
+    {
+        config.data.max_bytes = limit;
+        let corpus = Corpus::load(&config).unwrap();
+        assert_eq!(text(&corpus.train), expected);
+        assert_eq!(
+            corpus.notes.iter().any(|n| n.contains("data.max_bytes")),
+            noted,
+            "{limit}: {:?}",
+            corpus.notes
+        );
+    }
+}
+
+#[test]
 fn documents_are_cut_and_joined_by_the_end_token() {
     let dir = tempfile::tempdir().unwrap();
     let source = write(dir.path(), "t.txt", "one\n%\ntwo\n%\n\n%\n");

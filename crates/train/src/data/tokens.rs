@@ -155,7 +155,8 @@ impl TokenSet {
         let remedy = match self.part {
             "training" => "add text, or shorten `data.seq_len`",
             _ => {
-                "hold back more text (`[data.validation]`), shorten `data.seq_len`, or set `data.validation.kind = \"none\"`"
+                "hold back more text (`[data.validation]`), shorten `data.seq_len`, or set \
+                 `data.validation.kind = \"none\"`"
             }
         };
         Err(TrainError::TooShort { part: self.part, found: self.len(), needed, remedy })

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::checkpoint::{atomic_write, create_folder};
+use crate::checkpoint::{atomic_write, create_folder, remove_temporaries};
 use crate::error::Result;
 use crate::plot::{Plot, Series};
 
@@ -98,6 +98,7 @@ impl Metrics {
     /// Opens the files of a run. A resumed run keeps what was reported before the step it resumes at.
     pub fn open(options: MetricsOptions) -> Result<Self> {
         create_folder(&options.dir)?;
+        remove_temporaries(&options.dir);
         let path = options.dir.join("metrics.jsonl");
         let (lines, kept) = match options.resume_at {
             Some(step) => JsonLines::resume(&path, step)?,

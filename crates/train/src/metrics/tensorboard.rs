@@ -20,8 +20,8 @@ pub struct EventWriter {
 }
 
 impl EventWriter {
-    /// Begins a file in a folder (made if need be). A run that resumes at a step says so in its first event,
-    /// on which TensorBoard forgets what earlier files of the folder have for that step and later ones.
+    /// Begins a file in a folder (made if need be). It says at which step it begins, on which TensorBoard
+    /// forgets what earlier files of the folder have for that step and later ones.
     pub fn create(dir: &Path, resume_at: Option<u64>) -> Result<Self> {
         create_folder(dir)?;
         let seconds = now() as u64;
@@ -39,11 +39,9 @@ impl EventWriter {
         };
         let mut writer = EventWriter { path, file };
         writer.event(0, |message| bytes_field(message, FILE_VERSION, b"brain.Event:2"))?;
-        if let Some(step) = resume_at {
-            let mut start = Vec::new();
-            varint_field(&mut start, 1, 1); // SessionLog.status = START
-            writer.event(step, |message| bytes_field(message, SESSION_LOG, &start))?;
-        }
+        let mut start = Vec::new();
+        varint_field(&mut start, 1, 1); // SessionLog.status = START
+        writer.event(resume_at.unwrap_or(0), |message| bytes_field(message, SESSION_LOG, &start))?;
         Ok(writer)
     }
 

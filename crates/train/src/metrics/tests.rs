@@ -148,10 +148,10 @@ fn event_files_parse_back() {
     let mut writer = EventWriter::create(dir.path(), None).unwrap();
     writer.scalars(300, &[("train/loss", 2.25), ("train/lr", 1e-3)]).unwrap();
     let all = records(writer.path());
-    assert_eq!(all.len(), 2);
+    assert_eq!(all.len(), 3);
     let first = fields(&all[0]);
     assert_eq!(first.iter().find(|f| f.0 == 3).unwrap().1, b"brain.Event:2");
-    let second = fields(&all[1]);
+    let second = fields(&all[2]);
     let wall = f64::from_le_bytes(second[0].1.as_slice().try_into().unwrap());
     assert!(second[0].0 == 1 && wall > 1.5e9);
     assert_eq!((second[1].0, u64_of(&second[1].1)), (2, 300));

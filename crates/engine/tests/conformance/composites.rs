@@ -1,0 +1,159 @@
+//! Cases for the composite ops: quantisers, ternary products, norms, recurrences, the loss.
+
+use crate::cases::{Cases, Maker, dims};
+use axes::DType;
+use graph::{Array, Attrs, Dim, Op, Var};
+
+pub(crate) fn add(c: &mut Cases) {
+    quantisers(c);
+    norms(c);
+    recurrences(c);
+    losses(c);
+}
+
+fn quantisers(c: &mut Cases) {
+    for (rows, cols) in [(1, 1), (5, 7), (33, 64), (3, 352)] {
+        for rounding in ["half_away", "half_even"] {
+            c.add(format!("quantize {rows} x {cols} {rounding}"), |m| {
+                let x = m.f(&[rows, cols]);
+                let (q, s) = x.quantize_activations(rounding);
+                let fake = q.convert(DType::F32) / s.broadcast_last(&Dim::from(cols));
+                vec![q, s, fake.surrogate(&x)]
+            });
+        }
+        c.add(format!("quantize weights {rows} x {cols}"), |m| {
+            let w = m.f(&[rows, cols]);
+            let (t, s) = w.quantize_weights();
+            let fake = t.convert(DType::F32) / &s;
+            vec![t, s, fake]
+        });
+        c.add(format!("ternary {rows} x {cols}"), |m| {
+            let x = m.f(&[2, rows, cols]);
+            let w = m.f(&[9, cols]);
+            let (q, sx) = x.quantize_activations("half_even");
+            let (t, sw) = w.quantize_weights();
+            let given = m.input(DType::Trit, &[9, cols], -1.0, 2.0);
+            vec![q.ternary_linear(&sx, &t, &sw), q.ternary_linear(&sx, &given, &sw)]
+        });
+    }
+    c.add("quantize rows without a direction", |m| {
+        // All zeros (the floor of the scale), one spike, ties in both directions.
+        let x = m.given(Array::from_f64(
+            DType::F32,
+            [4, 4],
+            &[
+                0.0, 0.0, 0.0, 0.0, 100.0, 1e-7, 0.0, -1e-7, 127.0, 0.5, 1.5, -2.5, -127.0, -0.5, 2.5, 63.5,
+            ],
+        ));
+        let (a, sa) = x.quantize_activations("half_away");
+        let (b, sb) = x.quantize_activations("half_even");
+        let zero = m.cx.full(&x.ty(), 0.0).quantize_weights();
+        let (t, s) = x.quantize_weights();
+        vec![a, sa, b, sb, t, s, zero.0, zero.1]
+    });
+    c.add("quantize other dtypes", |m| {
+        let x = m.input(DType::F64, &[3, 8], -1.0, 1.0);
+        let y = m.input(DType::BF16, &[3, 8], -1.0, 1.0);
+        let (a, sa) = x.quantize_activations("half_even");
+        let (b, _) = y.quantize_activations("half_away");
+        vec![a, sa, b]
+    });
+}
+
+fn norm_all(m: &mut Maker, shape: &[usize], dtype: DType) -> Vec<Var> {
+    let d = shape[shape.len() - 1];
+    let x = m.input(dtype, shape, -2.0, 2.0);
+    let w = m.input(dtype, &[d], 0.5, 1.5);
+    let dy = m.input(dtype, shape, -1.0, 1.0);
+    let y = m.cx.push(Op::RmsNorm, graph::attrs! { eps: Float(1e-6) }, &[&x, &w]);
+    let g = m.cx.push(Op::RmsNormGrad, Attrs::new(), &[&x, &w, &y[1], &dy]);
+    vec![y[0].clone(), y[1].clone(), g[0].clone(), g[1].clone()]
+}
+
+fn norms(c: &mut Cases) {
+    for shape in [&[5][..], &[4, 1], &[33, 8], &[2, 3, 130], &[1, 1, 352]] {
+        c.add(format!("rms_norm {shape:?}"), |m| norm_all(m, shape, DType::F32));
+    }
+    for dtype in [DType::F64, DType::BF16] {
+        c.add(format!("rms_norm {dtype:?}"), |m| norm_all(m, &[3, 6], dtype));
+    }
+    c.add("rms_norm then quantize", |m| {
+        let (x, w) = (m.f(&[2, 17, 24]), m.input(DType::F32, &[24], 0.5, 1.5));
+        let y = x.rms_norm(&w, 1e-5);
+        let both: Vec<(Var, Var)> = ["half_away", "half_even"].map(|r| y.quantize_activations(r)).to_vec();
+        let last = Dim::from(24);
+        let fake = |q: &Var, s: &Var| q.convert(DType::F32) / s.broadcast_last(&last);
+        let mut out: Vec<Var> = both.iter().map(|(q, s)| fake(q, s)).collect();
+        // Once with the normalised value used elsewhere, once without.
+        let z = (&x * 0.5).rms_norm(&w, 1e-6);
+        let (q, s) = z.quantize_activations("half_away");
+        out.push(fake(&q, &s));
+        out.push(q);
+        out.push(&y * 2.0);
+        out
+    });
+}
+
+fn recurrences(c: &mut Cases) {
+    // The last shapes are cut over time, too.
+    for (b, t, d) in [(1, 1, 1), (2, 7, 5), (3, 16, 600), (2, 33, 64), (1, 1024, 3), (2, 1500, 17)] {
+        for reverse in [false, true] {
+            c.add(format!("linear_scan {b} x {t} x {d} reverse {reverse}"), |m| {
+                let f = m.input(DType::F32, &[b, t, d], 0.0, 1.0);
+                let (x, h0) = (m.f(&[b, t, d]), m.f(&[b, d]));
+                let h = f.linear_scan(&x, &h0, reverse);
+                let last = h.slice_axis(1, t - 1, t).reshape(&dims(&[b, d]));
+                vec![h.clone(), last, h.silu()]
+            });
+        }
+    }
+    c.add("linear_scan F64", |m| {
+        let f = m.input(DType::F64, &[2, 5, 3], 0.0, 1.0);
+        let (x, h0) = (m.input(DType::F64, &[2, 5, 3], -1.0, 1.0), m.input(DType::F64, &[2, 3], -1.0, 1.0));
+        vec![f.linear_scan(&x, &h0, false)]
+    });
+    c.add("linear_scan and its gradients", |m| {
+        let (b, t, d) = (2, 9, 6);
+        let f = m.input(DType::F32, &[b, t, d], 0.0, 1.0);
+        let (x, h0, ct) = (m.f(&[b, t, d]), m.f(&[b, d]), m.f(&[b, t, d]));
+        let mut out = vec![];
+        for reverse in [false, true] {
+            let (h, pull) = furnace::vjp(|v| vec![v[0].linear_scan(&v[1], &v[2], reverse)], &[&f, &x, &h0]);
+            out.extend(h);
+            out.extend(pull(std::slice::from_ref(&ct)));
+            // The way a model uses it: zero state.
+            let zero = h0.full_like(0.0);
+            let (_, pull) = furnace::vjp(|v| vec![v[0].linear_scan(&v[1], &zero, reverse)], &[&f, &x]);
+            out.extend(pull(std::slice::from_ref(&ct)));
+        }
+        out
+    });
+}
+
+fn losses(c: &mut Cases) {
+    for (name, labels) in [
+        ("all kept", vec![0, 3, 6, 2, 1]),
+        ("some ignored", vec![-100, 3, -100, 2, 6]),
+        ("one kept", vec![-100, -100, 5, -100, -100]),
+        ("all ignored", vec![-100; 5]),
+    ] {
+        c.add(format!("cross_entropy {name}"), |m| {
+            let x = m.input(DType::F32, &[5, 7], -6.0, 6.0);
+            let l = m.labels(&labels);
+            let g = m.f(&[]);
+            let y = m.cx.push(Op::CrossEntropy, Attrs::new(), &[&x, &l]);
+            let d = m.cx.push1(Op::CrossEntropyGrad, Attrs::new(), &[&x, &l, &y[1], &g]);
+            vec![y[0].clone(), y[1].clone(), d]
+        });
+    }
+    c.add("cross_entropy of many rows", |m| {
+        let x = m.input(DType::F32, &[67, 259], -9.0, 9.0);
+        let l = m.ids(&[67], 259);
+        vec![x.cross_entropy(&l), x.softmax_last()]
+    });
+    c.add("cross_entropy F64", |m| {
+        let x = m.input(DType::F64, &[4, 5], -2.0, 2.0);
+        let l = m.ids(&[4], 5);
+        vec![x.cross_entropy(&l)]
+    });
+}
