@@ -12,7 +12,6 @@ use crate::run::{Failure, root};
 /// Files and whole folders, below both roots.
 const COMMITTED: &[&str] = &[
     "matmulfree/README.md",
-    "matmulfree/case_a",
     "matmulfree/case_b",
     "matmulfree/case_c_shortconv_patched",
     "matmulfree/ops",

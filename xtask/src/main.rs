@@ -22,7 +22,7 @@ Commands:
                             --quick  formatting, lints and unit tests only
                             --long   also the tests marked as long, in release mode
   demo [ARGS…]              build the `fidelity` command in release mode and run `fidelity demo ARGS…`
-  bench [NAME…]             run the named benchmarks of the crates, or all, and then `fidelity bench`
+  bench [NAME…]             run the named benchmarks of the crates, or all
   golden [--check]          copy the committed part of the golden data from the folder FIDELITY_GOLDEN
                             (default: ../shared/golden) to tests/golden; --check only compares
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::run::{Failure, cargo, fidelity, root, succeed};
+use crate::run::{Failure, cargo, root, succeed};
 use crate::setup;
 
 /// How much to test.
@@ -78,7 +78,7 @@ fn stages(scope: Scope) -> Vec<Stage> {
     list
 }
 
-/// Runs the benchmarks of those names, or all; `fidelity bench` follows where no name was given.
+/// Runs the benchmarks of those names, or all.
 pub(crate) fn bench(names: &[&str]) -> Result<(), Failure> {
     let found = benchmarks();
     for name in names {
@@ -96,16 +96,17 @@ pub(crate) fn bench(names: &[&str]) -> Result<(), Failure> {
             succeed(command, "read the message above")?;
         }
     }
-    if names.is_empty() { fidelity("bench", &[]) } else { Ok(()) }
+    Ok(())
 }
 
-/// Package and name of every `crates/*/benches/*.rs`, sorted.
+/// Package and name of every `crates/*/benches/*.rs` and `crates/*/benches/*/main.rs`, sorted.
 fn benchmarks() -> Vec<(String, String)> {
     let mut list = Vec::new();
     for package in std::fs::read_dir(root().join("crates")).into_iter().flatten().flatten() {
         for file in std::fs::read_dir(package.path().join("benches")).into_iter().flatten().flatten() {
             let name = file.file_name().to_string_lossy().into_owned();
-            if let Some(bench) = name.strip_suffix(".rs") {
+            let folder = file.path().join("main.rs").is_file().then_some(name.as_str());
+            if let Some(bench) = name.strip_suffix(".rs").or(folder) {
                 list.push((package.file_name().to_string_lossy().into_owned(), bench.to_owned()));
             }
         }

@@ -122,6 +122,14 @@ impl Drop for Arena {
     }
 }
 
+/// The first byte of every buffer of a plan.
+pub(crate) struct Bases(pub Vec<*mut u8>);
+
+// SAFETY: addresses alone; whoever uses them says why that holds.
+unsafe impl Send for Bases {}
+// SAFETY: as above.
+unsafe impl Sync for Bases {}
+
 /// An arena borrowed for writing, whose slices may be taken several at a time.
 #[derive(Clone, Copy)]
 pub struct Parts<'a> {

@@ -10,81 +10,149 @@ pub(crate) struct Layout {
     pub strides: Vec<isize>,
 }
 
-/// Copies `dims` elements of `size` bytes each.
-///
-/// # Safety
-/// Both sides must be valid for every element that their layout reaches, and must not overlap.
-pub(crate) unsafe fn strided(
-    size: usize,
-    dims: &[usize],
-    from: (*const u8, &Layout),
-    to: (*mut u8, &Layout),
-) {
-    if dims.contains(&0) {
-        return;
+/// A copy of `dims` elements between two layouts, with the axes that run on joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Copy {
+    dims: Vec<usize>,
+    from: Layout,
+    to: Layout,
+}
+
+/// Side of the square that a transposition moves at a time: rows of both sides stay in the first-level cache.
+const TILE: usize = 16;
+
+impl Copy {
+    pub(crate) fn new(dims: &[usize], from: Layout, to: Layout) -> Copy {
+        let mut joined: Vec<(usize, isize, isize)> = vec![];
+        for ((n, f), t) in dims.iter().zip(&from.strides).zip(&to.strides) {
+            match joined.last_mut() {
+                _ if *n == 1 => {}
+                Some((m, g, u)) if *g == f * *n as isize && *u == t * *n as isize => {
+                    (*m, *g, *u) = (*m * n, *f, *t)
+                }
+                _ => joined.push((*n, *f, *t)),
+            }
+        }
+        // Where the last axis jumps on the reading side and another one runs on there, the two are moved in squares.
+        if let Some(at) = joined.iter().position(|(_, f, _)| *f == 1).filter(|at| at + 2 < joined.len()) {
+            let axis = joined.remove(at);
+            joined.insert(joined.len() - 1, axis);
+        }
+        Copy {
+            dims: joined.iter().map(|j| j.0).collect(),
+            from: Layout { offset: from.offset, strides: joined.iter().map(|j| j.1).collect() },
+            to: Layout { offset: to.offset, strides: joined.iter().map(|j| j.2).collect() },
+        }
     }
-    // SAFETY: as the caller promises; the recursion visits exactly the elements of `dims`.
-    unsafe {
-        let source = from.0.add(from.1.offset * size);
-        let target = to.0.add(to.1.offset * size);
-        walk(size, dims, source, &from.1.strides, target, &to.1.strides);
+
+    /// Copies elements of `size` bytes.
+    ///
+    /// # Safety
+    /// Both sides must be valid for every element that their layout reaches, aligned for `size` (1, 2, 4 or 8), and must
+    /// not overlap.
+    pub(crate) unsafe fn run(&self, size: usize, from: *const u8, to: *mut u8) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            match size {
+                1 => self.typed::<u8>(from, to),
+                2 => self.typed::<u16>(from.cast(), to.cast()),
+                4 => self.typed::<u32>(from.cast(), to.cast()),
+                _ => self.typed::<u64>(from.cast(), to.cast()),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Copy::run`].
+    unsafe fn typed<T: std::marker::Copy>(&self, from: *const T, to: *mut T) {
+        if self.dims.contains(&0) {
+            return;
+        }
+        // SAFETY: as the caller promises; the recursion visits exactly the elements of `dims`.
+        unsafe {
+            walk(
+                &self.dims,
+                from.add(self.from.offset),
+                &self.from.strides,
+                to.add(self.to.offset),
+                &self.to.strides,
+            );
+        }
     }
 }
 
 /// # Safety
-/// As [`strided`], with the addresses of the first elements.
-unsafe fn walk(size: usize, dims: &[usize], from: *const u8, fs: &[isize], to: *mut u8, ts: &[isize]) {
+/// As [`Copy::run`], with the addresses of the first elements.
+unsafe fn walk<T: std::marker::Copy>(dims: &[usize], from: *const T, fs: &[isize], to: *mut T, ts: &[isize]) {
     // SAFETY: every offset stays within what the strides reach over `dims` (caller).
     unsafe {
-        let Some((n, rest)) = dims.split_first() else {
-            std::ptr::copy_nonoverlapping(from, to, size);
-            return;
-        };
-        if contiguous(dims, fs) && contiguous(dims, ts) {
-            std::ptr::copy_nonoverlapping(from, to, size * dims.iter().product::<usize>());
-            return;
-        }
-        if rest.is_empty() && size == 4 {
-            let (from, to) = (from.cast::<u32>(), to.cast::<u32>());
-            for i in 0..*n as isize {
-                *to.offset(i * ts[0]) = *from.offset(i * fs[0]);
+        match (dims, fs, ts) {
+            ([], ..) => *to = *from,
+            ([n], [1], [1]) => std::ptr::copy_nonoverlapping(from, to, *n),
+            ([n], [0], [1]) => std::slice::from_raw_parts_mut(to, *n).fill(*from),
+            ([n], [f], [1]) => {
+                for (i, x) in std::slice::from_raw_parts_mut(to, *n).iter_mut().enumerate() {
+                    *x = *from.offset(i as isize * f);
+                }
             }
-            return;
-        }
-        for i in 0..*n as isize {
-            let bytes = size as isize;
-            walk(size, rest, from.offset(i * fs[0] * bytes), &fs[1..], to.offset(i * ts[0] * bytes), &ts[1..]);
+            ([n], [f], [t]) => {
+                for i in 0..*n as isize {
+                    *to.offset(i * t) = *from.offset(i * f);
+                }
+            }
+            ([m, n], [1, f], [t, u]) if *f != 1 => {
+                for i0 in (0..*m).step_by(TILE) {
+                    for j0 in (0..*n).step_by(TILE) {
+                        for i in i0..(i0 + TILE).min(*m) {
+                            let (from, to) = (from.add(i), to.offset(i as isize * t));
+                            for j in j0..(j0 + TILE).min(*n) {
+                                *to.offset(j as isize * u) = *from.offset(j as isize * f);
+                            }
+                        }
+                    }
+                }
+            }
+            ([n, rest @ ..], [f, fs @ ..], [t, ts @ ..]) => {
+                for i in 0..*n as isize {
+                    walk(rest, from.offset(i * f), fs, to.offset(i * t), ts);
+                }
+            }
+            _ => {}
         }
     }
-}
-
-fn contiguous(dims: &[usize], strides: &[isize]) -> bool {
-    let mut expected = 1isize;
-    for (n, s) in dims.iter().zip(strides).rev() {
-        if *n != 1 && *s != expected {
-            return false;
-        }
-        expected *= *n as isize;
-    }
-    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn layout(strides: &[isize]) -> Layout {
+        Layout { offset: 0, strides: strides.to_vec() }
+    }
+
     #[test]
     fn a_transpose_and_a_repetition() {
         let from: Vec<u32> = (0..6).collect();
         let mut to = vec![0u32; 6];
-        let source = Layout { offset: 0, strides: vec![1, 3] };
-        let target = Layout { offset: 0, strides: vec![2, 1] };
+        let turned = Copy::new(&[3, 2], layout(&[1, 3]), layout(&[2, 1]));
         // SAFETY: both layouts stay within six elements.
-        unsafe { strided(4, &[3, 2], (from.as_ptr().cast(), &source), (to.as_mut_ptr().cast(), &target)) };
+        unsafe { turned.run(4, from.as_ptr().cast(), to.as_mut_ptr().cast()) };
         assert_eq!(to, [0, 3, 1, 4, 2, 5]);
-        let again = Layout { offset: 1, strides: vec![0, 1] };
+        let again = Copy::new(&[3, 2], Layout { offset: 1, strides: vec![0, 1] }, layout(&[2, 1]));
         // SAFETY: as above.
-        unsafe { strided(4, &[3, 2], (from.as_ptr().cast(), &again), (to.as_mut_ptr().cast(), &target)) };
+        unsafe { again.run(4, from.as_ptr().cast(), to.as_mut_ptr().cast()) };
         assert_eq!(to, [1, 2, 1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn axes_that_run_on_are_one() {
+        let whole = Copy::new(&[2, 1, 3, 4], layout(&[12, 99, 4, 1]), layout(&[12, 7, 4, 1]));
+        assert_eq!(whole, Copy { dims: vec![24], from: layout(&[1]), to: layout(&[1]) });
+        let rows = Copy::new(&[2, 3, 4], layout(&[24, 8, 1]), layout(&[12, 4, 1]));
+        assert_eq!(rows.dims, [6, 4]);
+        // Heads to the front: the axis that runs on stays last.
+        assert_eq!(Copy::new(&[3, 5, 4], layout(&[4, 12, 1]), layout(&[20, 4, 1])).dims, [3, 5, 4]);
+        // Three axes turned: the one that runs on is moved next to the last one.
+        assert_eq!(Copy::new(&[4, 3, 5], layout(&[1, 4, 24]), layout(&[15, 5, 1])).dims, [3, 4, 5]);
     }
 }

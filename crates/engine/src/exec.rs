@@ -1,13 +1,14 @@
 //! Loads a plan and runs it.
 #![allow(unsafe_code)]
 
-use crate::arena::Arena;
+use crate::arena::{Arena, Bases};
+use crate::blame;
 use crate::error::{Blame, EngineError, Result};
 use crate::instr::{Instr, Scratch, load};
 use crate::pool::Pool;
 use crate::tensor::Tensor;
-use graph::{Graph, Op};
-use premap::{Buffer, Options, Plan, Step};
+use graph::{Graph, Op, Type};
+use premap::{Buffer, Options, Pattern, Plan, Step};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,10 +23,17 @@ pub fn target() -> premap::Target {
             Op::QuantizeWeights,
             Op::TernaryLinear,
             Op::LinearScan,
+            Op::LinearScanGrad,
             Op::CrossEntropy,
             Op::CrossEntropyGrad,
         ],
         align: crate::arena::ALIGN,
+        patterns: vec![
+            Pattern::RmsNormFakeQuantize,
+            Pattern::RmsNormQuantize,
+            Pattern::FakeQuantizeWeights,
+            Pattern::SumOfProducts,
+        ],
     }
 }
 
@@ -40,14 +48,30 @@ pub struct Executable {
     times: Vec<Duration>,
     profile: bool,
     runs: u64,
+    bases: Bases,
+    signature: Arc<Signature>,
+    /// Whether regions look at their results, and what they found.
+    look: bool,
+    blame: Option<Blame>,
+}
+
+/// What a plan takes and gives.
+struct Signature {
+    inputs: Vec<(String, Type)>,
+    outputs: Vec<(String, Type)>,
+    /// Pairs (input, output) that may lie in one place.
+    shared: Vec<(usize, usize)>,
 }
 
 /// The memory that one run works on.
 ///
-/// Bind every input and output once; an input that an output replaces in place is bound by [`Io::in_place`].
+/// Bind every input and output once; an input that an output replaces in place ([`Options::donate`]) is bound by
+/// [`Io::in_place`]. What does not fit is reported by the run.
 pub struct Io<'a> {
-    inputs: Vec<Option<(*const u8, String)>>,
-    outputs: Vec<Option<(*mut u8, String)>>,
+    inputs: Vec<*const u8>,
+    outputs: Vec<*mut u8>,
+    signature: Arc<Signature>,
+    fault: Option<EngineError>,
     life: std::marker::PhantomData<&'a mut [u8]>,
 }
 
@@ -73,10 +97,45 @@ impl Executable {
                 constants.push((*n, Tensor::from_array(&made[0])));
             }
         }
-        let arena = Arena::new(plan.arena);
+        let mut arena = Arena::new(plan.arena);
         scratch.allocate(pool.threads());
         let times = vec![Duration::ZERO; instrs.len()];
-        Ok(Executable { plan, instrs, arena, constants, scratch, pool, times, profile: false, runs: 0 })
+        let start = arena.start();
+        let fixed = plan.buffers.iter().map(|b| match b {
+            // Offsets lie within the arena: the plan's size is the largest end of them.
+            Buffer::Arena { offset, .. } => start.wrapping_add(*offset),
+            Buffer::Constant(n) => {
+                let found = constants.iter().find(|(k, _)| k == n);
+                found.map_or(std::ptr::null_mut(), |(_, t)| t.pointer().cast_mut())
+            }
+            Buffer::Input(_) | Buffer::Output(_) => std::ptr::null_mut(),
+        });
+        // Behind the buffers stand the outputs, so that a copy to an output that no buffer stands for finds it.
+        let outputs = plan.graph.outputs.len() + plan.graph.taps.len();
+        let bases = Bases(fixed.chain(std::iter::repeat_n(std::ptr::null_mut(), outputs)).collect());
+        let list = |named: &[graph::Named]| -> Vec<(String, Type)> {
+            named.iter().map(|n| (n.name.clone(), plan.graph.ty(n.value).clone())).collect()
+        };
+        let signature = Arc::new(Signature {
+            inputs: list(&plan.graph.inputs),
+            outputs: [list(&plan.graph.outputs), list(&plan.graph.taps)].concat(),
+            shared: [&plan.donated[..], &plan.copied[..]].concat(),
+        });
+        Ok(Executable {
+            plan,
+            instrs,
+            arena,
+            constants,
+            scratch,
+            pool,
+            times,
+            profile: false,
+            runs: 0,
+            bases,
+            signature,
+            look: false,
+            blame: None,
+        })
     }
 
     /// The plan.
@@ -91,7 +150,9 @@ impl Executable {
 
     /// Bytes held between runs: arena, scratch and constants.
     pub fn memory(&self) -> usize {
-        self.arena.len() + self.scratch.bytes() + self.constants.iter().map(|c| c.1.bytes().len()).sum::<usize>()
+        self.arena.len()
+            + self.scratch.bytes()
+            + self.constants.iter().map(|c| c.1.bytes().len()).sum::<usize>()
     }
 
     /// Measures every step from now on.
@@ -123,8 +184,10 @@ impl Executable {
     /// An empty binding.
     pub fn io<'a>(&self) -> Io<'a> {
         Io {
-            inputs: vec![None; self.plan.graph.inputs.len()],
-            outputs: vec![None; self.plan.graph.outputs.len() + self.plan.graph.taps.len()],
+            inputs: vec![std::ptr::null(); self.signature.inputs.len()],
+            outputs: vec![std::ptr::null_mut(); self.signature.outputs.len()],
+            signature: self.signature.clone(),
+            fault: None,
             life: std::marker::PhantomData,
         }
     }
@@ -162,31 +225,45 @@ impl Executable {
     }
 
     fn part(&mut self, io: &mut Io<'_>, from: usize, to: usize, look: bool) -> Result<Option<Blame>> {
-        let bases = self.resolve(io)?;
+        self.check(io)?;
+        self.bind(&io.inputs, &io.outputs);
         self.runs += u64::from(from == 0);
-        if look {
-            if let Some(b) = self.look_at_inputs(&bases) {
-                return Ok(Some(b));
-            }
+        if look && let Some(b) = self.look_at_inputs() {
+            return Ok(Some(b));
         }
+        self.set_look(look);
+        let ran = self.steps(from, to);
+        let found = self.blame.take();
+        self.set_look(false);
+        ran.map(|()| found)
+    }
+
+    /// Runs steps; with `look` on, up to the first one that makes a number that is not finite.
+    fn steps(&mut self, from: usize, to: usize) -> Result<()> {
         for k in from..to {
+            let operands = match &self.plan.steps[k] {
+                Step::Group(g) if self.look => Some(blame::operands(&self.plan, g, &self.bases.0)),
+                _ => None,
+            };
             let start = self.profile.then(Instant::now);
-            self.step(k, &bases)?;
+            self.step(k)?;
             if let Some(start) = start {
                 self.times[k] += start.elapsed();
             }
-            if look {
-                if let Some(b) = self.look_at(k, &bases) {
-                    return Ok(Some(b));
+            if self.look {
+                self.blame = self.look_at(k, operands.unwrap_or_default());
+                if self.blame.is_some() {
+                    break;
                 }
             }
         }
-        Ok(None)
+        Ok(())
     }
 
-    fn step(&mut self, k: usize, bases: &[*mut u8]) -> Result<()> {
-        self.instrs[k].run(&self.plan, bases, &self.pool, &mut self.scratch).map_err(|problem| {
-            let node = self.plan.nodes(&self.plan.steps[k]).last().map(|n| &self.plan.graph.nodes[*n as usize]);
+    fn step(&mut self, k: usize) -> Result<()> {
+        self.instrs[k].run(&self.plan, &self.bases.0, &self.pool, &mut self.scratch).map_err(|problem| {
+            let node =
+                self.plan.nodes(&self.plan.steps[k]).last().map(|n| &self.plan.graph.nodes[*n as usize]);
             EngineError::Kernel {
                 op: node.map_or("copy", |n| n.op.name()),
                 scope: node.map_or(String::new(), |n| self.plan.graph.scopes[n.scope as usize].clone()),
@@ -195,133 +272,176 @@ impl Executable {
         })
     }
 
-    /// The first byte of every buffer.
-    fn resolve(&mut self, io: &Io<'_>) -> Result<Vec<*mut u8>> {
-        let g = &self.plan.graph;
-        let missing = |what, named: &graph::Named| EngineError::Bind {
-            what,
-            name: named.name.clone(),
-            expected: g.ty(named.value).to_string(),
-            found: "nothing".into(),
+    /// Fails unless everything is bound, and to this plan.
+    fn check(&self, io: &mut Io<'_>) -> Result<()> {
+        if let Some(e) = io.fault.take() {
+            return Err(e);
+        }
+        let missing = |what, (name, ty): &(String, Type), found: &str| {
+            Err(EngineError::Bind { what, name: name.clone(), expected: ty.to_string(), found: found.into() })
         };
-        for (slot, named) in io.inputs.iter().zip(&g.inputs) {
-            slot.as_ref().ok_or_else(|| missing("input", named))?;
+        let (inputs, outputs) = (&self.signature.inputs, &self.signature.outputs);
+        if !Arc::ptr_eq(&io.signature, &self.signature) {
+            let all = ("(all)".to_string(), Type::scalar(axes::DType::F32));
+            let first = inputs.first().or(outputs.first()).unwrap_or(&all);
+            return missing("input", first, "a binding that another plan made");
         }
-        for (slot, named) in io.outputs.iter().zip(g.outputs.iter().chain(&g.taps)) {
-            slot.as_ref().ok_or_else(|| missing("output", named))?;
+        if let Some(i) = io.inputs.iter().position(|p| p.is_null()) {
+            return missing("input", &inputs[i], "nothing");
         }
-        for (list, bound, what) in [
-            (g.inputs.iter().collect::<Vec<_>>(), io.inputs.iter().map(|s| s.as_ref().map(|s| &s.1)).collect::<Vec<_>>(), "input"),
-            (
-                g.outputs.iter().chain(&g.taps).collect(),
-                io.outputs.iter().map(|s| s.as_ref().map(|s| &s.1)).collect(),
-                "output",
-            ),
-        ] {
-            for (named, found) in list.into_iter().zip(bound) {
-                let expected = g.ty(named.value).to_string();
-                if found.is_some_and(|f| *f != expected) {
-                    let found = found.cloned().unwrap_or_default();
-                    return Err(EngineError::Bind { what, name: named.name.clone(), expected, found });
-                }
-            }
+        if let Some(o) = io.outputs.iter().position(|p| p.is_null()) {
+            return missing("output", &outputs[o], "nothing");
         }
-        let inputs: Vec<*const u8> = io.inputs.iter().flatten().map(|s| s.0).collect();
-        let outputs: Vec<*mut u8> = io.outputs.iter().flatten().map(|s| s.0).collect();
-        Ok(self.bases(&inputs, &outputs))
+        Ok(())
     }
 
-    fn bases(&mut self, inputs: &[*const u8], outputs: &[*mut u8]) -> Vec<*mut u8> {
-        let start = self.arena.start();
-        let constants = &self.constants;
-        self.plan
-            .buffers
-            .iter()
-            .map(|b| match b {
-                // Offsets lie within the arena: the plan's size is the largest end of them.
-                Buffer::Arena { offset, .. } => start.wrapping_add(*offset),
-                Buffer::Input(i) => inputs[*i].cast_mut(),
-                Buffer::Output(o) => outputs[*o],
-                Buffer::Constant(n) => {
-                    let found = constants.iter().find(|(k, _)| k == n);
-                    found.map_or(std::ptr::null_mut(), |(_, t)| t.pointer().cast_mut())
-                }
-            })
-            // Behind the buffers, so that a copy to an output that no buffer stands for finds it.
-            .chain(outputs.iter().copied())
-            .collect()
+    /// Puts the addresses of inputs and outputs in place.
+    fn bind(&mut self, inputs: &[*const u8], outputs: &[*mut u8]) {
+        for (base, b) in self.bases.0.iter_mut().zip(&self.plan.buffers) {
+            match b {
+                Buffer::Input(i) => *base = inputs[*i].cast_mut(),
+                Buffer::Output(o) => *base = outputs[*o],
+                Buffer::Arena { .. } | Buffer::Constant(_) => {}
+            }
+        }
+        let first = self.plan.buffers.len();
+        self.bases.0[first..].copy_from_slice(outputs);
     }
 
     /// Runs the whole plan on raw memory, for regions of control flow.
     ///
     /// The pointers must be valid for the types of the plan's inputs and outputs.
     pub(crate) fn run_raw(&mut self, inputs: &[*const u8], outputs: &[*mut u8]) -> Result<(), String> {
-        let bases = self.bases(inputs, outputs);
+        self.bind(inputs, outputs);
         self.runs += 1;
-        (0..self.instrs.len()).try_for_each(|k| self.step(k, &bases).map_err(|e| e.to_string()))
+        if self.blame.is_some() {
+            // The first one has been found: the numbers no longer matter, but the memory must be written.
+            self.look = false;
+        }
+        let look = self.look;
+        let done = self.steps(0, self.instrs.len());
+        if look && self.blame.is_some() {
+            self.look = false;
+            let found = self.blame.take();
+            let again = self.steps(0, self.instrs.len());
+            self.blame = found;
+            return again.map_err(|e| e.to_string());
+        }
+        done.map_err(|e| e.to_string())
     }
 
-    fn look_at_inputs(&self, bases: &[*mut u8]) -> Option<Blame> {
+    fn set_look(&mut self, look: bool) {
+        (self.look, self.blame) = (look, None);
+        self.instrs.iter_mut().flat_map(Instr::bodies).for_each(|b| b.set_look(look));
+    }
+
+    fn look_at_inputs(&self) -> Option<Blame> {
         let g = &self.plan.graph;
         g.inputs.iter().find_map(|i| {
-            let what = crate::instr::nonfinite(&self.plan, i.value, bases)?;
+            let what = blame::nonfinite(&self.plan, i.value, &self.bases.0)?;
             Some(Blame { op: "input", scope: String::new(), name: Some(i.name.clone()), what })
         })
     }
 
-    fn look_at(&self, k: usize, bases: &[*mut u8]) -> Option<Blame> {
+    fn look_at(&mut self, k: usize, operands: Operands) -> Option<Blame> {
+        if let Some(inner) = self.instrs[k].bodies().into_iter().find_map(|b| b.blame.take()) {
+            return Some(inner);
+        }
         let g = &self.plan.graph;
         let step = &self.plan.steps[k];
         let values = match step {
             Step::Group(group) => group.outputs.clone(),
+            Step::Fused(f) => f.outputs.clone(),
             Step::Node(n) | Step::Control(n, _) => (0..g.nodes[*n as usize].types.len() as u32)
                 .map(|out| graph::Value { node: *n, out })
                 .collect(),
             Step::Copy { .. } => vec![],
         };
-        values.into_iter().find_map(|v| {
-            let what = crate::instr::nonfinite(&self.plan, v, bases)?;
-            let n = g.node(v);
-            let name = g.taps.iter().chain(&g.outputs).find(|t| t.value == v).map(|t| t.name.clone());
-            Some(Blame { op: n.op.name(), scope: g.scopes[n.scope as usize].clone(), name, what })
-        })
+        let found =
+            values.into_iter().find_map(|v| Some((v, blame::nonfinite(&self.plan, v, &self.bases.0)?)))?;
+        // Inside a group, the member that began it.
+        let (v, what) = match step {
+            Step::Group(group) => blame::culprit(g, group, operands).unwrap_or(found),
+            _ => found,
+        };
+        let n = g.node(v);
+        let name = g.taps.iter().chain(&g.outputs).find(|t| t.value == v).map(|t| t.name.clone());
+        Some(Blame { op: n.op.name(), scope: g.scopes[n.scope as usize].clone(), name, what })
     }
 }
+
+type Operands = std::collections::HashMap<graph::Value, graph::Array<f32>>;
 
 impl<'a> Io<'a> {
     /// Binds input `i` to memory that is read.
     pub fn input(&mut self, i: usize, t: &'a Tensor) -> &mut Self {
-        self.inputs[i] = Some((t.pointer(), t.ty().to_string()));
+        if self.fits("input", i, t) {
+            self.inputs[i] = t.pointer();
+        }
         self
     }
 
     /// Binds output `o` to memory that is written.
     pub fn output(&mut self, o: usize, t: &'a mut Tensor) -> &mut Self {
-        self.outputs[o] = Some((t.pointer_mut(), t.ty().to_string()));
+        if self.fits("output", o, t) {
+            self.outputs[o] = t.pointer_mut();
+        }
         self
     }
 
-    /// The number in output `o`, of type `f32[]`, after a run: what a caller looks at between two parts of a plan.
+    /// The number in output `o` after a run: what a caller looks at between the two parts of a plan. NaN unless the
+    /// output is bound and has the type `f32[]`.
     pub fn scalar(&self, o: usize) -> f32 {
-        match &self.outputs[o] {
-            // SAFETY: bound to a tensor of one f32, mutably borrowed for the binding's life.
-            Some((p, ty)) if ty == "f32[]" => unsafe { p.cast::<f32>().read() },
+        let number =
+            self.signature.outputs.get(o).is_some_and(|(_, ty)| *ty == graph::Type::scalar(axes::DType::F32));
+        match self.outputs.get(o) {
+            // SAFETY: bound to a tensor of that type (`fits`), mutably borrowed for the binding's life.
+            Some(p) if number && !p.is_null() => unsafe { p.cast::<f32>().read() },
             _ => f32::NAN,
         }
     }
 
-    /// Binds input `i` and the output `o` that replaces it to the same memory.
+    /// Binds input `i` and the output `o` that replaces it to the same memory; the plan must have been made with that
+    /// pair in [`Options::donate`].
     pub fn in_place(&mut self, i: usize, o: usize, t: &'a mut Tensor) -> &mut Self {
-        let ty = t.ty().to_string();
+        if !(self.fits("input", i, t) && self.fits("output", o, t)) {
+            return self;
+        }
+        if !self.signature.shared.contains(&(i, o)) {
+            self.fault.get_or_insert(EngineError::Bind {
+                what: "output",
+                name: self.signature.outputs[o].0.clone(),
+                expected: "memory of its own (the plan was made without this in-place update)".into(),
+                found: format!("that of input `{}`", self.signature.inputs[i].0),
+            });
+            return self;
+        }
         let p = t.pointer_mut();
-        self.inputs[i] = Some((p.cast_const(), ty.clone()));
-        self.outputs[o] = Some((p, ty));
+        (self.inputs[i], self.outputs[o]) = (p.cast_const(), p);
         self
+    }
+
+    /// Whether there is such an input or output and `t` has its type; notes the first fault.
+    fn fits(&mut self, what: &'static str, k: usize, t: &Tensor) -> bool {
+        let list = if what == "input" { &self.signature.inputs } else { &self.signature.outputs };
+        let (name, expected) = match list.get(k) {
+            Some((_, ty)) if t.is(ty) => return true,
+            Some((name, ty)) => (name.clone(), ty.to_string()),
+            None => (format!("number {k}"), format!("one of {}", list.len())),
+        };
+        let found = t.ty().to_string();
+        self.fault.get_or_insert(EngineError::Bind { what, name, expected, found });
+        false
     }
 }
 
 /// Runs a graph once on tensors given in its order: plans, loads, runs, and returns its outputs (then its taps).
-pub fn run_once(graph: &Graph, inputs: &[&Tensor], options: &Options, pool: Arc<Pool>) -> Result<Vec<(String, Tensor)>> {
+pub fn run_once(
+    graph: &Graph,
+    inputs: &[&Tensor],
+    options: &Options,
+    pool: Arc<Pool>,
+) -> Result<Vec<(String, Tensor)>> {
     let mut exe = Executable::new(graph, options, pool)?;
     let g = exe.plan.graph.clone();
     let mut outputs: Vec<(String, Tensor)> =

@@ -56,6 +56,7 @@ fn operation(plan: &Plan, n: &Node, r: &[usize]) -> Option<EwOp> {
         Op::Multiply if r[0] == r[1] => EwOp::Square(r[0]),
         Op::Multiply => EwOp::Mul(r[0], r[1]),
         Op::Divide => EwOp::Div(r[0], r[1]),
+        Op::Power => EwOp::Pow(r[0], r[1]),
         Op::Maximum => EwOp::Max(r[0], r[1]),
         Op::Minimum => EwOp::Min(r[0], r[1]),
         Op::And => EwOp::And(r[0], r[1]),
@@ -105,7 +106,9 @@ impl GroupCode {
                         ops.len() - 1
                     }));
                 } else {
-                    return Err(fault(format!("operand %{} of {} has no register", v.node, n.op.name())).into());
+                    return Err(
+                        fault(format!("operand %{} of {} has no register", v.node, n.op.name())).into()
+                    );
                 }
             }
             let value = Value { node: *node, out: 0 };
@@ -141,14 +144,9 @@ impl GroupCode {
             registers.push(register[v]);
         }
         let program = Program::new(ops, registers).map_err(|e| fault(e.to_string()))?;
-        // A single long row is cut into rows of a task's size when every operand is read element by element.
+        // Rows of one element can be cut anywhere, which is as good when every operand is read element by element.
         let flat = inputs.iter().all(|i| matches!(i.3, premap::Access::Full | premap::Access::Scalar));
-        let total = g.rows * g.cols;
-        let (rows, cols) = match (flat, total % 1024) {
-            (true, 0) if total > 0 => (total / 1024, 1024),
-            (true, _) => (1, total),
-            _ => (g.rows, g.cols),
-        };
+        let (rows, cols) = if flat { (g.rows * g.cols, 1) } else { (g.rows, g.cols) };
         let rows_per_task = (TASK / cols.max(1)).max(1);
         Ok(GroupCode { program, inputs, outputs, rows, cols, rows_per_task })
     }
@@ -170,6 +168,9 @@ impl GroupCode {
                     premap::Access::Row => Access::Row,
                     premap::Access::Col => Access::Col,
                     premap::Access::Scalar => Access::Scalar,
+                    premap::Access::Rows { stride, offset } => {
+                        Access::Rows { stride: *stride, offset: *offset }
+                    }
                     premap::Access::Strided { dims, strides, offset } => {
                         Access::Strided { dims, strides, offset: *offset }
                     }

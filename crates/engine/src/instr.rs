@@ -4,16 +4,17 @@
 //! share bytes, except where a fused group overwrites an operand element by element.
 #![allow(unsafe_code)]
 
-use crate::copy::{Layout, strided};
+use crate::copy::{Copy, Layout};
+use crate::dot::Dot;
 use crate::error::{EngineError, Result};
 use crate::exec::Executable;
 use crate::group::GroupCode;
-use crate::kernels::{gemm, rows, scan, ternary};
+use crate::kernels::{rows, scan, ternary};
 use crate::pool::Pool;
+use crate::reduce::Fold;
 use axes::DType;
-use graph::ops::dot::DotAxes;
 use graph::{EvalCx, Node, Op, Value};
-use premap::{Place, Plan, Step};
+use premap::{Fused, Pattern, Place, Plan, Step};
 use std::sync::Arc;
 
 /// Memory for kernels that need some, sized while loading.
@@ -42,29 +43,40 @@ impl Scratch {
     }
 }
 
-/// A matrix product of a `dot_general`: sizes, and strides of the two factors.
-pub(crate) struct Dot {
-    batch: usize,
-    m: usize,
-    n: usize,
-    k: usize,
-    a: [usize; 3],
-    b: [usize; 3],
-}
-
 /// A step ready to run.
 pub(crate) enum Instr {
     Group(GroupCode),
+    Fused(Fused),
     Dot(Value, Dot),
-    /// One strided copy per operand, after filling with a value of `size` bytes where given.
-    Move { node: u32, fill: Option<f64>, parts: Vec<(Value, Vec<usize>, Layout, Layout)> },
+    Fold(Value, Fold),
+    /// One strided copy per operand, after filling with a value where given.
+    Move {
+        node: u32,
+        fill: Option<f64>,
+        parts: Vec<(Value, Copy)>,
+    },
     Kernel(u32),
     /// By the plain-loop evaluation: ops that nothing here is faster at.
     Naive(u32),
-    Scan { node: u32, body: Box<Executable>, carry: [Vec<crate::Tensor>; 2] },
-    Branch { node: u32, bodies: Vec<Executable> },
-    While { node: u32, body: Box<Executable>, condition: Box<Executable>, carry: [Vec<crate::Tensor>; 2] },
-    Copy { from: Value, output: usize },
+    Scan {
+        node: u32,
+        body: Box<Executable>,
+        carry: [Vec<crate::Tensor>; 2],
+    },
+    Branch {
+        node: u32,
+        bodies: Vec<Executable>,
+    },
+    While {
+        node: u32,
+        body: Box<Executable>,
+        condition: Box<Executable>,
+        carry: [Vec<crate::Tensor>; 2],
+    },
+    Copy {
+        from: Value,
+        output: usize,
+    },
 }
 
 fn sizes(plan: &Plan, v: Value) -> Vec<usize> {
@@ -75,39 +87,8 @@ fn isize_strides(shape: &[usize]) -> Vec<isize> {
     graph::array::strides(shape).into_iter().map(|s| s as isize).collect()
 }
 
-/// The stride that one index over several axes has, when there is one.
-fn merged(shape: &[usize], strides: &[usize], axes: &[usize]) -> Option<usize> {
-    let axes: Vec<usize> = axes.iter().copied().filter(|a| shape[*a] != 1).collect();
-    let fits = axes.windows(2).all(|w| strides[w[0]] == strides[w[1]] * shape[w[1]]);
-    fits.then(|| axes.last().map_or(1, |a| strides[*a]))
-}
-
-fn dot(plan: &Plan, n: &Node) -> Option<Dot> {
-    let (sa, sb) = (sizes(plan, n.inputs[0]), sizes(plan, n.inputs[1]));
-    let d = DotAxes::new(&n.attrs, sa.len(), sb.len());
-    let (ta, tb) = (graph::array::strides(&sa), graph::array::strides(&sb));
-    let product = |s: &[usize], axes: &[usize]| axes.iter().map(|a| s[*a]).product::<usize>();
-    Some(Dot {
-        batch: product(&sa, &d.lhs_batch),
-        m: product(&sa, &d.lhs_free),
-        n: product(&sb, &d.rhs_free),
-        k: product(&sa, &d.lhs_contract),
-        a: [
-            merged(&sa, &ta, &d.lhs_batch)?,
-            merged(&sa, &ta, &d.lhs_free)?,
-            merged(&sa, &ta, &d.lhs_contract)?,
-        ],
-        b: [
-            merged(&sb, &tb, &d.rhs_batch)?,
-            merged(&sb, &tb, &d.rhs_contract)?,
-            merged(&sb, &tb, &d.rhs_free)?,
-        ],
-    })
-    .filter(|_| n.types[0].dtype == DType::F32)
-}
-
 /// How a rearranging node copies each operand.
-fn moves(plan: &Plan, i: u32) -> Option<(Option<f64>, Vec<(Value, Vec<usize>, Layout, Layout)>)> {
+fn moves(plan: &Plan, i: u32) -> Option<(Option<f64>, Vec<(Value, Copy)>)> {
     let n = &plan.graph.nodes[i as usize];
     let from = sizes(plan, *n.inputs.first()?);
     let to = n.types[0].fixed_shape()?;
@@ -115,32 +96,33 @@ fn moves(plan: &Plan, i: u32) -> Option<(Option<f64>, Vec<(Value, Vec<usize>, La
     let fixed = |key: &str| n.attrs.dims(key).iter().map(|d| d.fixed().unwrap_or(0)).collect::<Vec<_>>();
     let source = n.inputs[0];
     match n.op {
+        Op::Identity => Some((None, vec![(source, Copy::new(&to, plain(&to, 0), plain(&to, 0)))])),
         Op::Broadcast => {
             let own = isize_strides(&from);
             let mut strides = vec![0; to.len()];
             n.attrs.ints("map").iter().zip(own).for_each(|(m, s)| strides[*m] = s);
-            Some((None, vec![(source, to.clone(), Layout { offset: 0, strides }, plain(&to, 0))]))
+            Some((None, vec![(source, Copy::new(&to, Layout { offset: 0, strides }, plain(&to, 0)))]))
         }
         Op::Transpose => {
             let own = isize_strides(&from);
             let strides = n.attrs.ints("perm").iter().map(|p| own[*p]).collect();
-            Some((None, vec![(source, to.clone(), Layout { offset: 0, strides }, plain(&to, 0))]))
+            Some((None, vec![(source, Copy::new(&to, Layout { offset: 0, strides }, plain(&to, 0)))]))
         }
         Op::Slice => {
             let offset = graph::array::ravel(&fixed("start"), &from);
-            Some((None, vec![(source, to.clone(), plain(&from, offset), plain(&to, 0))]))
+            Some((None, vec![(source, Copy::new(&to, plain(&from, offset), plain(&to, 0)))]))
         }
         Op::Reverse => {
             let axis = n.attrs.int("axis", 0) as usize;
             let mut strides = isize_strides(&from);
             let offset = from[axis].saturating_sub(1) * strides[axis] as usize;
             strides[axis] = -strides[axis];
-            Some((None, vec![(source, to.clone(), Layout { offset, strides }, plain(&to, 0))]))
+            Some((None, vec![(source, Copy::new(&to, Layout { offset, strides }, plain(&to, 0)))]))
         }
         Op::Pad => {
             let offset = graph::array::ravel(&fixed("low"), &to);
             let fill = Some(n.attrs.float("value", 0.0));
-            Some((fill, vec![(source, from.clone(), plain(&from, 0), plain(&to, offset))]))
+            Some((fill, vec![(source, Copy::new(&from, plain(&from, 0), plain(&to, offset)))]))
         }
         Op::Concatenate => {
             let axis = n.attrs.int("axis", 0) as usize;
@@ -148,7 +130,7 @@ fn moves(plan: &Plan, i: u32) -> Option<(Option<f64>, Vec<(Value, Vec<usize>, La
             let mut at = 0;
             let parts = n.inputs.iter().map(|v| {
                 let s = sizes(plan, *v);
-                let part = (*v, s.clone(), plain(&s, 0), plain(&to, at * strides[axis]));
+                let part = (*v, Copy::new(&s, plain(&s, 0), plain(&to, at * strides[axis])));
                 at += s[axis];
                 part
             });
@@ -162,45 +144,29 @@ fn moves(plan: &Plan, i: u32) -> Option<(Option<f64>, Vec<(Value, Vec<usize>, La
 fn has_kernel(plan: &Plan, n: &Node) -> bool {
     let f32s = |v: &[Value]| v.iter().all(|v| plan.graph.ty(*v).dtype == DType::F32);
     match n.op {
-        Op::RmsNorm | Op::RmsNormGrad | Op::LinearScan | Op::QuantizeActivations | Op::QuantizeWeights => {
-            f32s(&n.inputs)
-        }
+        Op::RmsNorm
+        | Op::RmsNormGrad
+        | Op::LinearScan
+        | Op::LinearScanGrad
+        | Op::QuantizeActivations
+        | Op::QuantizeWeights => f32s(&n.inputs),
         Op::CrossEntropy | Op::CrossEntropyGrad => plan.graph.ty(n.inputs[0]).dtype == DType::F32,
         Op::TernaryLinear => n.types[0].dtype == DType::F32,
-        Op::Gather => {
-            n.types[0].dtype == DType::F32 && plan.graph.ty(n.inputs[1]).dtype == DType::I64
-        }
+        Op::Gather => n.types[0].dtype == DType::F32 && plan.graph.ty(n.inputs[1]).dtype == DType::I64,
         Op::ScatterAdd => n.types[0].dtype == DType::F32 && plan.graph.ty(n.inputs[0]).dtype == DType::I64,
-        Op::ReduceSum => f32s(&n.inputs) && fold(plan, n).is_some(),
-        Op::ReduceMax | Op::ReduceMin => f32s(&n.inputs) && matches!(fold(plan, n), Some(Fold::Rows(_))),
-        Op::ArgMax => {
-            f32s(&n.inputs) && n.attrs.int("axis", 0) as usize + 1 == plan.graph.ty(n.inputs[0]).rank()
-        }
         _ => false,
     }
 }
 
-/// What a reduction folds: the last axes, the first ones.
-enum Fold {
-    /// Each row of so many elements.
-    Rows(usize),
-    /// Each column of so many columns.
-    Columns(usize),
-}
-
+/// How a reduction of f32 runs.
 fn fold(plan: &Plan, n: &Node) -> Option<Fold> {
+    let axes = match n.op {
+        Op::ReduceSum | Op::ReduceMax | Op::ReduceMin => n.attrs.ints("axes"),
+        Op::ArgMax => vec![n.attrs.int("axis", 0) as usize],
+        _ => return None,
+    };
     let shape = sizes(plan, n.inputs[0]);
-    let axes = n.attrs.ints("axes");
-    let k = axes.len();
-    let inner: usize = shape[shape.len() - k..].iter().product();
-    let columns: usize = shape[k..].iter().product();
-    if axes.iter().rev().zip((0..shape.len()).rev()).all(|(a, b)| *a == b) && inner > 0 {
-        Some(Fold::Rows(inner))
-    } else if axes.iter().zip(0..shape.len()).all(|(a, b)| *a == b) && columns > 0 {
-        Some(Fold::Columns(columns))
-    } else {
-        None
-    }
+    Fold::new(n.op, &shape, &axes).filter(|_| plan.graph.ty(n.inputs[0]).dtype == DType::F32)
 }
 
 fn scratch_of(plan: &Plan, n: &Node) -> usize {
@@ -209,12 +175,6 @@ fn scratch_of(plan: &Plan, n: &Node) -> usize {
             let cols = plan.graph.ty(n.inputs[1]).elements().unwrap_or(0);
             rows::rms_norm_grad_scratch(plan.graph.ty(n.inputs[2]).elements().unwrap_or(0), cols)
         }
-        Op::ReduceSum => match fold(plan, n) {
-            Some(Fold::Columns(c)) => {
-                rows::column_sums_scratch(plan.graph.ty(n.inputs[0]).elements().unwrap_or(0) / c.max(1), c)
-            }
-            _ => 0,
-        },
         Op::TernaryLinear => n.types[0].elements().unwrap_or(0),
         Op::LinearScan => {
             let (shape, chunk) = scan_shape(plan, n);
@@ -243,13 +203,21 @@ pub(crate) fn load(plan: &Plan, step: &Step, pool: &Arc<Pool>, scratch: &mut Scr
             scratch.need_group(code.scratch());
             Instr::Group(code)
         }
+        Step::Fused(f) => Instr::Fused(f.clone()),
         Step::Copy { from, output } => Instr::Copy { from: *from, output: *output },
         Step::Control(node, plans) => {
             let n = &plan.graph.nodes[*node as usize];
-            let mut bodies =
-                plans.iter().map(|p| Executable::load(p.clone(), pool.clone())).collect::<Result<Vec<_>>>()?;
+            let mut bodies = plans
+                .iter()
+                .map(|p| Executable::load(p.clone(), pool.clone()))
+                .collect::<Result<Vec<_>>>()?;
             let carries = |from: usize, count: usize| -> [Vec<crate::Tensor>; 2] {
-                let make = || n.inputs[from..from + count].iter().map(|v| crate::Tensor::of(plan.graph.ty(*v))).collect();
+                let make = || {
+                    n.inputs[from..from + count]
+                        .iter()
+                        .map(|v| crate::Tensor::of(plan.graph.ty(*v)))
+                        .collect()
+                };
                 [make(), make()]
             };
             match n.op {
@@ -269,10 +237,15 @@ pub(crate) fn load(plan: &Plan, step: &Step, pool: &Arc<Pool>, scratch: &mut Scr
         }
         Step::Node(i) => {
             let n = &plan.graph.nodes[*i as usize];
-            if n.op == Op::DotGeneral {
-                if let Some(d) = dot(plan, n) {
-                    return Ok(Instr::Dot(Value { node: *i, out: 0 }, d));
-                }
+            let out = Value { node: *i, out: 0 };
+            if n.op == Op::DotGeneral && n.types[0].dtype == DType::F32 {
+                let d = Dot::new(n, &sizes(plan, n.inputs[0]), &sizes(plan, n.inputs[1]));
+                scratch.need(d.scratch());
+                return Ok(Instr::Dot(out, d));
+            }
+            if let Some(f) = fold(plan, n) {
+                scratch.need(f.scratch());
+                return Ok(Instr::Fold(out, f));
             }
             if let Some((fill, parts)) = moves(plan, *i) {
                 return Ok(Instr::Move { node: *i, fill, parts });
@@ -288,9 +261,9 @@ pub(crate) fn load(plan: &Plan, step: &Step, pool: &Arc<Pool>, scratch: &mut Scr
 }
 
 /// The memory of values during one step.
-struct Memory<'a> {
-    plan: &'a Plan,
-    bases: &'a [*mut u8],
+pub(crate) struct Memory<'a> {
+    pub plan: &'a Plan,
+    pub bases: &'a [*mut u8],
 }
 
 impl Memory<'_> {
@@ -334,28 +307,25 @@ impl Memory<'_> {
         unsafe { std::slice::from_raw_parts_mut(self.at(v).cast(), self.len(v)) }
     }
 
-    unsafe fn bytes(&self, v: Value) -> &[u8] {
+    /// # Safety
+    /// The value must have been written before.
+    pub(crate) unsafe fn bytes(&self, v: Value) -> &[u8] {
         // SAFETY: as `read`.
         unsafe { std::slice::from_raw_parts(self.at(v), self.len(v) * self.size(v)) }
     }
 }
 
-/// Whether a value holds NaN or an infinity.
-pub(crate) fn nonfinite(plan: &Plan, v: Value, bases: &[*mut u8]) -> Option<&'static str> {
-    let m = Memory { plan, bases };
-    if plan.graph.ty(v).dtype != DType::F32 || plan.place(v).is_none() {
-        return None;
-    }
-    // SAFETY: the step that makes `v` has just run (or it is an input), and the dtype is f32.
-    let x: &[f32] = unsafe { m.read(v) };
-    if x.iter().any(|x| x.is_nan()) {
-        Some("NaN")
-    } else {
-        x.iter().any(|x| x.is_infinite()).then_some("infinity")
-    }
-}
-
 impl Instr {
+    /// The executables of the regions.
+    pub(crate) fn bodies(&mut self) -> Vec<&mut Executable> {
+        match self {
+            Instr::Scan { body, .. } => vec![body],
+            Instr::While { body, condition, .. } => vec![condition, body],
+            Instr::Branch { bodies, .. } => bodies.iter_mut().collect(),
+            _ => vec![],
+        }
+    }
+
     /// Runs the step; the error says what a kernel refused.
     pub(crate) fn run(
         &mut self,
@@ -370,10 +340,25 @@ impl Instr {
                 code.run(pool, scratch, |v| m.at(v));
                 Ok(())
             }
+            // SAFETY: chains take operands written by earlier steps and results of this step, f32 but for the int8 ones.
+            Instr::Fused(f) => unsafe { chain(&m, f, pool) },
             Instr::Dot(out, d) => {
                 let n = plan.graph.node(*out);
                 // SAFETY: operands were written by earlier steps, the result is this step's; all are f32.
-                unsafe { run_dot(d, pool, m.read(n.inputs[0]), m.read(n.inputs[1]), m.write(*out)) };
+                unsafe {
+                    d.run(pool, m.read(n.inputs[0]), m.read(n.inputs[1]), m.write(*out), &mut scratch.f32s)
+                };
+                Ok(())
+            }
+            Instr::Fold(out, f) => {
+                let n = plan.graph.node(*out);
+                let positions = n.op == Op::ArgMax;
+                // SAFETY: as above; the result is f32, or i64 for positions.
+                unsafe {
+                    let (y, at): (&mut [f32], &mut [i64]) =
+                        if positions { (&mut [], m.write(*out)) } else { (m.write(*out), &mut []) };
+                    f.run(pool, m.read(n.inputs[0]), y, at, &mut scratch.f32s);
+                }
                 Ok(())
             }
             Instr::Move { node, fill, parts } => {
@@ -384,16 +369,17 @@ impl Instr {
                     let mut bytes = vec![0u8; m.size(out)];
                     crate::tensor::encode(&one, &mut bytes);
                     // SAFETY: the result is this step's.
-                    let target = unsafe { std::slice::from_raw_parts_mut(m.at(out), m.len(out) * m.size(out)) };
+                    let target =
+                        unsafe { std::slice::from_raw_parts_mut(m.at(out), m.len(out) * m.size(out)) };
                     if bytes.iter().all(|b| *b == 0) {
                         target.fill(0);
                     } else {
                         target.chunks_exact_mut(bytes.len()).for_each(|c| c.copy_from_slice(&bytes));
                     }
                 }
-                for (v, dims, from, to) in parts {
+                for (v, copy) in parts {
                     // SAFETY: the layouts were made from the types of operand and result, which do not overlap.
-                    unsafe { strided(m.size(out), dims, (m.at(*v), from), (m.at(out), to)) };
+                    unsafe { copy.run(m.size(out), m.at(*v), m.at(out)) };
                 }
                 Ok(())
             }
@@ -423,15 +409,53 @@ impl Instr {
     }
 }
 
-fn run_dot(d: &Dot, pool: &Pool, a: &[f32], b: &[f32], c: &mut [f32]) {
-    let size = d.m * d.n;
-    for i in 0..d.batch {
-        let (a, b) = (&a[i * d.a[0]..], &b[i * d.b[0]..]);
-        let lhs = gemm::MatRef::with_strides(a, d.m, d.k, d.a[1], d.a[2]);
-        let rhs = gemm::MatRef::with_strides(b, d.k, d.n, d.b[1], d.b[2]);
-        let out = gemm::MatMut::row_major(&mut c[i * size..(i + 1) * size], d.m, d.n);
-        gemm::gemm_parallel(pool, 1.0, lhs, rhs, 0.0, out);
+/// The rounding that a quantiser's attributes name.
+fn rounding(n: &Node) -> rows::Rounding {
+    match n.attrs.str("rounding") {
+        "half_away" => rows::Rounding::HalfAway,
+        _ => rows::Rounding::HalfEven,
     }
+}
+
+/// # Safety
+/// The chain's operands are written, its results are this step's, and their types are those that the pattern fixes.
+unsafe fn chain(m: &Memory<'_>, f: &Fused, pool: &Pool) -> Result<(), String> {
+    let n = |k: usize| &m.plan.graph.nodes[f.nodes[k] as usize];
+    let (i, o) = (&f.inputs, &f.outputs);
+    // SAFETY: see above; the patterns list their operands and results in this order.
+    unsafe {
+        match f.pattern {
+            Pattern::RmsNormFakeQuantize | Pattern::RmsNormQuantize => {
+                let (x, w, eps) = (m.read(i[0]), m.read(i[1]), n(0).attrs.float("eps", 0.0) as f32);
+                let (rstd, scale) = (m.write(o[0]), m.write(o[1]));
+                match f.pattern {
+                    Pattern::RmsNormQuantize => {
+                        rows::rms_norm_quantize(pool, x, w, eps, rounding(n(1)), m.write(o[2]), rstd, scale);
+                    }
+                    _ => rows::rms_norm_fake_quantize(
+                        pool,
+                        x,
+                        w,
+                        eps,
+                        rounding(n(1)),
+                        m.write(o[2]),
+                        rstd,
+                        scale,
+                    ),
+                }
+            }
+            Pattern::FakeQuantizeWeights => {
+                let scale = rows::fake_quantize_weights(pool, m.read(i[0]), m.write(o[1]));
+                m.write::<f32>(o[0])[0] = scale;
+            }
+            Pattern::SumOfProducts => {
+                let (a, b, y) = (m.read::<f32>(i[0]), m.read(i[1]), m.write::<f32>(o[0]));
+                let cols = a.len() / y.len().max(1);
+                if cols == 0 { y.fill(0.0) } else { rows::sum_products(pool, a, b, cols, y) }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// # Safety
@@ -463,11 +487,14 @@ unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Re
             ),
             Op::QuantizeActivations => {
                 let cols = *sizes(m.plan, inp(0)).last().unwrap_or(&1);
-                let rounding = match n.attrs.str("rounding") {
-                    "half_away" => rows::Rounding::HalfAway,
-                    _ => rows::Rounding::HalfEven,
-                };
-                rows::quantize_activations(pool, m.read(inp(0)), cols, rounding, m.write(out(0)), m.write(out(1)));
+                rows::quantize_activations(
+                    pool,
+                    m.read(inp(0)),
+                    cols,
+                    rounding(n),
+                    m.write(out(0)),
+                    m.write(out(1)),
+                );
             }
             Op::QuantizeWeights => {
                 let scale = rows::quantize_weights(pool, m.read(inp(0)), m.write(out(0)));
@@ -489,6 +516,13 @@ unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Re
                 } else {
                     scan::linear_scan(pool, shape, f, x, Some(h0), y, reverse);
                 }
+            }
+            Op::LinearScanGrad => {
+                let (shape, _) = scan_shape(m.plan, n);
+                let reverse = n.attrs.flag("reverse");
+                let (f, h0, h, dh) = (m.read(inp(0)), m.read(inp(1)), m.read(inp(2)), m.read(inp(3)));
+                let (df, dx, dh0) = (m.write(out(0)), m.write(out(1)), m.write(out(2)));
+                scan::linear_scan_grad(pool, shape, f, h, Some(h0), dh, None, reverse, (dx, df, Some(dh0)));
             }
             Op::CrossEntropy => {
                 let labels = m.read::<i64>(inp(1));
@@ -527,20 +561,6 @@ unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Re
                 let table = m.write::<f32>(out(0));
                 table.fill(0.0);
                 rows::scatter_add(table, cols, m.read(inp(0)), m.read(inp(1))).map_err(|e| e.to_string())?;
-            }
-            Op::ReduceSum => match fold(m.plan, n) {
-                Some(Fold::Rows(cols)) => rows::sum_rows(pool, m.read(inp(0)), cols, m.write(out(0))),
-                _ => rows::sum_columns(pool, m.read(inp(0)), m.write(out(0)), scratch),
-            },
-            Op::ReduceMax | Op::ReduceMin => {
-                if let Some(Fold::Rows(cols)) = fold(m.plan, n) {
-                    let run = if n.op == Op::ReduceMax { rows::max_rows } else { rows::min_rows };
-                    run(pool, m.read(inp(0)), cols, m.write(out(0)));
-                }
-            }
-            Op::ArgMax => {
-                let cols = *sizes(m.plan, inp(0)).last().unwrap_or(&1);
-                rows::argmax_rows(pool, m.read(inp(0)), cols, m.write(out(0)));
             }
             _ => return Err("no kernel".into()),
         }
@@ -595,7 +615,8 @@ fn run_scan(
         };
         let consts = n.inputs[..nc].iter().map(|v| m.at(*v).cast_const());
         let slices = n.inputs[nc + nk..].iter().map(|v| m.at(*v).wrapping_add(at * slice(*v)).cast_const());
-        let inputs: Vec<*const u8> = consts.chain(now.iter().map(crate::Tensor::pointer)).chain(slices).collect();
+        let inputs: Vec<*const u8> =
+            consts.chain(now.iter().map(crate::Tensor::pointer)).chain(slices).collect();
         let ys = (nk..n.types.len()).map(|k| m.at(out(k)).wrapping_add(at * slice(out(k))));
         let outputs: Vec<*mut u8> = next.iter_mut().map(crate::Tensor::pointer_mut).chain(ys).collect();
         body.run_raw(&inputs, &outputs)?;
@@ -624,7 +645,11 @@ fn run_while(
     let mut go = crate::Tensor::zeros(DType::Bool, []);
     loop {
         let with = |consts: &[Value], carry: &[crate::Tensor]| -> Vec<*const u8> {
-            consts.iter().map(|v| m.at(*v).cast_const()).chain(carry.iter().map(crate::Tensor::pointer)).collect()
+            consts
+                .iter()
+                .map(|v| m.at(*v).cast_const())
+                .chain(carry.iter().map(crate::Tensor::pointer))
+                .collect()
         };
         condition.run_raw(&with(&n.inputs[..nc], &carry[0]), &[go.pointer_mut()])?;
         if go.bytes()[0] == 0 {

@@ -18,13 +18,16 @@
 //! ```
 
 pub mod arena;
+mod blame;
 mod copy;
+mod dot;
 mod error;
 mod exec;
 mod group;
 mod instr;
 pub mod kernels;
 pub mod pool;
+mod reduce;
 mod tensor;
 
 pub use error::{Blame, EngineError, Result};

@@ -51,6 +51,16 @@ impl Tensor {
         t
     }
 
+    /// Elements as they lie in memory (little-endian; booleans and trits one byte each).
+    ///
+    /// # Panics
+    /// When there are more or fewer bytes than the type has.
+    pub fn from_bytes(dtype: DType, shape: impl Into<Vec<usize>>, bytes: &[u8]) -> Tensor {
+        let mut t = Tensor::zeros(dtype, shape);
+        t.bytes_mut().copy_from_slice(bytes);
+        t
+    }
+
     /// The element type.
     pub fn dtype(&self) -> DType {
         self.dtype
@@ -74,6 +84,13 @@ impl Tensor {
     /// The type.
     pub fn ty(&self) -> Type {
         Type::new(self.dtype, self.shape.iter().copied())
+    }
+
+    /// Whether this is the type.
+    pub(crate) fn is(&self, ty: &Type) -> bool {
+        self.dtype == ty.dtype
+            && self.shape.len() == ty.rank()
+            && self.shape.iter().zip(&ty.shape).all(|(n, d)| d.fixed() == Some(*n))
     }
 
     fn expect(&self, ok: bool, wanted: &str) {

@@ -1,5 +1,6 @@
 //! Evaluates a model on given inputs: logits, loss, hidden states, gradients, traces, in any form and precision.
 
+use crate::error::fault;
 use crate::loaded::Loaded;
 use anyhow::{Result, bail};
 use axes::DType;
@@ -78,13 +79,16 @@ impl Loaded {
         self.check(batch)?;
         let pieces = pieces(&request.cut, batch.length);
         if pieces.len() > 1 && (request.grads || request.trace) {
-            bail!("gradients and traces need the whole sequence at once: use --form sequence");
+            return fault("gradients and traces need the whole sequence at once", "use `--form sequence`");
         }
         if request.grads && batch.labels.is_none() {
-            bail!("gradients need a loss: add `labels` to the inputs");
+            return fault(
+                "gradients need a loss, and the inputs have no `labels`",
+                "add `labels` i64 [B, T] to the inputs",
+            );
         }
         if request.grads && request.integer {
-            bail!("gradients flow through the float path: leave out --integer");
+            return fault("gradients flow through the float path", "leave out `--integer`");
         }
         let options = GraphOptions {
             form: if request.integer { Form::Integer } else { Form::Float },
@@ -99,8 +103,11 @@ impl Loaded {
             }),
             Arithmetic::F64 => self.eval_in::<f64>(batch, request, &options, &pieces, &|g, inputs, b| {
                 let made = interp::run(g, inputs, false)?;
-                let cost = interp::cost(&premap::lower::live(&g.specialize(b)));
-                Ok((made.outputs.into_iter().chain(made.taps).collect(), cost.operations + cost.transcendental))
+                let cost = interp::cost(&graph::passes::dead_code(&g.specialize(b)));
+                Ok((
+                    made.outputs.into_iter().chain(made.taps).collect(),
+                    cost.operations + cost.transcendental,
+                ))
             }),
         }
     }
@@ -108,14 +115,20 @@ impl Loaded {
     fn check(&self, batch: &Batch) -> Result<()> {
         let vocab = self.config.vocab_size as i64;
         if batch.batch == 0 || batch.length == 0 {
-            bail!("input_ids is empty: give at least one token");
+            return fault("input_ids is empty", "give at least one token");
         }
         if let Some((i, id)) = batch.input_ids.iter().enumerate().find(|(_, id)| **id < 0 || **id >= vocab) {
             let (b, t) = (i / batch.length, i % batch.length);
-            bail!("token id {id} at row {b}, position {t} is outside the vocabulary of {vocab}");
+            return fault(
+                format!("token id {id} at row {b}, position {t} is outside the vocabulary of {vocab}"),
+                "use the tokenizer that belongs to the model, or ids within that range",
+            );
         }
         if let Some(l) = batch.labels.iter().flatten().find(|l| **l != -100 && (**l < 0 || **l >= vocab)) {
-            bail!("label {l} is outside the vocabulary of {vocab} (use -100 to leave a position out)");
+            return fault(
+                format!("label {l} is outside the vocabulary of {vocab}"),
+                "use -100 to leave a position out",
+            );
         }
         Ok(())
     }
@@ -164,7 +177,11 @@ impl Loaded {
                         "labels" => ids(batch.labels.as_deref().unwrap_or(&[])),
                         "attention_mask" => {
                             let m = columns(batch.attention_mask.as_deref().unwrap_or(&[]));
-                            Array::float(DType::F32, shape, m.iter().map(|x| S::from_f64(*x as f64)).collect())
+                            Array::float(
+                                DType::F32,
+                                shape,
+                                m.iter().map(|x| S::from_f64(*x as f64)).collect(),
+                            )
                         }
                         name => match (weights.get(name), state.get(name)) {
                             (Some(w), _) | (None, Some(w)) => w.clone(),

@@ -104,7 +104,10 @@ impl<'a> Generator<'a> {
     /// When nothing has been fed, when the logits are no numbers, and whatever `each` returns.
     pub fn generate(&mut self, each: &mut dyn FnMut(u32) -> Result<()>) -> Result<Turn> {
         if self.history.is_empty() {
-            return fault("there is nothing to go on from: the prompt is empty", "feed at least one token first");
+            return fault(
+                "there is nothing to go on from: the prompt is empty",
+                "feed at least one token first",
+            );
         }
         let started = Instant::now();
         let mut tokens = vec![];

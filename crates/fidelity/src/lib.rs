@@ -1,13 +1,24 @@
 //! Fidelity: post-transformer AI in Rust, from named axes to streaming generation.
 //!
-//! This crate is the facade: [`prelude`] for the library's users, [`loaded`] and [`eval`] for running models.
+//! This crate is the facade: [`prelude`] for the library's users, [`fit`] for training a graph of one's own, [`loaded`]
+//! and [`eval`] for running models, [`generate`] and [`perplexity`] for text, [`inspect`] and [`doctor`] for looking at a
+//! model and at this computer.
 
+pub mod demo;
+pub mod doctor;
+pub mod error;
 pub mod eval;
+pub mod fit;
+pub mod generate;
+pub mod inspect;
 pub mod loaded;
+pub mod perplexity;
+pub mod training;
 
 /// What most users need.
 pub mod prelude {
     pub use crate::eval::{Arithmetic, Batch, Cut, Evaluation, Request};
+    pub use crate::generate::Generator;
     pub use crate::loaded::{Loaded, Stream};
     pub use axes::{Axis, DType, Tensor, TernaryMatrix, axes};
     pub use engine::pool::Pool;

@@ -46,7 +46,8 @@ impl Loaded {
             Some(path) => Some(Tokenizer::from_file(&path)?),
             None => None,
         };
-        let warnings = folder.warnings().iter().cloned().chain(parsed.warnings).collect();
+        // `from_folder` has the folder's own warnings among its.
+        let warnings = parsed.warnings;
         Ok(Loaded { config: parsed.config, parameters, tokenizer, warnings, prepared: None })
     }
 
@@ -98,7 +99,13 @@ impl Loaded {
             state_names(&self.config).iter().map(|(_, s)| Tensor::zeros(axes::DType::F32, shape(s))).collect()
         };
         let logits = Tensor::zeros(axes::DType::F32, [batch, self.config.vocab_size]);
-        Ok(Stream { states: [make(), make()], ids: Tensor::zeros(axes::DType::I64, [batch]), exe, logits, model: self })
+        Ok(Stream {
+            states: [make(), make()],
+            ids: Tensor::zeros(axes::DType::I64, [batch]),
+            exe,
+            logits,
+            model: self,
+        })
     }
 }
 
@@ -124,7 +131,10 @@ impl Stream<'_> {
             } else if let Some(k) = names.iter().position(|(n, _)| *n == input.name) {
                 io.input(i, &now[0][k]);
             } else {
-                io.input(i, self.model.weight(&input.name).with_context(|| format!("no weight {}", input.name))?);
+                io.input(
+                    i,
+                    self.model.weight(&input.name).with_context(|| format!("no weight {}", input.name))?,
+                );
             }
         }
         io.output(0, &mut self.logits);

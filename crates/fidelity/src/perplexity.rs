@@ -62,14 +62,14 @@ pub fn read(tokenizer: &Tokenizer, text: &[u8]) -> Result<Text> {
         let leading = (0..=extra).find(|at| prompt[*at..].starts_with(&plain)).unwrap_or(0);
         tokens.extend_from_slice(&prompt[..leading]);
     }
-    let unpredicted = match (tokens.is_empty(), plain.first()) {
-        (true, Some(first)) if tokenizer.is_bytes() => usize::from(*first < 256),
-        (true, Some(first)) => tokenizer.decode(&[*first]).len(),
+    let unpredicted = match plain.first() {
+        Some(_) if tokenizer.is_bytes() => 1,
+        Some(first) if tokens.is_empty() => tokenizer.decode(&[*first]).len(),
         _ => 0,
     };
     tokens.extend_from_slice(&plain);
     if tokens.len() < 2 {
-        let found = if text.is_empty() { "the text is empty".into() } else { format!("the text is {} token", tokens.len()) };
+        let found = if text.is_empty() { "the text is empty" } else { "the text is a single token" };
         return fault(found, "give a text of at least two tokens: each is predicted from those before it");
     }
     Ok(Text { tokens, bytes: text.len().saturating_sub(unpredicted).max(1) })
@@ -143,7 +143,10 @@ struct Windows<'a> {
 impl<'a> Windows<'a> {
     fn new(model: &'a Loaded, pool: &'a Arc<Pool>) -> Windows<'a> {
         let shape = |s: Vec<usize>| std::iter::once(1).chain(s).collect::<Vec<_>>();
-        let states = state_names(&model.config).into_iter().map(|(_, s)| Tensor::zeros(DType::F32, shape(s))).collect();
+        let states = state_names(&model.config)
+            .into_iter()
+            .map(|(_, s)| Tensor::zeros(DType::F32, shape(s)))
+            .collect();
         Windows { model, pool, states, loaded: None, logits: Tensor::zeros(DType::F32, [0]) }
     }
 
@@ -170,9 +173,10 @@ impl<'a> Windows<'a> {
             match (input.name.as_str(), state) {
                 ("input_ids", _) => io.input(i, &ids),
                 (_, Some(k)) => io.input(i, &self.states[k]),
-                (name, None) => {
-                    io.input(i, self.model.weight(name).with_context(|| format!("the model has no weight `{name}`"))?)
-                }
+                (name, None) => io.input(
+                    i,
+                    self.model.weight(name).with_context(|| format!("the model has no weight `{name}`"))?,
+                ),
             };
         }
         io.output(0, &mut self.logits);

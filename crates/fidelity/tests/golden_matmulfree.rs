@@ -175,7 +175,8 @@ fn greedy_generation_reproduces_the_tokens() {
                 for k in 0..steps {
                     let logits = stream.logits().to_vec();
                     let reference = &step_logits[(b * steps + k) * vocab..][..vocab];
-                    let d = logits.iter().zip(reference).map(|(a, b)| (*a as f64 - b).abs()).fold(0.0, f64::max);
+                    let d =
+                        logits.iter().zip(reference).map(|(a, b)| (*a as f64 - b).abs()).fold(0.0, f64::max);
                     assert!(d <= 1e-4, "{case} row {b} step {k}: {d:e}");
                     let token = models::generation::greedy(&logits).unwrap();
                     assert_eq!(i64::from(token), want[b * steps + k], "{case} row {b} step {k}");

@@ -34,12 +34,15 @@ pub fn grads(f: impl Fn(&[Var]) -> Var, xs: &[&Var]) -> (Var, Vec<Var>) {
     if y.ty().rank() != 0 && !y.is_poison() {
         cx.fail(GraphError::NotDifferentiable {
             op: "grad",
-            problem: format!("the function must return a number (rank 0), found {}; sum it, or use `vjp`", y.ty()),
+            problem: format!(
+                "the function must return a number (rank 0), found {}; sum it, or use `vjp`",
+                y.ty()
+            ),
         });
     }
     let y = cx.import(&y);
     let seed = y.full_like(1.0);
-    let made = pullback(&cx, &[y.clone()], &[Some(seed)], &fresh, Remat::default());
+    let made = pullback(&cx, std::slice::from_ref(&y), &[Some(seed)], &fresh, Remat::default());
     let gradients = made.into_iter().zip(&fresh).map(|(g, x)| zeros(g, x)).collect();
     (y, gradients)
 }

@@ -60,18 +60,23 @@ pub(crate) fn jvp(op: Op, n: &NodeCx, given: &[Tangent]) -> Option<Vec<Tangent>>
         Op::Cond => {
             let floats: Vec<usize> =
                 (1..n.inputs.len()).filter(|i| is_float(&n.inputs[*i]) && given[*i].is_some()).collect();
-            Some(cond_with(n, |cx, g| {
-                let xs: Vec<Var> = n.inputs[1..].iter().map(|v| cx.variable(&cx.import(v))).collect();
-                let ys = inline(n, g, &xs);
-                let wrt: Vec<Var> = floats.iter().map(|i| xs[i - 1].clone()).collect();
-                let ts: Vec<Tangent> = floats.iter().map(|i| given[*i].as_ref().map(|t| cx.import(t))).collect();
-                let made = pushforward(cx, &wrt, &ts, &ys);
-                let float = made.into_iter().zip(&ys).filter(|(_, y)| is_float(y));
-                float.map(|(t, y)| t.unwrap_or_else(|| zero(y))).collect()
-            }, |made| {
-                let mut made = made.into_iter();
-                n.outputs.iter().map(|y| is_float(y).then(|| made.next()).flatten()).collect()
-            })?)
+            Some(cond_with(
+                n,
+                |cx, g| {
+                    let xs: Vec<Var> = n.inputs[1..].iter().map(|v| cx.variable(&cx.import(v))).collect();
+                    let ys = inline(n, g, &xs);
+                    let wrt: Vec<Var> = floats.iter().map(|i| xs[i - 1].clone()).collect();
+                    let ts: Vec<Tangent> =
+                        floats.iter().map(|i| given[*i].as_ref().map(|t| cx.import(t))).collect();
+                    let made = pushforward(cx, &wrt, &ts, &ys);
+                    let float = made.into_iter().zip(&ys).filter(|(_, y)| is_float(y));
+                    float.map(|(t, y)| t.unwrap_or_else(|| zero(y))).collect()
+                },
+                |made| {
+                    let mut made = made.into_iter();
+                    n.outputs.iter().map(|y| is_float(y).then(|| made.next()).flatten()).collect()
+                },
+            )?)
         }
         Op::While => Some(while_jvp(n, given)?),
         _ => None,
@@ -112,7 +117,9 @@ fn scan_jvp(n: &NodeCx, s: &ScanParts, given: &[Tangent]) -> Vec<Tangent> {
         let outs = inline(n, &s.body, &operands);
         let mut ts: Vec<Tangent> = given[..nc].iter().map(|t| t.as_ref().map(|t| cx.import(t))).collect();
         ts.extend((0..nk).map(|i| carried.iter().position(|c| *c == i).map(|k| carry[nk + k].clone())));
-        ts.extend((0..s.xs.len()).map(|i| moving.iter().position(|c| *c == i).map(|k| x[s.xs.len() + k].clone())));
+        ts.extend(
+            (0..s.xs.len()).map(|i| moving.iter().position(|c| *c == i).map(|k| x[s.xs.len() + k].clone())),
+        );
         let made = pushforward(&cx, &operands, &ts, &outs);
         let t = |i: usize| made[i].clone().unwrap_or_else(|| zero(&outs[i]));
         let next = outs[..nk].iter().cloned().chain(carried.iter().map(|i| t(*i))).collect();
@@ -151,15 +158,20 @@ fn while_jvp(n: &NodeCx, given: &[Tangent]) -> Option<Vec<Tangent>> {
             let outs = inline(n, &b, &operands);
             let mut ts: Vec<Tangent> =
                 given[nc..first].iter().map(|t| t.as_ref().map(|t| cx.import(t))).collect();
-            ts.extend((0..init.len()).map(|i| {
-                carried.iter().position(|c| *c == i).map(|k| carry[init.len() + k].clone())
-            }));
+            ts.extend(
+                (0..init.len())
+                    .map(|i| carried.iter().position(|c| *c == i).map(|k| carry[init.len() + k].clone())),
+            );
             let made = pushforward(&cx, &operands, &ts, &outs);
             let t = |i: &usize| made[*i].clone().unwrap_or_else(|| zero(&outs[*i]));
             outs.iter().cloned().chain(carried.iter().map(t)).collect()
         },
     );
-    Some((0..init.len()).map(|i| carried.iter().position(|c| *c == i).map(|k| last[init.len() + k].clone())).collect())
+    Some(
+        (0..init.len())
+            .map(|i| carried.iter().position(|c| *c == i).map(|k| last[init.len() + k].clone()))
+            .collect(),
+    )
 }
 
 /// Cotangents through a node with regions; `None` when the op has none.
@@ -243,10 +255,11 @@ fn chunked(n: &NodeCx, s: &ScanParts, t: usize, k: usize) -> Vec<Var> {
                 v.reshape(&[&[Dim::from(whole / k), Dim::from(k)], &tail[..]].concat())
             })
             .collect();
-        let (last, ys) = n.cx.scan_n(&Dim::from(whole / k), &refs(init), &refs(&folded), s.reverse, |carry, x| {
-            let cx = carry.first().or(x.first()).map(|v| v.cx().clone()).unwrap_or_else(|| n.cx.clone());
-            cx.scan_n(&Dim::from(k), &refs(carry), &refs(x), s.reverse, |carry, x| step(n, s, carry, x))
-        });
+        let (last, ys) =
+            n.cx.scan_n(&Dim::from(whole / k), &refs(init), &refs(&folded), s.reverse, |carry, x| {
+                let cx = carry.first().or(x.first()).map(|v| v.cx().clone()).unwrap_or_else(|| n.cx.clone());
+                cx.scan_n(&Dim::from(k), &refs(carry), &refs(x), s.reverse, |carry, x| step(n, s, carry, x))
+            });
         let flat = ys.iter().map(|y| {
             let tail = y.shape()[2..].to_vec();
             y.reshape(&[&[Dim::from(whole)], &tail[..]].concat())
@@ -275,7 +288,8 @@ fn chunked(n: &NodeCx, s: &ScanParts, t: usize, k: usize) -> Vec<Var> {
 
 fn step(n: &NodeCx, s: &ScanParts, carry: &[Var], x: &[Var]) -> (Vec<Var>, Vec<Var>) {
     let cx = carry.first().or(x.first()).map(|v| v.cx().clone()).unwrap_or_else(|| n.cx.clone());
-    let operands: Vec<Var> = s.consts.iter().map(|v| cx.import(v)).chain(carry.iter().chain(x).cloned()).collect();
+    let operands: Vec<Var> =
+        s.consts.iter().map(|v| cx.import(v)).chain(carry.iter().chain(x).cloned()).collect();
     let mut out = inline(n, &s.body, &operands);
     let ys = out.split_off(s.init.len());
     (out, ys)

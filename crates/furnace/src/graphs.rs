@@ -6,7 +6,8 @@ use graph::{Cx, Graph, GraphError, Result, Tangent, Type, Var};
 /// `graph` traced again into a fresh builder: its inputs and the values of its outputs.
 fn reopen(graph: &Graph) -> Result<(Cx, Vec<Var>, Vec<Var>)> {
     let cx = Cx::abstract_();
-    let inputs: Vec<Var> = graph.inputs.iter().map(|i| cx.input(&i.name, graph.ty(i.value).clone())).collect();
+    let inputs: Vec<Var> =
+        graph.inputs.iter().map(|i| cx.input(&i.name, graph.ty(i.value).clone())).collect();
     let outputs = cx.inline(graph, &inputs)?;
     Ok((cx, inputs, outputs))
 }
@@ -27,7 +28,11 @@ fn pick(graph: &Graph, inputs: &[Var], names: &[&str]) -> Result<Vec<Var>> {
         .iter()
         .map(|name| {
             graph.inputs.iter().position(|i| i.name == *name).map(|i| inputs[i].clone()).ok_or_else(|| {
-                GraphError::Input { name: name.to_string(), expected: "an input of the graph".into(), found: "none".into() }
+                GraphError::Input {
+                    name: name.to_string(),
+                    expected: "an input of the graph".into(),
+                    found: "none".into(),
+                }
             })
         })
         .collect()
@@ -49,7 +54,7 @@ pub fn grad_graph(graph: &Graph, loss: &str, wrt: &[&str], remat: Remat) -> Resu
         });
     }
     let xs = pick(graph, &inputs, wrt)?;
-    let made = pullback(&cx, &[y.clone()], &[Some(y.full_like(1.0))], &xs, remat);
+    let made = pullback(&cx, std::slice::from_ref(&y), &[Some(y.full_like(1.0))], &xs, remat);
     let extra = wrt.iter().zip(made.into_iter().zip(&xs));
     let extra =
         extra.map(|(n, (g, x))| (format!("grad.{n}"), g.unwrap_or_else(|| x.full_like(0.0)))).collect();

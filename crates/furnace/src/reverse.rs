@@ -97,7 +97,11 @@ fn vjp_node(op: Op, n: &NodeCx, wanted: &[bool], ct: &[Tangent], remat: Remat) -
     let inputs: Vec<Var> = n.inputs.iter().map(|x| n.cx.variable(x)).collect();
     match op.decompose(&NodeCx { inputs: &inputs, outputs: &[], ..*n }) {
         Some(ys) => pullback(n.cx, &ys, ct, &inputs, remat),
-        None => jvp_node(op, n, &vec![None; n.inputs.len()]).into_iter().chain(vec![None; n.inputs.len()]).take(n.inputs.len()).collect(),
+        None => jvp_node(op, n, &vec![None; n.inputs.len()])
+            .into_iter()
+            .chain(vec![None; n.inputs.len()])
+            .take(n.inputs.len())
+            .collect(),
     }
 }
 

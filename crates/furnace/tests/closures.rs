@@ -25,7 +25,8 @@ fn tanh_to_order_six() {
     let five = grad(grad(grad(grad(grad(f)))));
     let h = 1e-3;
     let at = |v: f64| five(&cx.scalar(v)).val();
-    let difference = (at(0.5 - 2.0 * h) - 8.0 * at(0.5 - h) + 8.0 * at(0.5 + h) - at(0.5 + 2.0 * h)) / (12.0 * h);
+    let difference =
+        (at(0.5 - 2.0 * h) - 8.0 * at(0.5 - h) + 8.0 * at(0.5 + h) - at(0.5 + 2.0 * h)) / (12.0 * h);
     close(six, difference, 1e-7);
 }
 

@@ -37,6 +37,9 @@ pub(crate) struct Inner {
     depth: u32,
     captures: Vec<(Var, Var)>,
     fresh: i64,
+    /// The branch of a `cond` that is being traced: what is computed from outer values alone belongs to it too, or it
+    /// would run whichever branch is taken.
+    branch: Option<Cx>,
 }
 
 impl Cx {
@@ -54,6 +57,7 @@ impl Cx {
             depth,
             captures: vec![],
             fresh: 0,
+            branch: None,
         })))
     }
 
@@ -193,6 +197,10 @@ impl Cx {
         if let Some(v) = inputs.iter().max_by_key(|v| v.cx.depth()).filter(|v| v.cx.depth() > self.depth()) {
             return v.cx.push(op, attrs, inputs);
         }
+        let branch = self.0.borrow().branch.clone();
+        if let Some(branch) = branch {
+            return branch.push(op, attrs, inputs);
+        }
         let inputs: Vec<Var> = inputs.iter().map(|v| self.import(v)).collect();
         if inputs.iter().any(Var::is_poison) || self.0.borrow().error.is_some() {
             return vec![self.poison(); 8];
@@ -212,6 +220,21 @@ impl Cx {
                 vec![self.poison(); 8]
             }
         }
+    }
+
+    /// Traces a branch of a `cond` in a region of its own; see [`Inner::branch`].
+    pub(crate) fn branch(&self, f: impl FnOnce(&Cx) -> Vec<Var>) -> Result<(Graph, Vec<Var>)> {
+        let inner = self.region();
+        let mut outer = vec![];
+        let mut next = Some(self.clone());
+        while let Some(cx) = next {
+            next = cx.0.borrow().parent.clone();
+            let before = cx.0.borrow_mut().branch.replace(inner.clone());
+            outer.push((cx, before));
+        }
+        let out = f(&inner);
+        outer.into_iter().for_each(|(cx, before)| cx.0.borrow_mut().branch = before);
+        inner.finish_region(&out)
     }
 
     /// Copies a node of another graph, operands given.

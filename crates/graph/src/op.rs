@@ -228,6 +228,6 @@ table! {
     RmsNorm = norm::RmsNorm, RmsNormGrad = norm::RmsNormGrad,
     QuantizeActivations = quantize::QuantizeActivations, QuantizeWeights = quantize::QuantizeWeights,
     TernaryLinear = quantize::TernaryLinear,
-    LinearScan = linear_scan::LinearScan,
+    LinearScan = linear_scan::LinearScan, LinearScanGrad = linear_scan::LinearScanGrad,
     CrossEntropy = loss::CrossEntropy, CrossEntropyGrad = loss::CrossEntropyGrad,
 }

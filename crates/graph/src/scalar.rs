@@ -222,7 +222,9 @@ impl<S: Scalar> Scalar for Dual<S> {
     fn powf(&self, y: &Self) -> Self {
         let value = self.value.powf(&y.value);
         let dx = y.value.clone() * self.value.powf(&(y.value.clone() - S::from_f64(1.0)));
-        let mut tangent = dx * self.tangent.clone();
+        // x^0 has slope 0, also at 0.
+        let mut tangent =
+            if y.value == S::from_f64(0.0) { S::from_f64(0.0) } else { dx * self.tangent.clone() };
         // ln x counts as 0 at x = 0, as in the op table. Where x > 0 the term is kept even when the tangent of y looks
         // like 0, which may itself carry a tangent.
         let zero = S::from_f64(0.0);

@@ -28,6 +28,10 @@ pub fn write_atomic(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    // A device or a pipe (`/dev/stdout`, `/dev/null`) is written to: renaming a file over it would destroy it.
+    if fs::metadata(path).is_ok_and(|data| !data.is_file() && !data.is_dir()) {
+        return fill_in_place(path, fill).map_err(|error| ModelError::io("write", path, error));
+    }
     remove_left_overs(folder, &name);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     let temporary = folder.join(format!(".{name}.{}-{count}.partial", std::process::id()));
@@ -45,6 +49,12 @@ pub fn write_atomic(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
 /// As [`write_atomic`].
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomic(path, |out| out.write_all(bytes))
+}
+
+fn fill_in_place(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 20, File::options().write(true).open(path)?);
+    fill(&mut out)?;
+    out.flush()
 }
 
 fn fill_and_rename(
@@ -117,6 +127,16 @@ mod tests {
         assert!(error.remedy().contains("space"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["a.bin"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn devices_are_written_to_and_not_replaced() {
+        use std::os::unix::fs::FileTypeExt;
+        let error = write_bytes(Path::new("/dev/full"), b"x").unwrap_err();
+        assert!(error.remedy().contains("space"), "{error}");
+        write_bytes(Path::new("/dev/null"), b"x").unwrap();
+        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
     }
 
     #[cfg(target_os = "linux")]

@@ -5,7 +5,8 @@
 //! when no path leads from it through another step back into the group; a node that several groups read is written
 //! by the earliest of them that can take it.
 
-use crate::{Access, Group, GroupInput, Options};
+use crate::schedule::contiguous_slice;
+use crate::{Access, Fused, Group, GroupInput, Options};
 use axes::DType;
 use graph::{Attr, Class, Graph, Op, Value};
 use std::collections::{BTreeSet, HashMap};
@@ -14,15 +15,20 @@ use std::collections::{BTreeSet, HashMap};
 const MAX_NODES: usize = 96;
 /// Most operands and results of a group.
 const MAX_STREAMS: usize = 24;
+/// Elements that must lie together for a slice to be read where it lies.
+const SHORTEST_RUN: usize = 8;
+/// Most operations of a group's program, repeated numbers among its operands included.
+const MAX_WORK: usize = 200;
 
 /// Whether a node can be a member: f32 arithmetic, comparisons and choices.
 pub fn fusable(g: &Graph, i: usize) -> bool {
     let n = &g.nodes[i];
-    if n.op.class() != Class::Elementwise || matches!(n.op, Op::Power) {
+    if n.op.class() != Class::Elementwise {
         return false;
     }
     let inside = |d: DType| matches!(d, DType::F32 | DType::Bool);
-    let loaded = |d: DType| matches!(d, DType::F32 | DType::Bool | DType::I8 | DType::U8 | DType::Trit | DType::BF16);
+    let loaded =
+        |d: DType| matches!(d, DType::F32 | DType::Bool | DType::I8 | DType::U8 | DType::Trit | DType::BF16);
     inside(n.types[0].dtype)
         && n.inputs.iter().all(|v| {
             let d = g.ty(*v).dtype;
@@ -30,9 +36,15 @@ pub fn fusable(g: &Graph, i: usize) -> bool {
         })
 }
 
-/// The groups; every fusable node is in exactly one.
-pub fn group(g: &Graph, options: &Options) -> Vec<Group> {
+/// How far apart, in nodes, groups without a value between them may stand and still become one: far enough for the two
+/// gradients of a product, too near for an operand to be kept alive from the forward to the backward pass.
+const SIBLINGS: u32 = 24;
+
+/// The groups; every fusable node that no chain has taken is in exactly one.
+pub fn group(g: &Graph, chains: &[Fused], options: &Options) -> Vec<Group> {
     let count = g.nodes.len();
+    let mut taken = vec![false; count];
+    chains.iter().flat_map(|c| &c.nodes).for_each(|n| taken[*n as usize] = true);
     let mut users: Vec<Vec<u32>> = vec![vec![]; count];
     for (i, n) in g.nodes.iter().enumerate() {
         n.inputs.iter().for_each(|v| users[v.node as usize].push(i as u32));
@@ -40,7 +52,7 @@ pub fn group(g: &Graph, options: &Options) -> Vec<Group> {
     let mut of: Vec<Option<usize>> = vec![None; count];
     let mut members: Vec<BTreeSet<u32>> = vec![];
     for i in (0..count).rev() {
-        if !fusable(g, i) {
+        if taken[i] || !fusable(g, i) {
             continue;
         }
         let mut candidates: Vec<usize> = users[i]
@@ -50,11 +62,32 @@ pub fn group(g: &Graph, options: &Options) -> Vec<Group> {
             .collect();
         candidates.sort_by_key(|c| members[*c].first().copied());
         candidates.dedup();
-        let home = candidates.into_iter().filter(|_| options.fuse).find(|c| {
-            members[*c].len() < MAX_NODES
-                && streams(g, &members[*c], &users) < MAX_STREAMS
-                && !returns(i, *c, &users, &of, &members)
-        });
+        let room = |c: usize| {
+            members[c].len() < MAX_NODES
+                && members[c].iter().map(|m| work(g, *m)).sum::<usize>() + work(g, i as u32) <= MAX_WORK
+                && streams(g, &members[c], &users) < MAX_STREAMS
+        };
+        let home = candidates
+            .into_iter()
+            .filter(|_| options.fuse)
+            .find(|c| room(*c) && !returns(i, *c, &users, &of, &members))
+            .or_else(|| {
+                // Another group that reads the same operand, so that it is read once.
+                let mut near: Vec<usize> = g.nodes[i]
+                    .inputs
+                    .iter()
+                    .filter(|v| options.fuse && g.ty(**v).shape == g.nodes[i].types[0].shape)
+                    .flat_map(|v| users[v.node as usize].iter())
+                    .filter(|u| **u > i as u32 && **u - i as u32 <= SIBLINGS)
+                    .filter(|u| g.nodes[**u as usize].types[0].shape == g.nodes[i].types[0].shape)
+                    .filter_map(|u| of[*u as usize])
+                    .filter(|c| members[*c].last().is_some_and(|last| last - (i as u32) <= 2 * SIBLINGS))
+                    .collect();
+                near.sort_unstable();
+                near.dedup();
+                // No path leads the other way: what could lead to this node has no group yet.
+                near.into_iter().find(|c| room(*c) && !returns(i, *c, &users, &of, &members))
+            });
         let home = home.unwrap_or_else(|| {
             members.push(BTreeSet::new());
             members.len() - 1
@@ -63,6 +96,13 @@ pub fn group(g: &Graph, options: &Options) -> Vec<Group> {
         of[i] = Some(home);
     }
     members.iter().filter(|m| !m.is_empty()).map(|m| finish(g, m, &users)).collect()
+}
+
+/// Operations of a member's program: itself, and the numbers that it needs.
+fn work(g: &Graph, i: u32) -> usize {
+    let n = &g.nodes[i as usize];
+    let numbers = n.inputs.iter().filter(|v| splat(g, **v).is_some()).count();
+    1 + numbers + usize::from(matches!(n.op, Op::Relu | Op::Convert))
 }
 
 /// Values that cross the border of a group.
@@ -78,23 +118,32 @@ fn streams(g: &Graph, members: &BTreeSet<u32>, users: &[Vec<u32>]) -> usize {
 
 /// Whether a path leads from node `i` through a step outside group `c` back into `c`.
 fn returns(i: usize, c: usize, users: &[Vec<u32>], of: &[Option<usize>], members: &[BTreeSet<u32>]) -> bool {
+    let span = |m: &BTreeSet<u32>| m.first().copied().zip(m.last().copied());
+    // A node behind `end` can only lead into `c` through a group that began before it.
+    let mut end = members[c].last().copied().unwrap_or(0);
+    loop {
+        let spans = members.iter().filter_map(span).filter(|(first, _)| *first <= end);
+        let furthest = spans.map(|(_, last)| last).max().unwrap_or(end);
+        if furthest <= end {
+            break;
+        }
+        end = furthest;
+    }
     let mut seen = vec![false; users.len()];
     let mut stack: Vec<u32> = users[i].iter().copied().filter(|u| of[*u as usize] != Some(c)).collect();
-    let end = members[c].last().copied().unwrap_or(0);
     while let Some(n) = stack.pop() {
-        if std::mem::replace(&mut seen[n as usize], true) {
+        if n > end || std::mem::replace(&mut seen[n as usize], true) {
             continue;
         }
-        let unit: Vec<u32> = match of[n as usize] {
+        match of[n as usize] {
             Some(h) if h == c => return true,
-            Some(h) => members[h].iter().copied().collect(),
-            None => vec![n],
-        };
-        for m in unit {
-            seen[m as usize] = true;
-            // A node behind the group's last member cannot lead into it, unless through its group's earlier members,
-            // which this loop visits by themselves.
-            stack.extend(users[m as usize].iter().copied().filter(|u| *u <= end || of[*u as usize].is_some()));
+            Some(h) => {
+                for m in &members[h] {
+                    seen[*m as usize] = true;
+                    stack.extend(&users[*m as usize]);
+                }
+            }
+            None => stack.extend(&users[n as usize]),
         }
     }
     false
@@ -123,7 +172,28 @@ fn traced(g: &Graph, v: Value, sizes: &[usize]) -> (Value, Vec<usize>, usize) {
             }
             (source, strides, offset)
         }
+        Op::Slice if is_read(g, v.node as usize) => {
+            let inner = g.ty(n.inputs[0]).fixed_shape().unwrap_or_default();
+            let (source, strides, offset) = traced(g, n.inputs[0], &inner);
+            let start = n.attrs.dims("start");
+            let skipped: usize = start.iter().zip(&strides).map(|(d, s)| d.fixed().unwrap_or(0) * s).sum();
+            (source, strides, offset + skipped)
+        }
         _ => (v, graph::array::strides(sizes), 0),
+    }
+}
+
+/// Whether groups read a node's operand in another way instead of reading its result: broadcasts, and slices that leave
+/// runs long enough to be read as they lie.
+pub fn is_read(g: &Graph, i: usize) -> bool {
+    let n = &g.nodes[i];
+    match n.op {
+        Op::Broadcast => true,
+        Op::Slice => {
+            let long = n.types[0].shape.last().and_then(|d| d.fixed()).is_some_and(|d| d >= SHORTEST_RUN);
+            long && !contiguous_slice(g, i)
+        }
+        _ => false,
     }
 }
 
@@ -134,7 +204,8 @@ fn access(sizes: &[usize], strides: &[usize], offset: usize, inner: usize) -> Ac
         let plain = graph::array::strides(sizes);
         sizes.iter().zip(strides).zip(plain).all(|((n, s), p)| *n == 1 || *s == p)
     };
-    let still = |sizes: &[usize], strides: &[usize]| sizes.iter().zip(strides).all(|(n, s)| *n == 1 || *s == 0);
+    let still =
+        |sizes: &[usize], strides: &[usize]| sizes.iter().zip(strides).all(|(n, s)| *n == 1 || *s == 0);
     let (os, is) = (&sizes[..split], &sizes[split..]);
     let (ot, it) = (&strides[..split], &strides[split..]);
     if offset == 0 && still(sizes, strides) {
@@ -145,10 +216,20 @@ fn access(sizes: &[usize], strides: &[usize], offset: usize, inner: usize) -> Ac
         Access::Row
     } else if offset == 0 && still(is, it) && dense(os, ot) {
         Access::Col
+    } else if let Some(stride) = row_stride(os, ot).filter(|_| dense(is, it)) {
+        Access::Rows { stride, offset }
     } else {
         let strides = strides.iter().map(|s| *s as isize).collect();
         Access::Strided { dims: sizes.to_vec(), strides, offset }
     }
+}
+
+/// The one stride of a row number made of these axes, when there is one.
+fn row_stride(sizes: &[usize], strides: &[usize]) -> Option<usize> {
+    let axes: Vec<(usize, usize)> =
+        sizes.iter().copied().zip(strides.iter().copied()).filter(|a| a.0 != 1).collect();
+    let fits = axes.windows(2).all(|w| w[0].1 == w[1].1 * w[1].0);
+    fits.then(|| axes.last().map_or(0, |a| a.1))
 }
 
 fn finish(g: &Graph, members: &BTreeSet<u32>, users: &[Vec<u32>]) -> Group {
@@ -167,8 +248,13 @@ fn finish(g: &Graph, members: &BTreeSet<u32>, users: &[Vec<u32>]) -> Group {
     }
     // The split into rows and columns that needs the fewest general patterns; ties go to the longest rows that
     // still leave enough of them to share among threads.
-    let cost = |inner: usize| {
-        read.iter().filter(|(_, _, s, o)| matches!(access(&sizes, s, *o, inner), Access::Strided { .. })).count()
+    let cost = |inner: usize| -> usize {
+        let one = |(_, _, s, o): &(Value, Value, Vec<usize>, usize)| match access(&sizes, s, *o, inner) {
+            Access::Strided { .. } => 4,
+            Access::Rows { .. } => 1,
+            _ => 0,
+        };
+        read.iter().map(one).sum()
     };
     let inner = (1..=sizes.len()).min_by_key(|k| (cost(*k), *k)).unwrap_or(0);
     let split = sizes.len() - inner;

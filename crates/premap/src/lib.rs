@@ -2,7 +2,8 @@
 //!
 //! 1. [`lower`](lower::lower): what the target has no code for is decomposed into core ops; ops that only exist for
 //!    differentiation disappear.
-//! 2. [`group`](group::group): elementwise ops join into groups that read their operands and write their results
+//! 2. [`pattern`](pattern::find): chains of nodes that the target runs as one kernel;
+//!    [`group`](group::group): elementwise ops join into groups that read their operands and write their results
 //!    once; broadcasts become ways of reading.
 //! 3. [`schedule`](schedule::schedule): an order of steps, the wanted early results first, in-place updates last.
 //! 4. [`memory`](memory::assign): every value gets a place in one arena, with reuse after its last reader.
@@ -12,10 +13,11 @@
 pub mod group;
 pub mod lower;
 pub mod memory;
+pub mod pattern;
 pub mod plan;
 pub mod schedule;
 
-pub use plan::{Access, Buffer, Group, GroupInput, Options, Plan, Place, Step, Target};
+pub use plan::{Access, Buffer, Fused, Group, GroupInput, Options, Pattern, Place, Plan, Step, Target};
 
 use graph::Graph;
 
@@ -50,6 +52,25 @@ pub enum PlanError {
         /// The output's type.
         found: String,
     },
+    /// An input or an output occurs in two in-place updates.
+    #[error("the {kind} `{name}` is part of two in-place updates")]
+    DonatedTwice {
+        /// `input` or `output`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// An output is wanted early, when no input may have been overwritten yet, and in the place of an input.
+    #[error("the output `{output}` is wanted early, so it cannot take the place of the input `{input}`")]
+    EarlyDonation {
+        /// The input.
+        input: String,
+        /// The output.
+        output: String,
+    },
+    /// Steps that wait for each other: a fault of the planner.
+    #[error("the steps of the plan wait for each other, {0} of them are left over; please report this graph")]
+    Cycle(usize),
     /// The graph itself is at fault.
     #[error(transparent)]
     Graph(#[from] graph::GraphError),
@@ -57,13 +78,19 @@ pub enum PlanError {
 
 /// Plans a graph for a target.
 pub fn plan(graph: &Graph, target: &Target, options: &Options) -> Result<Plan, PlanError> {
-    let lowered = lower::lower(graph, target)?;
+    let lowered = if options.taps {
+        lower::lower(graph, target)?
+    } else {
+        // What only taps need is not computed.
+        lower::lower(&Graph { taps: vec![], ..graph.clone() }, target)?
+    };
     for n in &lowered.nodes {
         if let Some(t) = n.types.iter().find(|t| t.fixed_shape().is_none()) {
             return Err(PlanError::Symbolic { what: n.op.name().into(), ty: t.to_string() });
         }
     }
-    let groups = group::group(&lowered, options);
-    let order = schedule::schedule(&lowered, &groups, options)?;
-    memory::assign(lowered, groups, order, target, options)
+    let chains = pattern::find(&lowered, target, options);
+    let groups = group::group(&lowered, &chains, options);
+    let order = schedule::schedule(&lowered, &groups, &chains, options)?;
+    memory::assign(lowered, groups, chains, order, target, options)
 }

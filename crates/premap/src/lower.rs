@@ -4,10 +4,10 @@ use crate::Target;
 use graph::{Attr, Cx, Graph, GraphError, NodeCx, Op, Value, Var};
 use std::sync::Arc;
 
-/// The same function in ops that the target knows, without the ops that only matter to derivatives; nodes that no
-/// output or tap needs are gone.
+/// The same function in ops that the target knows, after the passes of the graph: without the ops that only matter to
+/// derivatives, with constants folded, and without what no output or tap needs.
 pub fn lower(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
-    let graph = live(graph);
+    let graph = graph::passes::lower_for_execution(graph);
     let cx = Cx::abstract_();
     let mut map: Vec<Vec<Var>> = vec![vec![]; graph.nodes.len()];
     for i in &graph.inputs {
@@ -21,20 +21,18 @@ pub fn lower(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
         let inputs: Vec<Var> = n.inputs.iter().map(|v| at(&map, *v)).collect();
         map[i] = cx.scope(&graph.scopes[n.scope as usize], || -> Result<Vec<Var>, GraphError> {
             Ok(match n.op {
-                Op::Identity | Op::StopGradient | Op::Surrogate => vec![inputs[0].clone()],
                 Op::Call => {
                     let callee = n.attrs.graph("callee").cloned().unwrap_or_default();
                     cx.inline(&lower(&callee, target)?, &inputs)?
                 }
                 op if op.class() == graph::Class::Composite && !target.fused.contains(&op) => {
                     let node = NodeCx { cx: &cx, attrs: &n.attrs, inputs: &inputs, outputs: &[] };
-                    let made = op.decompose(&node).ok_or_else(|| GraphError::Eval {
+                    op.decompose(&node).ok_or_else(|| GraphError::Eval {
                         op: op.name(),
                         problem: format!("has no decomposition, and {} has no code for it", target.name),
-                    })?;
-                    // A decomposition may use composites in turn.
-                    made.into_iter().collect()
+                    })?
                 }
+                Op::Add if joined(&cx, &inputs).is_some() => joined(&cx, &inputs).into_iter().collect(),
                 op => {
                     let mut attrs = n.attrs.clone();
                     for (k, v) in n.attrs.iter() {
@@ -55,36 +53,36 @@ pub fn lower(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
     }
     let outputs: Vec<Var> = graph.outputs.iter().map(|o| at(&map, o.value)).collect();
     let named: Vec<(&str, &Var)> = graph.outputs.iter().map(|o| o.name.as_str()).zip(&outputs).collect();
-    let made = live(&cx.finish(&named)?);
-    let again = made.nodes.iter().any(|n| n.op.class() == graph::Class::Composite && !target.fused.contains(&n.op));
-    if again { lower(&made, target) } else { Ok(made) }
+    let made = cx.finish(&named)?;
+    let again =
+        made.nodes.iter().any(|n| n.op.class() == graph::Class::Composite && !target.fused.contains(&n.op));
+    // A decomposition may use composites in turn, and may leave what constants or dead results make superfluous.
+    if again { lower(&made, target) } else { Ok(graph::passes::lower_for_execution(&made)) }
 }
 
-/// The graph without nodes that no output or tap needs; inputs stay.
-pub fn live(graph: &Graph) -> Graph {
-    let mut keep = vec![false; graph.nodes.len()];
-    for v in graph.outputs.iter().chain(&graph.taps).chain(&graph.inputs) {
-        keep[v.value.node as usize] = true;
+/// The join of two parts whose zero margins are added: what the gradient of two slices that tile an axis comes to.
+fn joined(cx: &Cx, inputs: &[Var]) -> Option<Var> {
+    let [a, b] = inputs else { return None };
+    let parts = [a, b].map(|v| cx.node(v.id().node));
+    if parts.iter().any(|n| n.op != Op::Pad || n.attrs.float("value", 0.0) != 0.0) {
+        return None;
     }
-    for i in (0..graph.nodes.len()).rev() {
-        if keep[i] {
-            graph.nodes[i].inputs.iter().for_each(|v| keep[v.node as usize] = true);
-        }
-    }
-    let mut index = vec![0u32; graph.nodes.len()];
-    let mut out = Graph { scopes: graph.scopes.clone(), ..Graph::default() };
-    let moved = |v: Value, index: &[u32]| Value { node: index[v.node as usize], out: v.out };
-    for (i, n) in graph.nodes.iter().enumerate() {
-        if keep[i] {
-            index[i] = out.nodes.len() as u32;
-            let mut n = n.clone();
-            n.inputs.iter_mut().for_each(|v| *v = moved(*v, &index));
-            out.nodes.push(n);
-        }
-    }
-    let rename = |list: &[graph::Named]| {
-        list.iter().map(|n| graph::Named { name: n.name.clone(), value: moved(n.value, &index) }).collect()
+    let fixed =
+        |k: usize, key: &str| parts[k].attrs.dims(key).iter().map(|d| d.fixed()).collect::<Option<Vec<_>>>();
+    let margins = [[fixed(0, "low")?, fixed(0, "high")?], [fixed(1, "low")?, fixed(1, "high")?]];
+    let inner = [0, 1].map(|k| Var::from_id(cx, parts[k].inputs[0]));
+    let used = |axis: &usize| margins.iter().flatten().any(|m| m[*axis] > 0);
+    let axes: Vec<usize> = (0..margins[0][0].len()).filter(used).collect();
+    let [axis] = axes[..] else { return None };
+    // Part `i` before part `k`, which begins where that one ends.
+    let before = |i: usize, k: usize| {
+        margins[i][0][axis] == 0
+            && margins[k][1][axis] == 0
+            && inner[i].shape()[axis].fixed() == Some(margins[k][0][axis])
     };
-    (out.inputs, out.outputs, out.taps) = (rename(&graph.inputs), rename(&graph.outputs), rename(&graph.taps));
-    out
+    match (before(0, 1), before(1, 0)) {
+        (true, _) => Some(Var::concatenate(&[&inner[0], &inner[1]], axis)),
+        (_, true) => Some(Var::concatenate(&[&inner[1], &inner[0]], axis)),
+        _ => None,
+    }
 }

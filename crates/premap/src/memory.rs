@@ -1,7 +1,8 @@
 //! A place for every value: views resolved, outputs written where they are wanted, the rest in one arena with reuse.
 
+use crate::group::is_read;
 use crate::schedule::{Order, Unit, contiguous_slice};
-use crate::{Access, Buffer, Group, Options, Place, Plan, PlanError, Step, Target};
+use crate::{Access, Buffer, Fused, Group, Options, Place, Plan, PlanError, Step, Target};
 use axes::DType;
 use graph::{Attr, Graph, Op, Value};
 use std::collections::{BTreeMap, HashMap};
@@ -17,7 +18,7 @@ fn bytes(g: &Graph, v: Value) -> usize {
 }
 
 /// The value whose memory `v` lies in, and the byte at which it begins there.
-fn root(g: &Graph, v: Value) -> (Value, usize) {
+pub(crate) fn root(g: &Graph, v: Value) -> (Value, usize) {
     let n = g.node(v);
     match n.op {
         Op::Reshape => root(g, n.inputs[0]),
@@ -35,6 +36,7 @@ fn root(g: &Graph, v: Value) -> (Value, usize) {
 fn reads(g: &Graph, s: &Step) -> Vec<Value> {
     match s {
         Step::Group(group) => group.inputs.iter().map(|i| i.source).collect(),
+        Step::Fused(f) => f.inputs.clone(),
         Step::Node(n) | Step::Control(n, _) => g.nodes[*n as usize].inputs.clone(),
         Step::Copy { from, .. } => vec![*from],
     }
@@ -44,6 +46,7 @@ fn reads(g: &Graph, s: &Step) -> Vec<Value> {
 fn writes(g: &Graph, s: &Step) -> Vec<Value> {
     match s {
         Step::Group(group) => group.outputs.clone(),
+        Step::Fused(f) => f.outputs.clone(),
         Step::Node(n) | Step::Control(n, _) => {
             (0..g.nodes[*n as usize].types.len() as u32).map(|out| Value { node: *n, out }).collect()
         }
@@ -71,12 +74,12 @@ impl Allocator {
             return at;
         }
         // A hole at the end can grow.
-        if let Some((at, size)) = self.free.iter().next_back().map(|(a, s)| (*a, *s)) {
-            if at + size == self.end {
-                self.free.remove(&at);
-                self.end = at + bytes;
-                return at;
-            }
+        if let Some((at, size)) = self.free.iter().next_back().map(|(a, s)| (*a, *s))
+            && at + size == self.end
+        {
+            self.free.remove(&at);
+            self.end = at + bytes;
+            return at;
         }
         let at = self.end;
         self.end += bytes;
@@ -86,11 +89,11 @@ impl Allocator {
     fn give(&mut self, at: usize, bytes: usize) {
         let mut size = bytes.max(1).next_multiple_of(self.align);
         let mut at = at;
-        if let Some((before, s)) = self.free.range(..at).next_back().map(|(a, s)| (*a, *s)) {
-            if before + s == at {
-                self.free.remove(&before);
-                (at, size) = (before, s + size);
-            }
+        if let Some((before, s)) = self.free.range(..at).next_back().map(|(a, s)| (*a, *s))
+            && before + s == at
+        {
+            self.free.remove(&before);
+            (at, size) = (before, s + size);
         }
         if let Some(s) = self.free.remove(&(at + size)) {
             size += s;
@@ -101,32 +104,32 @@ impl Allocator {
 
 /// Builds the plan.
 pub fn assign(
-    mut g: Graph,
+    g: Graph,
     groups: Vec<Group>,
+    chains: Vec<Fused>,
     order: Order,
     target: &Target,
     options: &Options,
 ) -> Result<Plan, PlanError> {
-    if !options.taps {
-        g.taps.clear();
-    }
     let mut groups: Vec<Option<Group>> = groups.into_iter().map(Some).collect();
-    // Broadcasts that only groups read are ways of reading, not steps.
+    let mut chains: Vec<Option<Fused>> = chains.into_iter().map(Some).collect();
+    // Broadcasts and slices that only groups read are ways of reading, not steps.
+    let way = |i: usize| is_read(&g, i);
     let mut wanted = vec![false; g.nodes.len()];
+    let mut want = |v: Value| wanted[root(&g, v).0.node as usize] = true;
     for u in &order.units {
-        if let Unit::Node(n) = u {
-            if g.nodes[*n as usize].op != Op::Broadcast {
-                g.nodes[*n as usize].inputs.iter().for_each(|v| wanted[root(&g, *v).0.node as usize] = true);
-            }
+        if let Unit::Node(n) = u
+            && !way(*n as usize)
+        {
+            g.nodes[*n as usize].inputs.iter().for_each(|v| want(*v));
         }
     }
-    g.outputs.iter().chain(&g.taps).for_each(|o| wanted[root(&g, o.value).0.node as usize] = true);
-    for group in groups.iter().flatten() {
-        group.inputs.iter().for_each(|i| wanted[root(&g, i.source).0.node as usize] = true);
-    }
-    // A broadcast that is read by a wanted broadcast is wanted too.
+    g.outputs.iter().chain(&g.taps).for_each(|o| want(o.value));
+    groups.iter().flatten().flat_map(|group| &group.inputs).for_each(|i| want(i.source));
+    chains.iter().flatten().flat_map(|chain| &chain.inputs).for_each(|v| want(*v));
+    // What is read to make a wanted one is wanted too.
     for i in (0..g.nodes.len()).rev() {
-        if g.nodes[i].op == Op::Broadcast && wanted[i] {
+        if way(i) && wanted[i] {
             wanted[root(&g, g.nodes[i].inputs[0]).0.node as usize] = true;
         }
     }
@@ -135,6 +138,7 @@ pub fn assign(
     for (k, u) in order.units.iter().enumerate() {
         match u {
             Unit::Group(i) => steps.extend(groups[*i].take().map(Step::Group)),
+            Unit::Fused(i) => steps.extend(chains[*i].take().map(Step::Fused)),
             Unit::Node(n) => {
                 let node = &g.nodes[*n as usize];
                 let regions: Vec<Graph> = node
@@ -143,12 +147,13 @@ pub fn assign(
                     .filter_map(|(_, a)| if let Attr::Graph(r) = a { Some(r.as_ref().clone()) } else { None })
                     .collect();
                 if regions.is_empty() {
-                    if node.op != Op::Broadcast || wanted[*n as usize] {
+                    if !way(*n as usize) || wanted[*n as usize] {
                         steps.push(Step::Node(*n));
                     }
                 } else {
                     let inner = Options { donate: vec![], early: vec![], taps: false, ..options.clone() };
-                    let plans = regions.iter().map(|r| crate::plan(r, target, &inner)).collect::<Result<_, _>>()?;
+                    let plans =
+                        regions.iter().map(|r| crate::plan(r, target, &inner)).collect::<Result<_, _>>()?;
                     steps.push(Step::Control(*n, plans));
                 }
             }
@@ -157,50 +162,113 @@ pub fn assign(
             early = steps.len();
         }
     }
-    place(g, steps, early, order.donated, target, options)
+    place(g, steps, early, (order.donated, order.copied), target, options)
+}
+
+/// Which output each value goes to, and the copies that are left: at the beginning, at the end of the early part, at
+/// the end.
+#[derive(Default)]
+struct Outlets {
+    homes: Vec<(Value, usize)>,
+    start: Vec<Step>,
+    early: Vec<Step>,
+    end: Vec<Step>,
+}
+
+/// Decides how every output gets its value.
+///
+/// A step writes an output directly where it can. An output that takes the place of an input, but that no step can
+/// write in place, is copied at the end, when nobody reads the input any more; an input that such a copy (or an
+/// in-place step) overwrites is read before anything else runs.
+fn outlets(
+    g: &mut Graph,
+    donated: &[(usize, usize)],
+    copied: &[(usize, usize)],
+    options: &Options,
+) -> Outlets {
+    let mut out = Outlets::default();
+    let named: Vec<Value> = g.outputs.iter().chain(&g.taps).map(|o| o.value).collect();
+    let mut taken: Vec<Value> = vec![];
+    for (_, o) in donated {
+        if !taken.contains(&named[*o]) {
+            taken.push(named[*o]);
+            out.homes.push((named[*o], *o));
+        }
+    }
+    for (o, v) in named.iter().enumerate() {
+        if out.homes.iter().any(|(_, h)| *h == o) {
+            continue;
+        }
+        let (base, offset) = root(g, *v);
+        let whole = offset == 0 && bytes(g, base) == bytes(g, *v);
+        let replaces = donated.iter().chain(copied).find(|(_, d)| *d == o).map(|(i, _)| *i);
+        let source = match g.node(base).op {
+            Op::Input => g.inputs.iter().position(|i| i.value == base),
+            _ => None,
+        };
+        let lost =
+            source.filter(|i| donated.iter().chain(copied).any(|(d, _)| d == i) && replaces != Some(*i));
+        let copy = |from: Value| Step::Copy { from, output: o };
+        if lost.is_some() && replaces.is_some() {
+            // Two inputs exchange their memory: the value waits elsewhere.
+            let (node, ty) = (g.nodes.len() as u32, g.ty(*v).clone());
+            let n =
+                graph::Node { op: Op::Identity, inputs: vec![*v], types: vec![ty], ..g.node(base).clone() };
+            g.nodes.push(n);
+            out.start.push(Step::Node(node));
+            out.end.push(copy(Value { node, out: 0 }));
+        } else if lost.is_some() {
+            out.start.push(copy(*v));
+        } else if whole
+            && replaces.is_none()
+            && !matches!(g.node(base).op, Op::Input | Op::Constant)
+            && !taken.contains(&base)
+        {
+            taken.push(base);
+            out.homes.push((base, o));
+        } else if g.outputs.get(o).is_some_and(|named| options.early.contains(&named.name)) {
+            out.early.push(copy(*v));
+        } else {
+            out.end.push(copy(*v));
+        }
+    }
+    out
 }
 
 fn place(
-    g: Graph,
+    mut g: Graph,
     mut steps: Vec<Step>,
-    early: usize,
-    donated: Vec<(usize, usize)>,
+    mut early: usize,
+    (donated, copied): (Vec<(usize, usize)>, Vec<(usize, usize)>),
     target: &Target,
     options: &Options,
 ) -> Result<Plan, PlanError> {
+    let outlets = outlets(&mut g, &donated, &copied, options);
+    let added = outlets.start.len() + outlets.early.len();
+    steps.splice(early..early, outlets.early);
+    steps.splice(0..0, outlets.start);
+    steps.extend(outlets.end);
+    if !options.early.is_empty() {
+        early += added;
+    }
     let mut buffers: Vec<Buffer> = vec![];
     let mut home: HashMap<Value, u32> = HashMap::new();
     for (i, input) in g.inputs.iter().enumerate() {
         home.insert(input.value, buffers.len() as u32);
         buffers.push(Buffer::Input(i));
     }
-    for (i, n) in g.nodes.iter().enumerate() {
-        if n.op == Op::Constant {
-            home.insert(Value { node: i as u32, out: 0 }, buffers.len() as u32);
-            buffers.push(Buffer::Constant(i as u32));
-        }
+    for (v, o) in outlets.homes {
+        home.insert(v, buffers.len() as u32);
+        buffers.push(Buffer::Output(o));
     }
-    // Outputs that a step can write directly; the others are copied at the end of their part.
-    let named: Vec<Value> = g.outputs.iter().chain(&g.taps).map(|o| o.value).collect();
-    let (mut copies, mut early_copies) = (vec![], vec![]);
-    for (o, v) in named.iter().enumerate() {
-        let (base, offset) = root(&g, *v);
-        let whole = offset == 0 && bytes(&g, base) == bytes(&g, *v);
-        let source = matches!(g.node(base).op, Op::Input | Op::Constant);
-        // In-place outputs alias their input; other early results must not be overwritten either.
-        let other_donation = donated.iter().any(|(_, d)| *d == o);
-        if whole && !source && !home.contains_key(&base) && (!other_donation || base == *v) {
+    // Constants that steps read from memory; the others are numbers in programs.
+    for v in steps.iter().flat_map(|s| reads(&g, s)) {
+        let base = root(&g, v).0;
+        if g.node(base).op == Op::Constant && !home.contains_key(&base) {
             home.insert(base, buffers.len() as u32);
-            buffers.push(Buffer::Output(o));
-        } else {
-            let hurry = g.outputs.get(o).is_some_and(|named| options.early.contains(&named.name));
-            let list = if hurry { &mut early_copies } else { &mut copies };
-            list.push(Step::Copy { from: *v, output: o });
+            buffers.push(Buffer::Constant(base.node));
         }
     }
-    let early = early + early_copies.len();
-    steps.splice(early - early_copies.len()..early - early_copies.len(), early_copies);
-    steps.extend(copies);
     let mut last: HashMap<Value, usize> = HashMap::new();
     for (k, s) in steps.iter().enumerate() {
         reads(&g, s).into_iter().for_each(|v| {
@@ -267,10 +335,10 @@ fn place(
             }
             // A result that nobody reads.
             for v in writes(&g, s) {
-                if !last.contains_key(&v) {
-                    if let Buffer::Arena { offset, bytes } = buffers[home[&v] as usize] {
-                        arena.give(offset, bytes);
-                    }
+                if !last.contains_key(&v)
+                    && let Buffer::Arena { offset, bytes } = buffers[home[&v] as usize]
+                {
+                    arena.give(offset, bytes);
                 }
             }
         }
@@ -286,5 +354,5 @@ fn place(
         })
         .collect();
     let cost = graph::interp::cost(&g);
-    Ok(Plan { graph: g, steps, early, buffers, places, arena: arena.end, unshared, donated, cost })
+    Ok(Plan { graph: g, steps, early, buffers, places, arena: arena.end, unshared, donated, copied, cost })
 }

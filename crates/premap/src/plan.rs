@@ -11,6 +11,41 @@ pub struct Target {
     pub fused: Vec<Op>,
     /// Alignment of buffers, bytes.
     pub align: usize,
+    /// Chains of nodes that it has one kernel for.
+    pub patterns: Vec<Pattern>,
+}
+
+/// A chain of nodes with one kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// (x, weight) → (1/rms, scale, the int8 activations as the numbers that they stand for).
+    RmsNormFakeQuantize,
+    /// (x, weight) → (1/rms, scale, int8 activations).
+    RmsNormQuantize,
+    /// (w) → (scale, the trits as the numbers that they stand for).
+    FakeQuantizeWeights,
+    /// (a, b) → Σ a b along the last axes.
+    SumOfProducts,
+}
+
+/// Nodes that run as one kernel.
+#[derive(Clone, Debug)]
+pub struct Fused {
+    /// Which chain.
+    pub pattern: Pattern,
+    /// The member nodes in order.
+    pub nodes: Vec<u32>,
+    /// Operands, as the pattern lists them.
+    pub inputs: Vec<Value>,
+    /// Results, as the pattern lists them; some may have no reader.
+    pub outputs: Vec<Value>,
+}
+
+impl Default for Target {
+    /// Core ops alone.
+    fn default() -> Target {
+        Target { name: "core", fused: vec![], align: 64, patterns: vec![] }
+    }
 }
 
 /// What the user of a plan wants of it.
@@ -45,6 +80,13 @@ pub enum Access {
     Col,
     /// One element.
     Scalar,
+    /// Whole rows of a wider matrix: element `offset + row * stride + column`.
+    Rows {
+        /// From one row to the next.
+        stride: usize,
+        /// The first element.
+        offset: usize,
+    },
     /// Any pattern: per axis of `dims` a stride in elements, from `offset`.
     Strided {
         /// Sizes of the iteration space.
@@ -87,6 +129,8 @@ pub struct Group {
 pub enum Step {
     /// A fused elementwise group.
     Group(Group),
+    /// A chain of nodes by one kernel.
+    Fused(Fused),
     /// One node by its kernel.
     Node(u32),
     /// One node with regions; a plan per region, in the order of the attributes' names.
@@ -144,8 +188,10 @@ pub struct Plan {
     pub arena: usize,
     /// Bytes that all arena values would take without reuse.
     pub unshared: usize,
-    /// Pairs (input, output) that share memory.
+    /// Pairs (input, output) that a step updates in place.
     pub donated: Vec<(usize, usize)>,
+    /// Pairs (input, output) that may share memory as well, because the output is copied there last.
+    pub copied: Vec<(usize, usize)>,
     /// Work of one run.
     pub cost: Cost,
 }
@@ -160,6 +206,7 @@ impl Plan {
     pub fn nodes<'a>(&self, step: &'a Step) -> &'a [u32] {
         match step {
             Step::Group(g) => &g.nodes,
+            Step::Fused(f) => &f.nodes,
             Step::Node(n) | Step::Control(n, _) => std::slice::from_ref(n),
             Step::Copy { .. } => &[],
         }
@@ -175,7 +222,8 @@ impl Plan {
             let scope = nodes
                 .last()
                 .map_or("", |n| self.graph.scopes[self.graph.nodes[*n as usize].scope as usize].as_str());
-            let ty = nodes.last().map_or(String::new(), |n| self.graph.nodes[*n as usize].types[0].to_string());
+            let ty =
+                nodes.last().map_or(String::new(), |n| self.graph.nodes[*n as usize].types[0].to_string());
             let _ = match s {
                 Step::Copy { output, .. } => writeln!(out, "{i:4} copy to output {output}"),
                 _ => writeln!(out, "{i:4} {:<40} {ty:<20} {scope}", names.join("+")),

@@ -176,9 +176,9 @@ pub enum TrainError {
     },
     /// A number stopped being finite: the run stops before the update that would have spread it.
     #[error(
-        "step {step}: the {quantity} is not finite: {blame}. Weights and optimiser were left as they were before the \
-         step, and {checkpoint}; lower `optimizer.lr` or `optimizer.grad_clip`, lengthen `schedule.warmup_steps`, or \
-         look at the weights the run started from"
+        "step {step}: the {quantity} is not finite: {blame}. Nothing of this step was kept, and \
+         {checkpoint}; lower `optimizer.lr` or `optimizer.grad_clip`, lengthen \
+         `schedule.warmup_steps`, or look at the weights the run started from"
     )]
     NotFinite {
         /// The step.
@@ -242,6 +242,9 @@ impl TrainError {
             }
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 "set `output.dir` to a folder that you may write to"
+            }
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
+                "something else has this name: move it away, or set `output.dir` to another folder"
             }
             _ => {
                 "check the disk and `output.dir`, then go on with `--resume`; the previous checkpoint is intact"

@@ -5,7 +5,7 @@
 //! - [`schedule`]: learning rate and weight decay as functions of the step;
 //! - [`checkpoint`]: files that are whole or absent;
 //! - [`metrics`] and [`plot`]: JSON lines, TensorBoard events, the loss curve, progress;
-//! - [`step`]: forward, backward, clipping and AdamW as one plan; [`run`]: the loop around it;
+//! - [`step`]: forward, backward, clipping and AdamW as one plan; [`mod@run`]: the loop around it;
 //! - [`random`]: generators whose state a checkpoint holds.
 
 pub mod checkpoint;

@@ -1,6 +1,9 @@
 //! The training loop: data in, checkpoints, metrics and a model folder out.
 
-use crate::checkpoint::{CheckpointStore, EarlyStopping, FolderLock, RunState, TensorRef, Verdict};
+use crate::checkpoint::{
+    Checkpoint, CheckpointStore, EarlyStopping, FolderLock, RunState, TensorRef, Verdict, read_checkpoint,
+    remove_temporaries,
+};
 use crate::config::{MlgruForm, ModelConfig, TrainConfig};
 use crate::data::{Batch, Corpus, Sampler, validation_batches};
 use crate::error::{Result, TrainError};
@@ -13,14 +16,15 @@ use models::config::{self, MatMulFreeConfig};
 use models::folder::{ModelFolder, SaveOptions, save_folder};
 use models::safetensors::NamedTensor;
 use models::tokenizer::Tokenizer;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Text that a model writes, for samples during training: (model, weights, tokenizer, prompt, number of tokens).
-pub type Sampling<'a> = dyn Fn(&MatMulFreeConfig, &TrainState, &Tokenizer, &str, usize) -> Option<String> + 'a;
+pub type Sampling<'a> =
+    dyn Fn(&MatMulFreeConfig, &TrainState, &Tokenizer, &str, usize) -> Option<String> + 'a;
 
 /// How a run is carried out, as opposed to what is trained.
 #[derive(Default)]
@@ -50,11 +54,11 @@ pub struct Summary {
     pub validation: Vec<(u64, f64)>,
     /// The best of them.
     pub best: Option<(u64, f64)>,
-    /// Training losses of the last twenty updates, averaged.
+    /// The last twenty training losses of the log, averaged.
     pub train_loss: f64,
-    /// Training tokens per second in this session, evaluation not counted.
+    /// Training tokens per second since the start or the resumption, evaluation not counted.
     pub tokens_per_second: f64,
-    /// Seconds of one update: the least and the median of this session.
+    /// Seconds of one update: the least and the median since the start or the resumption.
     pub seconds_per_step: [f64; 2],
     /// Bytes of the step's plan: arena, scratch, constants.
     pub plan_bytes: usize,
@@ -68,9 +72,8 @@ pub struct Summary {
 
 /// The model that a configuration describes, for a vocabulary.
 pub fn model_config(c: &ModelConfig, tokenizer: &Tokenizer) -> Result<MatMulFreeConfig> {
-    let mut extra = MatMulFreeConfig::default();
-    extra.vocab_size = if c.vocab_size > 0 { c.vocab_size } else { tokenizer.vocab_size() };
     let made = MatMulFreeConfig {
+        vocab_size: if c.vocab_size > 0 { c.vocab_size } else { tokenizer.vocab_size() },
         hidden_size: c.hidden_size,
         num_hidden_layers: c.num_hidden_layers,
         num_heads: c.num_heads,
@@ -91,13 +94,13 @@ pub fn model_config(c: &ModelConfig, tokenizer: &Tokenizer) -> Result<MatMulFree
         },
         bos_token_id: None,
         eos_token_id: tokenizer.eos().into_iter().collect(),
-        ..extra
+        ..Default::default()
     };
     made.validate(Path::new("[model]"))?;
     Ok(made)
 }
 
-/// The model and its first weights: from a folder, or drawn.
+/// The model and its first weights: from a folder, from a checkpoint, or drawn.
 fn start(c: &TrainConfig, tokenizer: &Tokenizer) -> Result<(MatMulFreeConfig, Vec<(String, Tensor)>)> {
     if c.model.init_from.is_empty() {
         let model = model_config(&c.model, tokenizer)?;
@@ -105,13 +108,19 @@ fn start(c: &TrainConfig, tokenizer: &Tokenizer) -> Result<(MatMulFreeConfig, Ve
         let tensors = drawn
             .into_iter()
             .map(|t| {
-                let models::safetensors::Values::F32(v) = &t.values else { return (t.name.clone(), Tensor::from_f32([0], &[])) };
+                let models::safetensors::Values::F32(v) = &t.values else {
+                    return (t.name.clone(), Tensor::from_f32([0], &[]));
+                };
                 (t.name.clone(), Tensor::from_f32(t.shape.clone(), v))
             })
             .collect();
         return Ok((model, tensors));
     }
-    let folder = ModelFolder::open(&c.model.init_from)?;
+    let from = Path::new(&c.model.init_from);
+    if from.is_file() {
+        return from_checkpoint(from);
+    }
+    let folder = ModelFolder::open(from)?;
     let model = MatMulFreeConfig::from_folder(&folder)?.config;
     let tensors = model
         .expected_tensors()
@@ -119,6 +128,43 @@ fn start(c: &TrainConfig, tokenizer: &Tokenizer) -> Result<(MatMulFreeConfig, Ve
         .map(|(name, shape)| Ok((name.clone(), Tensor::from_f32(shape, &folder.weights().to_f32(&name)?))))
         .collect::<Result<_>>()?;
     Ok((model, tensors))
+}
+
+/// The model and the weights of a run's checkpoint; its optimiser stays behind.
+fn from_checkpoint(path: &Path) -> Result<(MatMulFreeConfig, Vec<(String, Tensor)>)> {
+    let mut checkpoint = read_checkpoint(path)?;
+    let state = RunState::from_value(&checkpoint.state)?;
+    let Some(described) = state.extra.get("model") else {
+        return Err(TrainError::Mismatch {
+            problem: format!("`{}` does not say which model it holds", path.display()),
+            remedy: "name a model folder or a checkpoint of `fidelity train` in `model.init_from`",
+        });
+    };
+    let model = MatMulFreeConfig::from_json(path, described)?.config;
+    let tensors = model
+        .expected_tensors()
+        .into_iter()
+        .map(|(name, shape)| {
+            let values = checkpoint.take(&name, &shape)?;
+            Ok((name, Tensor::from_f32(shape, &values)))
+        })
+        .collect::<Result<_>>()?;
+    Ok((model, tensors))
+}
+
+/// Why a checkpoint of `written` cannot be gone on from with `config`.
+fn other_configuration(config: &TrainConfig, written: &str) -> TrainError {
+    let differences = TrainConfig::from_toml(written, "the checkpoint")
+        .map_or(vec![], |before| config.differences(&before));
+    let problem = match differences.as_slice() {
+        [] => "the configuration is another than the one it was written with".into(),
+        list => format!("the configuration has changed since it was written ({})", list.join(", ")),
+    };
+    TrainError::Mismatch {
+        problem,
+        remedy: "resume with the run's own configuration (its config.toml lies in the run's folder), or start anew \
+                 in another folder (`output.dir`), naming the checkpoint in `model.init_from`",
+    }
 }
 
 /// Everything of a run in progress.
@@ -138,7 +184,7 @@ struct Session<'a> {
     bytes_per_token: f64,
     tokens: u64,
     seconds: f64,
-    last_saved: Option<(u64, PathBuf)>,
+    last_saved: Option<u64>,
 }
 
 /// Trains as the configuration says. Nothing is lost on an error: the last checkpoint stands, and `resume` goes on
@@ -157,6 +203,10 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
     let store = CheckpointStore::open(dir.join("checkpoints"), config.train.keep_checkpoints)?;
     let mut sampler = corpus.sampler(&config.data)?;
     let mut state = TrainState::new(tensors);
+    if let Some(blame) = not_finite(&state) {
+        let checkpoint = "no checkpoint was written yet".into();
+        return Err(TrainError::NotFinite { step: 0, quantity: "initial weight", blame, checkpoint });
+    }
     let mut rng = Rng::new(config.data.seed);
     let mut stopping =
         EarlyStopping::new(config.train.early_stopping_patience, config.train.early_stopping_min_delta);
@@ -169,11 +219,7 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
         let mut checkpoint = restored.checkpoint;
         let run = RunState::from_value(&checkpoint.state)?;
         if run.config_hash != config.fingerprint() {
-            return Err(TrainError::Mismatch {
-                problem: "the configuration is another than the one it was written with".into(),
-                remedy: "resume with the run's own configuration (its config.toml lies in the run's folder), or start \
-                         anew in another folder, naming the model in `model.init_from`",
-            });
+            return Err(other_configuration(config, &run.config));
         }
         for (i, slots) in state.slots.iter().enumerate() {
             let shape = state.parameters[i].shape().to_vec();
@@ -183,23 +229,17 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
             }
         }
         sampler.restore(&run.sampler)?;
-        (first, tokens, seconds, rng, stopping) = (run.step, run.tokens, run.seconds, run.rng, run.early_stopping);
-        last_saved = Some((first, restored.path));
+        (first, tokens, seconds, rng) = (run.step, run.tokens, run.seconds, run.rng);
+        // Patience may change between sessions; what has been seen may not.
+        let seen = run.early_stopping;
+        stopping = EarlyStopping { best: seen.best, since_best: seen.since_best, ..stopping };
+        last_saved = Some(first);
     } else if !store.list()?.is_empty() {
         return Err(TrainError::Mismatch {
             problem: format!("`{}` already holds checkpoints of a run", store.dir().display()),
             remedy: "go on with `--resume`, or give the new run its own folder with `--set output.dir=…`",
         });
     }
-    crate::checkpoint::atomic_write(&dir.join("config.toml"), |out| out.write_all(config.to_commented_toml().as_bytes()))?;
-    let metrics = Metrics::open(MetricsOptions {
-        dir: dir.clone(),
-        steps: config.train.steps as u64,
-        log_every: config.train.log_every as u64,
-        tensorboard: config.output.tensorboard,
-        progress: !options.quiet,
-        resume_at: options.resume.then_some(first),
-    })?;
     let validation = if corpus.validation.is_empty() {
         vec![]
     } else {
@@ -218,6 +258,22 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
         config.train.accumulate,
         pool.clone(),
     )?;
+    // From here on the run's files change: what can be wrong with its settings has been found by now.
+    if !options.resume {
+        // The best weights of a run that ended before its first checkpoint are not this run's.
+        store.clear()?;
+    }
+    crate::checkpoint::atomic_write(&dir.join("config.toml"), |out| {
+        out.write_all(config.to_commented_toml().as_bytes())
+    })?;
+    let metrics = Metrics::open(MetricsOptions {
+        dir: dir.clone(),
+        steps: config.train.steps as u64,
+        log_every: config.train.log_every as u64,
+        tensorboard: config.output.tensorboard,
+        progress: !options.quiet,
+        resume_at: options.resume.then_some(first),
+    })?;
     let mut session = Session {
         evaluator: Evaluator::new(model.clone(), pool),
         config,
@@ -248,25 +304,22 @@ impl Session<'_> {
         let total = c.train.steps as u64;
         let schedule = Schedule::new(c);
         let per_step = (c.train.batch_size * c.train.accumulate * c.data.seq_len) as u64;
-        let mut validation = vec![];
-        let (mut times, mut recent) = (vec![], std::collections::VecDeque::new());
+        let mut times = vec![];
         let mut ended = None;
         let mut done = first;
         for s in first..total {
             // A checkpoint is written before the evaluation of the same step, so a resumed run makes it again.
             let due = c.train.eval_every > 0 && s.is_multiple_of(c.train.eval_every as u64);
-            if due {
-                if let Some(v) = self.evaluate(s)? {
-                    validation.push((s, v.0));
-                    if v.1 == Verdict::Stop {
-                        ended = Some(format!("no better validation loss for {} evaluations", self.stopping.patience));
-                        break;
-                    }
-                }
+            let before = self.stopping.clone();
+            if due && self.evaluate(s)? == Some(Verdict::Stop) {
+                ended = Some(format!("no better validation loss for {} evaluations", self.stopping.patience));
+                self.stopping = before;
+                break;
             }
             let batches: Vec<Batch> =
                 (0..c.train.accumulate).map(|_| self.sampler.next_batch(c.train.batch_size)).collect();
-            let rates = Rates { step: s, lr: schedule.learning_rate(s), weight_decay: schedule.weight_decay(s) };
+            let rates =
+                Rates { step: s, lr: schedule.learning_rate(s), weight_decay: schedule.weight_decay(s) };
             let start = Instant::now();
             let made = step.run(&mut self.state, &batches, rates).map_err(|e| self.name_checkpoint(e))?;
             let took = start.elapsed().as_secs_f64();
@@ -274,10 +327,6 @@ impl Session<'_> {
             self.tokens += per_step;
             self.seconds += took;
             done = s + 1;
-            recent.push_back(f64::from(made.loss));
-            if recent.len() > 20 {
-                recent.pop_front();
-            }
             self.metrics.train(&TrainPoint {
                 step: s,
                 loss: made.loss.into(),
@@ -297,27 +346,27 @@ impl Session<'_> {
                 break;
             }
         }
-        if done == total && ended.is_none() {
-            if let Some(v) = self.evaluate(total)? {
-                validation.push((total, v.0));
-            }
-        }
-        if self.last_saved.as_ref().is_none_or(|(s, _)| *s != done) {
+        if self.last_saved != Some(done) {
             self.save(done)?;
+        }
+        if done == total && ended.is_none() {
+            self.evaluate(total)?;
         }
         self.metrics.finish()?;
         let model = self.export()?;
         times.sort_by(f64::total_cmp);
         let median = times.get(times.len() / 2).copied().unwrap_or(0.0);
         let spent: f64 = times.iter().sum();
+        let curve = self.metrics.train_curve();
+        let recent = &curve[curve.len().saturating_sub(20)..];
         Ok(Summary {
             steps: done,
             parameters: self.state.count(),
             train_tokens,
             bytes_per_token: self.bytes_per_token,
             best: self.stopping.best.map(|b| (b.step, b.loss)),
-            validation,
-            train_loss: recent.iter().sum::<f64>() / recent.len().max(1) as f64,
+            validation: self.metrics.validation_curve().iter().map(|(s, loss)| (*s as u64, *loss)).collect(),
+            train_loss: recent.iter().map(|(_, loss)| loss).sum::<f64>() / recent.len().max(1) as f64,
             tokens_per_second: if spent > 0.0 { times.len() as f64 * per_step as f64 / spent } else { 0.0 },
             seconds_per_step: [times.first().copied().unwrap_or(0.0), median],
             plan_bytes: step.executable().memory(),
@@ -327,26 +376,33 @@ impl Session<'_> {
         })
     }
 
-    /// The validation loss at a step, and what early stopping says to it.
-    fn evaluate(&mut self, step: u64) -> Result<Option<(f64, Verdict)>> {
+    /// Measures the validation loss at a step; what early stopping says to it.
+    fn evaluate(&mut self, step: u64) -> Result<Option<Verdict>> {
         if self.validation.is_empty() {
             return Ok(None);
         }
         let loss = self.evaluator.loss(&self.state, &self.validation)?;
         let verdict = self.stopping.observe(step, loss);
         let best = verdict == Verdict::Best;
-        self.metrics.validation(&ValidationPoint { step, loss, bytes_per_token: self.bytes_per_token, best })?;
+        self.metrics.validation(&ValidationPoint {
+            step,
+            loss,
+            bytes_per_token: self.bytes_per_token,
+            best,
+        })?;
         if best && self.config.train.keep_best {
             let run = self.run_state(step);
             self.store.save_best(step, &tensors(&self.state), &run)?;
         }
         if let (Some(sample), false) = (&self.options.sampling, self.config.train.sample_prompt.is_empty()) {
             let c = &self.config.train;
-            if let Some(text) = sample(&self.model, &self.state, &self.tokenizer, &c.sample_prompt, c.sample_tokens) {
+            if let Some(text) =
+                sample(&self.model, &self.state, &self.tokenizer, &c.sample_prompt, c.sample_tokens)
+            {
                 self.metrics.sample(step, &text)?;
             }
         }
-        Ok(Some((loss, verdict)))
+        Ok(Some(verdict))
     }
 
     fn run_state(&self, step: u64) -> Value {
@@ -359,55 +415,78 @@ impl Session<'_> {
             early_stopping: self.stopping.clone(),
             config_hash: self.config.fingerprint(),
             config: self.config.to_commented_toml(),
-            extra: Value::Null,
+            extra: json!({ "model": self.model.to_json() }),
         }
         .to_value()
     }
 
     fn save(&mut self, step: u64) -> Result<()> {
+        if let Some(blame) = not_finite(&self.state) {
+            let step = step.saturating_sub(1);
+            let (quantity, checkpoint) = ("updated weight or moment", String::new());
+            return Err(self.name_checkpoint(TrainError::NotFinite { step, quantity, blame, checkpoint }));
+        }
         let run = self.run_state(step);
-        let path = self.store.save(step, &tensors(&self.state), &run)?;
-        self.last_saved = Some((step, path));
+        self.store.save(step, &tensors(&self.state), &run)?;
+        self.last_saved = Some(step);
         Ok(())
     }
 
-    /// Adds to a failed step which checkpoint is the last good one.
+    /// Adds to a failed step which checkpoint is the last good one: the newest that an update was made from.
     fn name_checkpoint(&self, e: TrainError) -> TrainError {
-        match e {
-            TrainError::NotFinite { step, quantity, blame, checkpoint } => {
-                let checkpoint = self.last_saved.as_ref().map_or(checkpoint, |(s, path)| {
-                    format!("the last good checkpoint is `{}` (step {s})", path.display())
-                });
-                TrainError::NotFinite { step, quantity, blame, checkpoint }
-            }
-            e => e,
-        }
+        let TrainError::NotFinite { step, quantity, blame, .. } = e else { return e };
+        let saved = self.store.list().unwrap_or_default();
+        let good = saved.iter().rfind(|(s, _)| *s < step || (*s == step && quantity.starts_with("updated")));
+        let checkpoint = match (good, saved.is_empty()) {
+            (Some((s, path)), _) => format!(
+                "the last good checkpoint is `{}` (step {s}), which `model.init_from` can name",
+                path.display()
+            ),
+            (None, false) => format!("no good checkpoint is left: that of step {step} leads here"),
+            (None, true) => "no checkpoint was written yet".into(),
+        };
+        TrainError::NotFinite { step, quantity, blame, checkpoint }
     }
 
     /// Writes the model folder: the best weights when they are kept, else the last ones.
-    fn export(&self) -> Result<PathBuf> {
+    fn export(&mut self) -> Result<PathBuf> {
         let dir = self.config.output.dir.join("model");
-        let best = if self.config.train.keep_best { self.store.best()? } else { None };
-        let named: Vec<NamedTensor<'_>> = match best {
-            Some(mut b) => self
-                .state
-                .names
-                .iter()
-                .zip(&self.state.parameters)
-                .map(|(n, p)| Ok(NamedTensor::f32(n.as_str(), p.shape(), b.take(n, p.shape())?)))
-                .collect::<Result<_>>()?,
-            None => self
-                .state
-                .names
-                .iter()
-                .zip(&self.state.parameters)
-                .map(|(n, p)| NamedTensor::f32(n.as_str(), p.shape(), p.f32()))
-                .collect(),
-        };
+        remove_temporaries(&dir);
+        let mut best = self.best_weights();
+        let rows = self.state.names.iter().zip(&self.state.parameters);
+        let named: Vec<NamedTensor<'_>> = rows
+            .map(|(name, p)| match &mut best {
+                Some(b) => Ok(NamedTensor::f32(name.as_str(), p.shape(), b.take(name, p.shape())?)),
+                None => Ok(NamedTensor::f32(name.as_str(), p.shape(), p.f32())),
+            })
+            .collect::<Result<_>>()?;
         save_folder(&dir, &self.model.to_json(), &named, SaveOptions::default())?;
-        self.tokenizer.save(&dir.join(models::folder::TOKENIZER))?;
+        self.tokenizer.save(dir.join(models::folder::TOKENIZER))?;
         Ok(dir)
     }
+
+    /// The checkpoint of the best evaluation, when it is kept and whole.
+    fn best_weights(&mut self) -> Option<Checkpoint> {
+        let wanted = self.stopping.best.filter(|_| self.config.train.keep_best)?;
+        let problem = match self.store.best() {
+            Ok(Some(best)) if best.step == wanted.step => return Some(best),
+            Ok(Some(best)) => format!("`best.ckpt` is of step {}, not of step {}", best.step, wanted.step),
+            Ok(None) => "there is no `best.ckpt`".into(),
+            Err(e) => e.to_string(),
+        };
+        self.metrics.say(&format!("the last weights are exported, not the best: {problem}"));
+        None
+    }
+}
+
+/// The first weight or moment that is not finite.
+fn not_finite(state: &TrainState) -> Option<String> {
+    let found = |t: &TensorRef<'_>| {
+        let at = t.data.iter().position(|x| !x.is_finite())?;
+        let what = if t.data[at].is_nan() { "NaN" } else { "infinity" };
+        Some(format!("`{}` holds {what} at element {at}", t.name))
+    };
+    tensors(state).iter().find_map(found)
 }
 
 /// Weights and moments as a checkpoint holds them: `NAME`, `m.NAME`, `v.NAME`.
@@ -415,7 +494,11 @@ fn tensors(state: &TrainState) -> Vec<TensorRef<'_>> {
     let kinds = [&state.parameters, &state.first, &state.second];
     let rows = state.slots.iter().enumerate();
     rows.flat_map(|(i, names)| {
-        names.iter().zip(kinds).map(move |(name, k)| TensorRef { name, shape: k[i].shape(), data: k[i].f32() })
+        names.iter().zip(kinds).map(move |(name, k)| TensorRef {
+            name,
+            shape: k[i].shape(),
+            data: k[i].f32(),
+        })
     })
     .collect()
 }

@@ -73,10 +73,9 @@ pub struct StepResult {
 }
 
 /// The loss graph of one batch with its gradients.
-fn loss_and_gradients(c: &MatMulFreeConfig, names: &[&str], batch: usize, length: usize) -> Result<Graph> {
-    let options = GraphOptions { labels: true, ..Default::default() };
+fn loss_and_gradients(g: &Graph, names: &[&str], batch: usize, length: usize) -> Result<Graph> {
     let bindings = Bindings::from([("B".to_string(), batch), ("T".to_string(), length)]);
-    let mut g = grad_graph(&sequence_graph(c, &options)?.specialize(&bindings), "loss", names, Remat::default())?;
+    let mut g = grad_graph(&g.specialize(&bindings), "loss", names, Remat::default())?;
     g.taps.clear();
     Ok(g)
 }
@@ -94,14 +93,19 @@ pub fn step_graph(
 ) -> Result<Graph> {
     let shapes = c.expected_tensors();
     let names: Vec<&str> = shapes.iter().map(|(n, _)| n.as_str()).collect();
-    let inner = loss_and_gradients(c, &names, batch, length)?;
+    let model = sequence_graph(c, &GraphOptions { labels: true, ..Default::default() })?;
+    // The published code has a weight that nothing uses; it gets no gradient and stays as it is.
+    let used: Vec<&str> =
+        names.iter().copied().filter(|n| model.inputs.iter().any(|i| i.name == *n)).collect();
+    let inner = loss_and_gradients(&model, &used, batch, length)?;
     let cx = Cx::abstract_();
     let f32s = |shape: &[usize]| Type::new(DType::F32, shape.iter().copied());
     let inputs = |prefix: &str| -> Vec<Var> {
         shapes.iter().map(|(n, s)| cx.input(&format!("{prefix}{n}"), f32s(s))).collect()
     };
     let (parameters, first, second) = (inputs(""), inputs("m."), inputs("v."));
-    let shape: Vec<usize> = if accumulate > 1 { vec![accumulate, batch, length] } else { vec![batch, length] };
+    let shape: Vec<usize> =
+        if accumulate > 1 { vec![accumulate, batch, length] } else { vec![batch, length] };
     let ids = cx.input("input_ids", Type::new(DType::I64, shape.iter().copied()));
     let labels = cx.input("labels", Type::new(DType::I64, shape.iter().copied()));
     let feed = |parameters: &[Var], ids: &Var, labels: &Var| -> Vec<Var> {
@@ -115,11 +119,14 @@ pub fn step_graph(
             })
             .collect()
     };
-    // Outputs of the inner graph: logits, loss, gradients in the order of the names.
+    // Outputs of the inner graph: logits, loss, gradients in the order of the used names.
     let loss_at = inner.outputs.iter().position(|o| o.name == "loss").unwrap_or(0);
     let (loss, gradients) = if accumulate > 1 {
         let zero = cx.full(&Type::scalar(DType::F32), 0.0);
-        let zeros: Vec<Var> = parameters.iter().map(|p| p.full_like(0.0)).collect();
+        let zeros: Vec<Var> = (names.iter().zip(&parameters))
+            .filter(|(n, _)| used.contains(n))
+            .map(|(_, p)| p.full_like(0.0))
+            .collect();
         let init: Vec<&Var> = std::iter::once(&zero).chain(&zeros).collect();
         let (sums, _) = cx.scan(&init, &[&ids, &labels], false, |carry, x| {
             let region = carry[0].cx().clone();
@@ -152,11 +159,14 @@ pub fn step_graph(
         let [b1, b2] = optimizer.betas;
         for (i, (name, _)) in shapes.iter().enumerate() {
             let (p, m, v) = (&parameters[i], &first[i], &second[i]);
-            let g = match &scale {
-                Some(s) => &gradients[i] * s,
-                None => gradients[i].clone(),
+            let made = used.iter().position(|n| n == name);
+            let g = match (made, &scale) {
+                (Some(k), Some(s)) => &gradients[k] * s,
+                (Some(k), None) => gradients[k].clone(),
+                (None, _) => p.full_like(0.0),
             };
-            let p = if optimizer.decays(name) { p * &(1.0 - &decay_rate) } else { p.clone() };
+            let p =
+                if made.is_some() && optimizer.decays(name) { p * &(1.0 - &decay_rate) } else { p.clone() };
             let m = m + &((&g - m) * (1.0 - b1));
             let v = v * b2 + &(&g * &g) * (1.0 - b2);
             let denominator = v.sqrt() / &root + optimizer.eps;
@@ -286,7 +296,8 @@ impl Evaluator {
                 let mut g = sequence_graph(&self.config, &options)?.specialize(&bindings);
                 g.taps.clear();
                 g.outputs.retain(|o| o.name == "loss");
-                self.by_batch.insert(b.batch_size, Executable::new(&g, &Options::default(), self.pool.clone())?);
+                self.by_batch
+                    .insert(b.batch_size, Executable::new(&g, &Options::default(), self.pool.clone())?);
             }
             let Some(exe) = self.by_batch.get_mut(&b.batch_size) else { continue };
             let ids: Vec<i64> = b.ids.iter().map(|id| i64::from(*id)).collect();

@@ -19,7 +19,8 @@ pub use quant::{
     rms_norm_fake_quantize, rms_norm_quantize,
 };
 pub use reduce::{
-    argmax_rows, column_sums_scratch, max_rows, mean_rows, min_rows, sum_all, sum_columns, sum_rows,
+    argmax_rows, column_sums_scratch, max_rows, mean_rows, min_rows, sum_all, sum_columns, sum_products,
+    sum_rows,
 };
 pub use softmax::{
     CrossEntropy, cross_entropy, cross_entropy_grad, cross_entropy_grad_in_place, log_softmax, softmax,

@@ -43,14 +43,18 @@ fn scans(c: &mut Cases) {
         let (last, ys) = cx.scan(&[&a, &b], &[&xs], false, |c, x| {
             let sum = &c[0] + &x[0];
             // One carried value stays, one is both carried and stacked, a constant is stacked.
-            (vec![sum.clone(), c[1].clone()], vec![sum.clone(), sum, c[1].clone(), x[0].clone(), c[0].full_like(2.5)])
+            (
+                vec![sum.clone(), c[1].clone()],
+                vec![sum.clone(), sum, c[1].clone(), x[0].clone(), c[0].full_like(2.5)],
+            )
         });
         last.into_iter().chain(ys).collect()
     });
     c.add("scan that swaps", |m| {
         let (a, b) = (m.f(&[3]), m.f(&[3]));
         let cx = m.cx.clone();
-        let (last, _) = cx.scan_n(&Dim::from(5), &[&a, &b], &[], false, |c, _| (vec![c[1].clone(), c[0].clone()], vec![]));
+        let (last, _) = cx
+            .scan_n(&Dim::from(5), &[&a, &b], &[], false, |c, _| (vec![c[1].clone(), c[0].clone()], vec![]));
         last
     });
     c.add("scan without carried values", |m| {
@@ -137,8 +141,13 @@ fn branches(c: &mut Cases) {
         let count = m.given(Array::int(DType::I64, [], vec![0]));
         let limit = m.given(Array::int(DType::I64, [], vec![6]));
         let cx = m.cx.clone();
-        let out = cx.while_(&[&count, &x], |c| c[0].lt(&limit), |c| vec![&c[0] + &c[0].full_like(1.0), (&c[1] * 0.5 + &w).tanh()]);
-        let never = cx.while_(&[&x], |c| c[0].sum_all().gt(&c[0].sum_all().full_like(1e9)), |c| vec![&c[0] * 2.0]);
+        let out = cx.while_(
+            &[&count, &x],
+            |c| c[0].lt(&limit),
+            |c| vec![&c[0] + &c[0].full_like(1.0), (&c[1] * 0.5 + &w).tanh()],
+        );
+        let never =
+            cx.while_(&[&x], |c| c[0].sum_all().gt(&c[0].sum_all().full_like(1e9)), |c| vec![&c[0] * 2.0]);
         let swap = cx.while_(
             &[&count, &x, &w],
             |c| c[0].lt(&limit),
@@ -151,7 +160,8 @@ fn branches(c: &mut Cases) {
         let a = inner.input("a", Type::new(DType::F32, [3]));
         let b = inner.input("b", Type::new(DType::F32, [3]));
         let (sum, weighted) = (&a + &b, (&a * &b).silu());
-        let callee = Arc::new(inner.finish(&[("sum", &sum), ("weighted", &weighted), ("a", &a)]).expect("a graph"));
+        let callee =
+            Arc::new(inner.finish(&[("sum", &sum), ("weighted", &weighted), ("a", &a)]).expect("a graph"));
         let (x, y) = (m.f(&[3]), m.f(&[3]));
         let cx = m.cx.clone();
         let one = cx.call("f", &callee, &[&x, &y]);
@@ -185,7 +195,10 @@ fn gradients(c: &mut Cases) {
         let flag = m.given(Array::int(DType::Bool, [], vec![1]));
         let x = m.f(&[5]);
         let (y, g) = furnace::grads(
-            |v| v[0].cx().cond(&flag, |_| vec![v[0].tanh().sum_all()], |_| vec![v[0].square().sum_all()])[0].clone(),
+            |v| {
+                v[0].cx().cond(&flag, |_| vec![v[0].tanh().sum_all()], |_| vec![v[0].square().sum_all()])[0]
+                    .clone()
+            },
             &[&x],
         );
         vec![y, g[0].clone()]

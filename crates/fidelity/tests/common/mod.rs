@@ -1,5 +1,7 @@
 //! Finding and reading golden data.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
+
+pub(crate) mod training;
 
 use models::safetensors::TensorFile;
 use std::collections::BTreeMap;

@@ -97,7 +97,16 @@ binary!(
     Power, "power", |a: &S, b: &S| a.powf(b), |a, b| a.wrapping_pow(b.clamp(0, u32::MAX as i64) as u32),
     jvp |n, t| {
         let (a, b) = (&n.inputs[0], &n.inputs[1]);
-        let base = t[0].as_ref().map(|ta| ta * &(b * &a.pow(&(b - 1.0))));
+        // Where the exponent is 0 the slope is 0, also at a = 0, where a^-1 is not a number to multiply with.
+        let slope = |b: &crate::Var| b * &a.pow(&(b - 1.0));
+        let base = t[0].as_ref().and_then(|ta| match crate::rules::splat(b) {
+            Some(k) => (k != 0.0).then(|| ta * &slope(b)),
+            None => {
+                let zero = b.full_like(0.0);
+                let none = b.equal(&zero);
+                Some(ta * &none.select(&zero, &slope(&none.select(&b.full_like(1.0), b))))
+            }
+        });
         let exponent = t[1].as_ref().map(|tb| {
             let zero = a.full_like(0.0);
             let safe = a.equal(&zero).select(&a.full_like(1.0), a);

@@ -285,7 +285,8 @@ impl Cx {
         (all, rest)
     }
 
-    /// `then()` where `condition` holds, else `otherwise()`: only the chosen one is computed.
+    /// `then()` where `condition` holds, else `otherwise()`: only the chosen one is computed, also what it computes from
+    /// values of enclosing graphs alone.
     #[track_caller]
     pub fn cond(
         &self,
@@ -293,12 +294,7 @@ impl Cx {
         then: impl FnOnce(&Cx) -> Vec<Var>,
         otherwise: impl FnOnce(&Cx) -> Vec<Var>,
     ) -> Vec<Var> {
-        let build = |f: Box<dyn FnOnce(&Cx) -> Vec<Var> + '_>| -> Result<(Graph, Vec<Var>)> {
-            let inner = self.region();
-            let out = f(&inner);
-            inner.finish_region(&out)
-        };
-        let made = build(Box::new(then)).and_then(|a| Ok((a, build(Box::new(otherwise))?)));
+        let made = self.branch(then).and_then(|a| Ok((a, self.branch(otherwise)?)));
         match made {
             Err(e) => {
                 self.fail(e);

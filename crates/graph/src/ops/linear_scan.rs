@@ -73,11 +73,14 @@ impl OpDef for LinearScan {
     }
     fn vjp(n: &NodeCx, wanted: &[bool], ct: &[Tangent]) -> Option<Vec<Tangent>> {
         let Some(ct) = &ct[0] else { return Some(vec![None; 3]) };
+        if wanted[0] {
+            let operands = [&n.inputs[0], &n.inputs[2], &n.outputs[0], ct];
+            let made = n.cx.push(crate::Op::LinearScanGrad, n.attrs.clone(), &operands);
+            return Some(made.into_iter().take(3).map(Some).collect());
+        }
         let dx = adjoint(n, ct);
-        let before = || shifted(&n.outputs[0], &n.inputs[2], n.attrs.flag("reverse"));
-        let df = wanted[0].then(|| &dx * &before());
         let dh0 = wanted[2].then(|| initial(n, &dx));
-        Some(vec![df, wanted[1].then_some(dx), dh0])
+        Some(vec![None, wanted[1].then_some(dx), dh0])
     }
     fn decompose(n: &NodeCx) -> Option<Vec<Var>> {
         let (f, x, h0) = (&n.inputs[0], &n.inputs[1], &n.inputs[2]);
@@ -91,6 +94,61 @@ impl OpDef for LinearScan {
     }
     fn cost(_: &Attrs, inputs: &[Type], out: &[Type]) -> Cost {
         Cost { operations: 2.0 * elements(out), transcendental: 0.0, bytes: bytes(inputs) + bytes(out) }
+    }
+}
+
+/// (f, h0, h, dh) → (df, dx, dh0) for h = linear_scan(f, x, h0): with c_t = dh_t + f_{t+1} c_{t+1}, dx = c,
+/// df_t = c_t h_{t-1}, dh0 = f_0 c_0.
+pub struct LinearScanGrad;
+impl OpDef for LinearScanGrad {
+    const NAME: &'static str = "linear_scan_grad";
+    const ATTRS: &'static [&'static str] = &["reverse"];
+    const CLASS: Class = Class::Composite;
+    fn infer(attrs: &Attrs, inputs: &[Type]) -> Result<Vec<Type>, String> {
+        arity(inputs, 4)?;
+        let [f, h0, h, dh] = inputs else { return Err("takes four operands".into()) };
+        LinearScan::infer(attrs, &[f.clone(), h.clone(), h0.clone()])?;
+        super::same(h, dh)?;
+        Ok(vec![f.clone(), f.clone(), h0.clone()])
+    }
+    fn eval<S: Scalar>(
+        _: &EvalCx,
+        attrs: &Attrs,
+        i: &[Array<S>],
+        types: &[Type],
+    ) -> Result<Vec<Array<S>>, String> {
+        let (f, h0, h, dh) = (i[0].floats(), i[1].floats(), i[2].floats(), i[3].floats());
+        let [b, t, d] = i[0].shape[..] else { return Err("takes three axes".into()) };
+        let zero = || S::from_f64(0.0);
+        let (mut df, mut dx, mut dh0) = (vec![zero(); f.len()], vec![zero(); f.len()], vec![zero(); b * d]);
+        for n in 0..b {
+            for c in 0..d {
+                let at =
+                    |step: usize| (n * t + if attrs.flag("reverse") { t - 1 - step } else { step }) * d + c;
+                let mut carry = zero();
+                for step in (0..t).rev() {
+                    let before = if step == 0 { &h0[n * d + c] } else { &h[at(step - 1)] };
+                    let g = dh[at(step)].clone() + carry;
+                    df[at(step)] = g.clone() * before.clone();
+                    carry = f[at(step)].clone() * g.clone();
+                    dx[at(step)] = g;
+                }
+                dh0[n * d + c] = carry;
+            }
+        }
+        let float = |k: usize, v: Vec<S>| Array::float(types[k].dtype, i[[0, 0, 1][k]].shape.clone(), v);
+        Ok(vec![float(0, df), float(1, dx), float(2, dh0)])
+    }
+    fn decompose(n: &NodeCx) -> Option<Vec<Var>> {
+        let (f, h0, h, dh) = (&n.inputs[0], &n.inputs[1], &n.inputs[2], &n.inputs[3]);
+        let forward = NodeCx { inputs: &[f.clone(), h.clone(), h0.clone()], ..*n };
+        let dx = adjoint(&forward, dh);
+        let df = &dx * &shifted(h, h0, n.attrs.flag("reverse"));
+        let dh0 = initial(&forward, &dx);
+        Some(vec![df, dx, dh0])
+    }
+    fn cost(_: &Attrs, inputs: &[Type], out: &[Type]) -> Cost {
+        Cost { operations: 3.0 * elements(&out[..1]), transcendental: 0.0, bytes: bytes(inputs) + bytes(out) }
     }
 }
 

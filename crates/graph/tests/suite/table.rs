@@ -296,6 +296,21 @@ fn composites(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
     let three = [gate, drive, start];
     case(Op::LinearScan, attrs! { reverse: Bool(false) }, &three, &[f(&[1, 3, 1], &[2.0, 2.0, 5.0])]);
     case(Op::LinearScan, attrs! { reverse: Bool(true) }, &three, &[f(&[1, 3, 1], &[3.0, 2.0, 2.0])]);
+    // c = (3, 4, 1): 1, 1 + 3·1, 1 + 0.5·4; reversed c = (1, 2, 2): 1, 1 + 1·1, 1 + 0.5·2.
+    let time = |x: &[f64]| f(&[1, 3, 1], x);
+    let (gate, start, ones) = (time(&[1.0, 0.5, 3.0]), f(&[1, 1], &[1.0]), time(&[1.0; 3]));
+    case(
+        Op::LinearScanGrad,
+        attrs! { reverse: Bool(false) },
+        &[gate.clone(), start.clone(), time(&[2.0, 2.0, 5.0]), ones.clone()],
+        &[time(&[3.0, 8.0, 2.0]), time(&[3.0, 4.0, 1.0]), f(&[1, 1], &[3.0])],
+    );
+    case(
+        Op::LinearScanGrad,
+        attrs! { reverse: Bool(true) },
+        &[gate, start, time(&[3.0, 2.0, 2.0]), ones],
+        &[time(&[2.0, 4.0, 2.0]), time(&[1.0, 2.0, 2.0]), f(&[1, 1], &[6.0])],
+    );
     // Softmax of (0, ln 3) is (1/4, 3/4); the middle row is left out.
     let (ln3, ln4) = (3f64.ln(), 4f64.ln());
     let logits = f(&[3, 2], &[0.0, ln3, 5.0, 6.0, 0.0, 0.0]);

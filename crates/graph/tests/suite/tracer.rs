@@ -258,3 +258,20 @@ fn inputs_are_checked_against_their_types() {
     let wrong = Array::<f64>::from_f64(DType::F32, [2], &[0.0; 2]);
     assert!(interp::run(&g, vec![array(2), wrong], false).is_err());
 }
+
+#[test]
+fn a_branch_keeps_what_it_computes_from_outer_values() {
+    let cx = Cx::abstract_();
+    let x = cx.input("x", Type::scalar(DType::F64));
+    let zero = x.full_like(0.0);
+    let positive = x.gt(&zero);
+    let y = cx.cond(&positive, |_| vec![x.log()], |_| vec![(-&x).exp()])[0].clone();
+    let g = cx.finish(&[("y", &y)]).unwrap();
+    let outside: Vec<_> = g.nodes.iter().map(|n| n.op).collect();
+    assert!(!outside.contains(&graph::Op::Log) && !outside.contains(&graph::Op::Exp), "{g}");
+    for (x, y) in [(2.0, 2f64.ln()), (-1.5, 1.5f64.exp())] {
+        let x = graph::Array::<f64>::from_f64(DType::F64, [], &[x]);
+        let made = graph::interp::run(&g, vec![x], false).unwrap();
+        assert_eq!(made.outputs[0].1.to_f64(), [y]);
+    }
+}

@@ -127,12 +127,19 @@ impl Mlgru {
     }
 
     /// One token: the state has a constant size, and so has the work.
-    pub fn step(&self, a: &Traced<(Batch, Hidden)>, state: &Recurrent) -> (Traced<(Batch, Hidden)>, Recurrent) {
+    pub fn step(
+        &self,
+        a: &Traced<(Batch, Hidden)>,
+        state: &Recurrent,
+    ) -> (Traced<(Batch, Hidden)>, Recurrent) {
         let mut next_conv = vec![];
         let mut convolve = |k: usize, x: &graph::Var| {
             let s = x.shape();
-            let (y, last) =
-                causal_conv(&x.reshape(&[s[0].clone(), 1.into(), s[1].clone()]), &self.conv[k], &state.conv[k]);
+            let (y, last) = causal_conv(
+                &x.reshape(&[s[0].clone(), 1.into(), s[1].clone()]),
+                &self.conv[k],
+                &state.conv[k],
+            );
             next_conv.push(last);
             y.reshape(&s).silu()
         };

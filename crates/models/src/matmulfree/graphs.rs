@@ -1,8 +1,8 @@
 //! The model's graphs: sequence, step, preparation.
 
 use super::{
-    Batch, BitLinear, Block, ChannelMixer, GateUp, Hidden, Inner, Intermediate, Layers, Mlgru, Recurrent, Seq, Vocab,
-    Weight,
+    Batch, BitLinear, Block, ChannelMixer, GateUp, Hidden, Inner, Intermediate, Layers, Mlgru, Recurrent,
+    Seq, Vocab, Weight,
 };
 use crate::config::{ActivationRounding, MatMulFreeConfig, MlgruForm};
 use axes::{Axis, DType};
@@ -60,7 +60,9 @@ fn conv_widths(c: &MatMulFreeConfig) -> Vec<usize> {
 fn projections(c: &MatMulFreeConfig) -> Vec<String> {
     let mut out = vec![];
     for l in 0..c.num_hidden_layers {
-        for p in ["attn.i_proj", "attn.f_proj", "attn.g_proj", "attn.o_proj", "mlp.gate_proj", "mlp.down_proj"] {
+        for p in
+            ["attn.i_proj", "attn.f_proj", "attn.g_proj", "attn.o_proj", "mlp.gate_proj", "mlp.down_proj"]
+        {
             out.push(format!("model.layers.{l}.{p}.weight"));
         }
     }
@@ -163,7 +165,8 @@ impl<'a> Source<'a> {
                 f_proj: self.bitlinear::<Hidden, Inner>(&at("attn.f_proj"), d, inner),
                 g_proj: self.bitlinear::<Hidden, Inner>(&at("attn.g_proj"), d, inner),
                 conv: conv.collect(),
-                g_norm: (c.mlgru_form == MlgruForm::Released).then(|| self.vector(&at("attn.g_norm.weight"), inner)),
+                g_norm: (c.mlgru_form == MlgruForm::Released)
+                    .then(|| self.vector(&at("attn.g_norm.weight"), inner)),
                 o_proj: self.bitlinear::<Inner, Hidden>(&at("attn.o_proj"), inner, d),
                 eps: c.rms_norm_eps,
                 lower_bound,
@@ -192,7 +195,8 @@ impl<'a> Source<'a> {
 
     fn state(&self, layer: usize, batch: &Dim, given: bool) -> Recurrent {
         let make = |name: String, sizes: &[usize]| {
-            let dims: Vec<Dim> = std::iter::once(batch.clone()).chain(sizes.iter().map(|n| (*n).into())).collect();
+            let dims: Vec<Dim> =
+                std::iter::once(batch.clone()).chain(sizes.iter().map(|n| (*n).into())).collect();
             let ty = Type { dtype: DType::F32, shape: dims };
             if given { self.cx.input(&name, ty) } else { self.cx.full(&ty, 0.0) }
         };
@@ -296,12 +300,12 @@ fn push_state(outputs: &mut Vec<(String, Var)>, l: usize, next: Option<Recurrent
     }
 }
 
-/// The streaming step: `input_ids` i64 [B] and the states in, `logits` [B, V] and the new states out.
+/// The streaming step: `input_ids` i64 (B) and the states in, `logits` (B, V) and the new states out.
 pub fn step_graph(c: &MatMulFreeConfig, form: Form) -> Result<Graph, GraphError> {
     let cx = Cx::abstract_();
     let mut source = Source::new(&cx, c, form);
     let b = Dim::symbol("B");
-    let ids: Traced<(Batch,), i64> = input(&cx, "input_ids", &[b.clone()]);
+    let ids: Traced<(Batch,), i64> = input(&cx, "input_ids", std::slice::from_ref(&b));
     let table = source.embeddings();
     let mut h: Traced<(Batch, Hidden)> = cx.scope("embeddings", || embedding(&table, &ids));
     let mut outputs = vec![];

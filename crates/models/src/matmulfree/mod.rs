@@ -15,7 +15,9 @@ mod graphs;
 
 pub use bitlinear::{BitLinear, Weight};
 pub use block::{Block, ChannelMixer, Mlgru, Recurrent};
-pub use graphs::{Form, GraphOptions, prepare_graph, prepared_names, sequence_graph, state_names, step_graph};
+pub use graphs::{
+    Form, GraphOptions, prepare_graph, prepared_names, sequence_graph, state_names, step_graph,
+};
 
 axes::axes! {
     /// Sequences that are processed together.

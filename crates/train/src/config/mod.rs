@@ -17,6 +17,7 @@
 //! ```
 
 mod comments;
+mod inline;
 mod overrides;
 mod paths;
 mod sections;
@@ -84,7 +85,7 @@ impl TrainConfig {
     /// The configuration as plain TOML.
     pub fn to_toml(&self) -> String {
         // Fails only for integers above i64::MAX, which `validate` refuses.
-        toml::to_string(self).unwrap_or_default()
+        inline::single_lines(&toml::to_string(self).unwrap_or_default())
     }
 
     /// A hash of everything that decides the numbers of a run; where results go, how often they are written and

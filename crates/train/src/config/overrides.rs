@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use crate::error::{Result, TrainError};
 
-use super::TrainConfig;
+use super::{TrainConfig, inline};
 
 impl TrainConfig {
     /// Applies `section.key=value` texts in order. A value is TOML; where the key holds a text, quotes may be
@@ -77,7 +77,7 @@ pub(super) fn flatten(config: &TrainConfig) -> Vec<(String, String)> {
             let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
             match value {
                 Value::Table(inner) => walk(&key, inner, out),
-                leaf => out.push((key, leaf.to_string())),
+                leaf => out.push((key, inline::value(leaf))),
             }
         }
     }

@@ -171,7 +171,10 @@ impl Metrics {
     /// Reports a generated sample.
     pub fn sample(&mut self, step: u64, text: &str) -> Result<()> {
         self.lines.write(&json!({"kind": "sample", "step": step, "text": text}))?;
-        self.progress.say(&format!("step {step}: sample: {text}"));
+        // A young model writes any byte: none of them shall move the reader's cursor.
+        let harmless = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{FFFD}' } else { c };
+        let shown: String = text.chars().map(harmless).collect();
+        self.progress.say(&format!("step {step}: sample: {shown}"));
         Ok(())
     }
 

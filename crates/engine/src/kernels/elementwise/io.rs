@@ -47,6 +47,13 @@ pub enum Access<'a> {
     Col,
     /// Element 0.
     Scalar,
+    /// Element `offset + row * stride + column`: whole rows of a wider matrix.
+    Rows {
+        /// From one row to the next.
+        stride: usize,
+        /// The first element.
+        offset: usize,
+    },
     /// Any broadcast or transposition: the flat index is split into coordinates of `dims` (row-major, product
     /// `rows * cols`), and the element is `offset + Σ coordinate * stride`. Slower than the other forms.
     Strided {
@@ -135,6 +142,7 @@ impl<'a> Input<'a> {
             Access::Row => cols,
             Access::Col => rows,
             Access::Scalar => 1,
+            Access::Rows { stride, offset } => offset + rows.saturating_sub(1) * stride + cols,
             Access::Strided { dims, strides, offset } => {
                 assert_eq!(dims.len(), strides.len(), "one stride for each dimension");
                 assert_eq!(dims.iter().product::<usize>(), rows * cols, "dimensions cover the group");
@@ -166,6 +174,9 @@ impl<'a> Input<'a> {
         let first = match self.access {
             Access::Full => start,
             Access::Row if start % cols + n <= cols => start % cols,
+            Access::Rows { stride, offset } if start % cols + n <= cols => {
+                offset + start / cols * stride + start % cols
+            }
             _ => return None,
         };
         // SAFETY: `first + n` elements lie in the buffer: `check`.
@@ -219,17 +230,21 @@ fn fill<T: Copy>(
             }
         }
         Access::Scalar => out.fill(convert(data[0])),
-        Access::Row | Access::Col => {
+        Access::Row | Access::Col | Access::Rows { .. } => {
             let (mut row, mut column, mut at) = (start / cols, start % cols, 0);
             while at < n {
                 let len = (cols - column).min(n - at);
                 let part = &mut out[at..at + len];
-                if matches!(access, Access::Row) {
-                    for (out, &x) in part.iter_mut().zip(&data[column..column + len]) {
+                let from = match access {
+                    Access::Rows { stride, offset } => offset + row * stride + column,
+                    _ => column,
+                };
+                if matches!(access, Access::Col) {
+                    part.fill(convert(data[row]));
+                } else {
+                    for (out, &x) in part.iter_mut().zip(&data[from..from + len]) {
                         *out = convert(x);
                     }
-                } else {
-                    part.fill(convert(data[row]));
                 }
                 at += len;
                 row += 1;
@@ -254,6 +269,12 @@ fn fill<T: Copy>(
                     rest /= dim;
                 }
                 let len = (inner - column).min(n - at);
+                if inner_stride == 1 {
+                    let data = &data[from as usize..][..len];
+                    out[at..at + len].iter_mut().zip(data).for_each(|(out, &x)| *out = convert(x));
+                    at += len;
+                    continue;
+                }
                 for (step, out) in out[at..at + len].iter_mut().enumerate() {
                     *out = convert(data[(from + step as isize * inner_stride) as usize]);
                 }

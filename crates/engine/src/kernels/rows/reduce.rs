@@ -52,6 +52,29 @@ row_reduction! {
     }
 }
 
+/// Sum of the products of each row: `a` and `b` are `(rows, cols)`, `out` is `(rows)`. The bits are those of
+/// [`sum_rows`] of the products.
+pub fn sum_products(pool: &Pool, a: &[f32], b: &[f32], cols: usize, out: &mut [f32]) {
+    assert_eq!(a.len(), out.len() * cols, "a is (rows, cols)");
+    assert_eq!(a.len(), b.len(), "a and b have one shape");
+    pool.chunks(out, ROWS_PER_TASK, |task, out| {
+        let part = task * ROWS_PER_TASK * cols..(task * ROWS_PER_TASK + out.len()) * cols;
+        products_task(&a[part.clone()], &b[part], cols, out);
+    });
+}
+
+multiversion! {
+    fn products_task(a: &[f32], b: &[f32], cols: usize, out: &mut [f32]) = products_body
+}
+
+#[inline(always)]
+fn products_body<I: Isa>(a: &[f32], b: &[f32], cols: usize, out: &mut [f32]) {
+    for (index, out) in out.iter_mut().enumerate() {
+        let (a, b) = (&a[index * cols..][..cols], &b[index * cols..][..cols]);
+        *out = sum_terms(a, b, b, |a, b, _| a * b) as f32;
+    }
+}
+
 /// First place of `best`, or of a NaN where `best` is one; 0 for an empty row. Whole blocks are tested first, which
 /// vectorises, unlike a search that may stop at each element.
 #[inline(always)]

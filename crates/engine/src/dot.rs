@@ -1,0 +1,125 @@
+//! `dot_general` as matrix products: which strides describe the factors, and which factors must be laid out anew first.
+#![allow(unsafe_code)]
+
+use crate::copy::{Copy, Layout};
+use crate::kernels::gemm::{MatMut, MatRef, gemm_parallel};
+use crate::pool::Pool;
+use graph::Node;
+use graph::array::strides;
+use graph::ops::dot::DotAxes;
+
+/// One factor: an offset per product of the batch, and two strides.
+struct Factor {
+    offsets: Vec<usize>,
+    /// Along the axes that stay.
+    free: usize,
+    /// Along the contracted axes.
+    contract: usize,
+    /// The copy to (batch, free, contracted), where no strides describe the factor as it lies.
+    pack: Option<(Copy, usize)>,
+}
+
+/// A product ready to run.
+pub(crate) struct Dot {
+    m: usize,
+    n: usize,
+    k: usize,
+    a: Factor,
+    b: Factor,
+}
+
+/// The stride that one index over several axes has, when there is one.
+fn merged(shape: &[usize], strides: &[usize], axes: &[usize]) -> Option<usize> {
+    let axes: Vec<usize> = axes.iter().copied().filter(|a| shape[*a] != 1).collect();
+    let fits = axes.windows(2).all(|w| strides[w[0]] == strides[w[1]] * shape[w[1]]);
+    fits.then(|| axes.last().map_or(1, |a| strides[*a]))
+}
+
+fn product(shape: &[usize], axes: &[usize]) -> usize {
+    axes.iter().map(|a| shape[*a]).product()
+}
+
+impl Factor {
+    fn new(shape: &[usize], batch: &[usize], free: &[usize], contract: &[usize]) -> Factor {
+        let own = strides(shape);
+        let count = product(shape, batch);
+        if let (Some(f), Some(c)) = (merged(shape, &own, free), merged(shape, &own, contract)) {
+            let sizes: Vec<usize> = batch.iter().map(|a| shape[*a]).collect();
+            let offsets = (0..count).map(|i| {
+                let index = graph::array::unravel(i, &sizes);
+                index.iter().zip(batch).map(|(i, a)| i * own[*a]).sum()
+            });
+            return Factor { offsets: offsets.collect(), free: f, contract: c, pack: None };
+        }
+        let order: Vec<usize> = batch.iter().chain(free).chain(contract).copied().collect();
+        let dims: Vec<usize> = order.iter().map(|a| shape[*a]).collect();
+        let plain = |s: Vec<usize>| s.into_iter().map(|s| s as isize).collect();
+        let from = Layout { offset: 0, strides: order.iter().map(|a| own[*a] as isize).collect() };
+        let to = Layout { offset: 0, strides: plain(strides(&dims)) };
+        let (f, c) = (product(shape, free), product(shape, contract));
+        Factor {
+            offsets: (0..count).map(|i| i * f * c).collect(),
+            free: c,
+            contract: 1,
+            pack: Some((Copy::new(&dims, from, to), f * c * count)),
+        }
+    }
+
+    fn scratch(&self) -> usize {
+        self.pack.as_ref().map_or(0, |p| p.1)
+    }
+
+    /// The factor's elements, laid out anew in `scratch` where that is needed.
+    fn elements<'a>(&self, x: &'a [f32], scratch: &'a mut [f32]) -> &'a [f32] {
+        match &self.pack {
+            None => x,
+            Some((copy, len)) => {
+                let target = &mut scratch[..*len];
+                // SAFETY: the copy was made for the shape of `x` and a dense target of `len` elements.
+                unsafe { copy.run(4, x.as_ptr().cast(), target.as_mut_ptr().cast()) };
+                target
+            }
+        }
+    }
+}
+
+impl Dot {
+    pub(crate) fn new(n: &Node, sa: &[usize], sb: &[usize]) -> Dot {
+        let mut d = DotAxes::new(&n.attrs, sa.len(), sb.len());
+        // The order of the contracted pairs is free: the left factor's own.
+        let mut pairs: Vec<(usize, usize)> = d.lhs_contract.iter().copied().zip(d.rhs_contract).collect();
+        pairs.sort_unstable();
+        (d.lhs_contract, d.rhs_contract) = pairs.into_iter().unzip();
+        Dot {
+            m: product(sa, &d.lhs_free),
+            n: product(sb, &d.rhs_free),
+            k: product(sa, &d.lhs_contract),
+            a: Factor::new(sa, &d.lhs_batch, &d.lhs_free, &d.lhs_contract),
+            b: Factor::new(sb, &d.rhs_batch, &d.rhs_free, &d.rhs_contract),
+        }
+    }
+
+    /// Elements of scratch.
+    pub(crate) fn scratch(&self) -> usize {
+        self.a.scratch() + self.b.scratch()
+    }
+
+    /// c (batch, m, n) = a b.
+    pub(crate) fn run(&self, pool: &Pool, a: &[f32], b: &[f32], c: &mut [f32], scratch: &mut [f32]) {
+        if c.is_empty() {
+            return;
+        }
+        if self.k == 0 {
+            c.fill(0.0);
+            return;
+        }
+        let (left, right) = scratch.split_at_mut(self.a.scratch());
+        let (a, b) = (self.a.elements(a, left), self.b.elements(b, right));
+        pool.chunks(c, self.m * self.n, |i, c| {
+            let (a, b) = (&a[self.a.offsets[i]..], &b[self.b.offsets[i]..]);
+            let lhs = MatRef::with_strides(a, self.m, self.k, self.a.free, self.a.contract);
+            let rhs = MatRef::with_strides(b, self.k, self.n, self.b.contract, self.b.free);
+            gemm_parallel(pool, 1.0, lhs, rhs, 0.0, MatMut::row_major(c, self.m, self.n));
+        });
+    }
+}

@@ -1,0 +1,125 @@
+//! The files of `eval`: inputs read and checked, results under the names of the golden data.
+
+use super::eval::{Dtype, Want};
+use anyhow::Result;
+use fidelity::error::Fault;
+use fidelity::eval::{Batch, Evaluation};
+use graph::{Array, Data};
+use models::safetensors::{NamedTensor, TensorFile, Values};
+use std::path::Path;
+
+/// `input_ids` [B, T] with `attention_mask` and `labels` of the same shape where the file has them.
+pub(super) fn read_batch(path: &Path) -> Result<Batch> {
+    let file = TensorFile::open(path)?;
+    if !file.contains("input_ids") && file.contains("x") {
+        let cause = format!("{}: holds `x`, and this model is over tokens", path.display());
+        return Err(Fault::new(cause, "give `input_ids` i64 [B, T]").into());
+    }
+    let ids = file.tensor("input_ids")?;
+    let [batch, length] = ids.shape else {
+        let cause =
+            format!("{}: tensor `input_ids`: expected shape [B, T], found {:?}", path.display(), ids.shape);
+        return Err(Fault::new(
+            cause,
+            "give one row of token ids per sequence, shape [1, T] for a single one",
+        )
+        .into());
+    };
+    let optional = |name: &str| -> Result<Option<Vec<i64>>> {
+        Ok(match file.contains(name) {
+            true => Some(file.tensor(name)?.expect_shape(ids.shape)?.to_i64()?),
+            false => None,
+        })
+    };
+    let attention_mask = optional("attention_mask")?;
+    if let Some(value) = attention_mask.iter().flatten().find(|m| !(0..=1).contains(*m)) {
+        let cause = format!("{}: tensor `attention_mask`: expected 0 and 1, found {value}", path.display());
+        return Err(Fault::new(cause, "give 1 for a token and 0 for padding").into());
+    }
+    let labels = optional("labels")?;
+    Ok(Batch { batch: *batch, length: *length, input_ids: ids.to_i64()?, attention_mask, labels })
+}
+
+/// Refuses ids and labels outside the vocabulary, naming the place.
+pub(super) fn check_batch(batch: &Batch, vocab: usize, path: &Path) -> Result<()> {
+    if batch.input_ids.is_empty() {
+        let cause =
+            format!("{}: tensor `input_ids` is empty ([{}, {}])", path.display(), batch.batch, batch.length);
+        return Err(Fault::new(cause, "give at least one sequence of one token").into());
+    }
+    let check = |name: &str, values: &[i64], ignored: Option<i64>, remedy: &str| {
+        let outside = |v: &i64| (*v < 0 || *v >= vocab as i64) && Some(*v) != ignored;
+        match values.iter().position(outside) {
+            None => Ok(()),
+            Some(i) => Err(Fault::new(
+                format!(
+                    "{}: {name} {} at row {}, position {} is outside the vocabulary of {vocab} (0 to {})",
+                    path.display(),
+                    values[i],
+                    i / batch.length,
+                    i % batch.length,
+                    vocab - 1
+                ),
+                remedy,
+            )),
+        }
+    };
+    check("token id", &batch.input_ids, None, "use the tokenizer that belongs to the model")?;
+    let labels = batch.labels.as_deref().unwrap_or(&[]);
+    check("label", labels, Some(-100), "use token ids, or -100 to leave a position out of the loss")?;
+    Ok(())
+}
+
+/// The wanted results as tensors of a file.
+pub(super) fn tensors(evaluation: &Evaluation, want: &[Want], dtype: Dtype) -> Vec<NamedTensor<'static>> {
+    let wanted = |name: &str| {
+        want.contains(&match name {
+            "logits" => Want::Logits,
+            "loss" => Want::Loss,
+            _ if name.starts_with("hidden_states.") => Want::Hidden,
+            _ if name.starts_with("grad.") => Want::Grads,
+            _ => Want::Trace,
+        })
+    };
+    let chosen = evaluation.values.iter().filter(|(name, _)| wanted(name));
+    chosen.map(|(name, value)| tensor(file_name(name), value, dtype)).collect()
+}
+
+/// Taps of quantised weights under the names that the golden data has for them.
+fn file_name(name: &str) -> String {
+    let renamed = [(".trits", ".weight.trits"), (".w_scale", ".weight.scale")];
+    for (tap, file) in renamed {
+        if let Some(path) = name.strip_suffix(tap) {
+            let model = if path.starts_with("lm_head") { "" } else { "model." };
+            return format!("{model}{path}{file}");
+        }
+    }
+    name.to_owned()
+}
+
+fn tensor(name: String, value: &Array<f64>, dtype: Dtype) -> NamedTensor<'static> {
+    use axes::DType::{Bool, I8, I32, Trit, U8};
+    let values = match (&value.data, value.dtype) {
+        (Data::Int(v), I8 | Trit) => Values::I8(v.iter().map(|x| *x as i8).collect()),
+        (Data::Int(v), U8 | Bool) => Values::U8(v.iter().map(|x| *x as u8).collect()),
+        (Data::Int(v), I32) => Values::I32(v.iter().map(|x| *x as i32).collect()),
+        (Data::Int(v), _) => Values::I64(v.to_vec().into()),
+        (Data::Float(v), _) if dtype == Dtype::F64 => Values::F64(v.to_vec().into()),
+        (Data::Float(v), _) => Values::F32(v.iter().map(|x| *x as f32).collect()),
+    };
+    // A single number is stored as [1], as the reference stores it.
+    let shape = if value.shape.is_empty() { vec![1] } else { value.shape.clone() };
+    NamedTensor { name, shape, values }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file_name;
+
+    #[test]
+    fn taps_get_the_names_of_the_state_dict() {
+        assert_eq!(file_name("layers.0.attn.i_proj.trits"), "model.layers.0.attn.i_proj.weight.trits");
+        assert_eq!(file_name("lm_head.w_scale"), "lm_head.weight.scale");
+        assert_eq!(file_name("layers.1.mlp.gate_proj.xq"), "layers.1.mlp.gate_proj.xq");
+    }
+}

@@ -1,0 +1,196 @@
+//! `fidelity generate`: a text goes on, token by token.
+
+use super::common::{self, Threads};
+use super::{interactive, print};
+use anyhow::Result;
+use fidelity::error::Fault;
+use fidelity::generate::{Generator, Options, Turn, prompt_tokens};
+use models::generation::Sampling;
+use models::tokenizer::Tokenizer;
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+pub(super) const EXAMPLES: &str = "\
+Without a prompt the text begins with the model's first token (`bos_token_id`), if it has
+one. Without a seed one is chosen and told on standard error.
+
+Examples:
+  fidelity generate MODEL \"The state of the art\" --max-tokens 100
+  fidelity generate MODEL --text-file prompt.txt --temperature 0.8 --top-p 0.95 --seed 7
+  fidelity generate MODEL --tokens 1,2,3 --greedy --ignore-eos --json
+  fidelity generate MODEL --interactive
+  echo \"Once upon a time\" | fidelity generate MODEL --text-file -";
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Folder of the model
+    model: PathBuf,
+    /// The text to go on with
+    #[arg(conflicts_with_all = ["tokens", "text_file"])]
+    prompt: Option<String>,
+    /// The text to go on with as token ids; needs no tokenizer
+    #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with = "text_file")]
+    tokens: Vec<u32>,
+    /// The file that holds the text to go on with; - is standard input
+    #[arg(long, value_name = "FILE")]
+    text_file: Option<PathBuf>,
+    /// New tokens at most
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    max_tokens: usize,
+    /// The most likely token every time
+    #[arg(long, conflicts_with_all = ["temperature", "top_p", "top_k"])]
+    greedy: bool,
+    /// Below 1 the likely tokens become likelier, above 1 the others; 0 is greedy
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    temperature: f64,
+    /// Only the most likely tokens that together reach this probability; 1: all
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    top_p: f64,
+    /// Only the K most likely tokens; 0: all
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    top_k: usize,
+    /// Above 1, tokens that occurred become less likely; 1: off
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    repetition_penalty: f64,
+    /// Seed of the draws: the same seed gives the same text
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Go on past the model's end token
+    #[arg(long)]
+    ignore_eos: bool,
+    /// Print prompt_tokens, tokens, text and finish_reason as one JSON value
+    #[arg(long)]
+    json: bool,
+    /// Read lines from standard input and answer each; the state stays between them. /reset forgets, /quit ends
+    #[arg(long, conflicts_with_all = ["json", "tokens"])]
+    interactive: bool,
+    #[command(flatten)]
+    threads: Threads,
+}
+
+impl Args {
+    fn options(&self) -> Options {
+        let seed = self.seed.unwrap_or_else(|| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            // Short enough to be typed again.
+            u64::from(now.subsec_nanos() ^ now.as_secs() as u32)
+        });
+        let sampling = Sampling {
+            temperature: if self.greedy { 0.0 } else { self.temperature },
+            top_k: self.top_k,
+            top_p: self.top_p,
+            repetition_penalty: self.repetition_penalty,
+            seed,
+        };
+        Options { sampling, max_tokens: self.max_tokens, ignore_eos: self.ignore_eos }
+    }
+
+    /// The bytes of the prompt, if one was given.
+    fn text(&self) -> Result<Option<Vec<u8>>> {
+        Ok(match (&self.prompt, &self.text_file) {
+            (Some(text), _) => Some(text.clone().into_bytes()),
+            (None, Some(path)) => Some(common::read_text(path)?),
+            (None, None) => None,
+        })
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let text = args.text()?;
+    let mut model = common::open(&args.model)?;
+    let tokenizer = model.tokenizer.clone();
+    let bos = model.config.bos_token_id;
+    let options = args.options();
+    let pool = args.threads.pool();
+    if args.interactive {
+        let Some(tokenizer) = tokenizer else {
+            let cause =
+                format!("{}: there is no tokenizer.json, so lines cannot be read", args.model.display());
+            let remedy =
+                "put the model's tokenizer.json into the folder, or use --tokens without --interactive";
+            return Err(Fault::new(cause, remedy).into());
+        };
+        let generator = Generator::new(&mut model, &options, &pool)?;
+        return interactive::Chat::new(generator, tokenizer, bos).run(text);
+    }
+    let prompt = match args.tokens.as_slice() {
+        [] => prompt_tokens(tokenizer.as_ref(), bos, text.as_deref().unwrap_or_default())?,
+        tokens => tokens.to_vec(),
+    };
+    let mut generator = Generator::new(&mut model, &options, &pool)?;
+    let started = Instant::now();
+    generator.feed(&prompt)?;
+    let prefill = started.elapsed().as_secs_f64();
+    let mut shown = Shown::new(tokenizer.as_ref(), !args.json);
+    let turn = generator.generate(&mut |token| shown.token(token))?;
+    let text = shown.finish()?;
+    if args.json {
+        return print::json(&json!({
+            "prompt_tokens": prompt,
+            "tokens": turn.tokens,
+            "text": text,
+            "finish_reason": turn.finish.name(),
+        }));
+    }
+    print::text("\n")?;
+    print::note(&format!("prompt {} tokens in {prefill:.2} s, {}", prompt.len(), told(&turn, &options)));
+    Ok(())
+}
+
+/// A line about a turn.
+pub(super) fn told(turn: &Turn, options: &Options) -> String {
+    let seconds = turn.time.as_secs_f64();
+    let speed = turn.tokens.len() as f64 / seconds.max(1e-9);
+    let count = turn.tokens.len();
+    let mut line =
+        format!("{count} new tokens in {seconds:.2} s ({speed:.0} tokens/s), {}", turn.finish.name());
+    if options.sampling.temperature > 0.0 {
+        line += &format!(", seed {}", options.sampling.seed);
+    }
+    line
+}
+
+/// Shows tokens as they come, and keeps their text.
+pub(super) struct Shown<'a> {
+    decoder: Option<models::tokenizer::StreamDecoder<'a>>,
+    text: String,
+    print: bool,
+    first: bool,
+}
+
+impl<'a> Shown<'a> {
+    /// Without a tokenizer the ids are shown.
+    pub(super) fn new(tokenizer: Option<&'a Tokenizer>, print: bool) -> Shown<'a> {
+        Shown { decoder: tokenizer.map(Tokenizer::stream), text: String::new(), print, first: true }
+    }
+
+    /// One token; what is not yet a whole character is held back.
+    pub(super) fn token(&mut self, token: u32) -> Result<()> {
+        let piece = match &mut self.decoder {
+            Some(decoder) => decoder.push(token),
+            None if self.first => token.to_string(),
+            None => format!(" {token}"),
+        };
+        self.first = false;
+        self.show(&piece)
+    }
+
+    fn show(&mut self, piece: &str) -> Result<()> {
+        if self.decoder.is_some() {
+            self.text.push_str(piece);
+        }
+        if self.print && !piece.is_empty() { print::text(piece) } else { Ok(()) }
+    }
+
+    /// The whole text, if there is a tokenizer.
+    pub(super) fn finish(mut self) -> Result<Option<String>> {
+        let Some(decoder) = self.decoder.take() else { return Ok(None) };
+        let rest = decoder.finish();
+        self.text.push_str(&rest);
+        if self.print && !rest.is_empty() {
+            print::text(&rest)?;
+        }
+        Ok(Some(self.text))
+    }
+}

@@ -1,0 +1,118 @@
+//! The command line: one file per verb, and what they share.
+//!
+//! Results go to standard output; warnings, progress and errors to standard error. With `--json` a verb prints one
+//! JSON value and nothing else on standard output. Exit codes: 0, 1 for an error, 2 for wrong usage.
+
+mod common;
+mod demo;
+mod doctor;
+mod eval;
+mod eval_files;
+mod generate;
+mod inspect;
+mod interactive;
+mod perplexity;
+mod print;
+mod report;
+mod train;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  fidelity demo                                     train on text that is here already, and generate
+  fidelity train --print-config > run.toml          a configuration with every default
+  fidelity train run.toml --set train.steps=1000    train
+  fidelity generate runs/matmulfree/model \"Once\"    go on with a text
+  fidelity inspect MODEL                            what a model folder holds
+  fidelity doctor                                   what this computer has";
+
+/// Post-transformer AI: train, evaluate and run ternary, linear-time language models.
+///
+/// MODEL is a folder in the layout of the Hugging Face libraries: config.json, model.safetensors (or shards) and
+/// tokenizer.json.
+#[derive(Parser)]
+#[command(name = "fidelity", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Train a small model on text found on this computer, generate from it, and report
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::Args),
+    /// Train a model as a configuration file says
+    #[command(after_help = train::EXAMPLES)]
+    Train(train::Args),
+    /// Evaluate a model on given tokens: logits, loss, hidden states, gradients, traces
+    #[command(after_help = eval::EXAMPLES)]
+    Eval(eval::Args),
+    /// Go on with a text, token by token
+    #[command(after_help = generate::EXAMPLES)]
+    Generate(generate::Args),
+    /// Measure how well a model predicts a text
+    #[command(after_help = perplexity::EXAMPLES)]
+    Perplexity(perplexity::Args),
+    /// Show what a model folder holds; draw, print or plan its graph
+    #[command(after_help = inspect::EXAMPLES)]
+    Inspect(inspect::Args),
+    /// Show what this computer has: processor, memory, tools of later targets
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Args),
+    /// Print the completions of a shell
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+const COMPLETIONS: &str = "\
+Examples:
+  fidelity completions bash > ~/.local/share/bash-completion/completions/fidelity
+  fidelity completions zsh > ~/.zfunc/_fidelity
+  fidelity completions fish > ~/.config/fish/completions/fidelity.fish";
+
+/// Parses the arguments, runs the verb and tells what went wrong.
+pub(crate) fn main() -> ExitCode {
+    let outcome = match Cli::parse().verb {
+        Verb::Demo(args) => demo::run(&args),
+        Verb::Train(args) => train::run(&args),
+        Verb::Eval(args) => eval::run(&args),
+        Verb::Generate(args) => generate::run(&args),
+        Verb::Perplexity(args) => perplexity::run(&args),
+        Verb::Inspect(args) => inspect::run(&args),
+        Verb::Doctor(args) => doctor::run(&args),
+        Verb::Completions { shell } => completions(shell),
+    };
+    report::finish(outcome)
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<()> {
+    let mut script = vec![];
+    clap_complete::generate(shell, &mut Cli::command(), "fidelity", &mut script);
+    print::bytes(&script)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_shows_examples_that_fit() {
+        for verb in Cli::command().get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples") && help.contains("fidelity "), "{}", verb.get_name());
+            assert!(help.lines().all(|line| line.len() <= 98), "{} is wrapped", verb.get_name());
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What a model folder holds: configuration, parameters, sizes.
+//!
+//! Only headers are read, so that a model of many gigabytes is described at once; the counts of trits, which need
+//! every weight, are made when they are asked for ([`Inspection::count_trits`]).
+
+use crate::loaded::Loaded;
+use anyhow::Result;
+use engine::pool::Pool;
+use graph::{Bindings, Graph};
+use models::config::MatMulFreeConfig;
+use models::folder::ModelFolder;
+use models::matmulfree::{Form, GraphOptions, prepared_names, sequence_graph, state_names, step_graph};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A model folder, described.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// `model_type` of the configuration.
+    pub architecture: &'static str,
+    /// The configuration as it was understood, every default filled in.
+    pub config: Value,
+    /// The parameters, in the order of the state dict.
+    pub parameters: Vec<Parameter>,
+    /// Sums.
+    pub totals: Totals,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// A parameter.
+#[derive(Clone, Debug, Serialize)]
+pub struct Parameter {
+    /// Its name in the state dict.
+    pub name: String,
+    /// Sizes, outermost first.
+    pub shape: Vec<usize>,
+    /// Element type in the file.
+    pub dtype: String,
+    /// Whether the model computes with its trits.
+    pub ternary: bool,
+    /// Elements.
+    pub count: u64,
+    /// How many of its trits are −1, 0 and 1, once counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trits: Option<[u64; 3]>,
+}
+
+/// Sums over the model.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Totals {
+    /// Parameters.
+    pub parameters: u64,
+    /// Those that are ternary.
+    pub ternary_parameters: u64,
+    /// Bytes of the weights as stored.
+    pub file_bytes: u64,
+    /// Bytes with ternary weights at two bits and a scale each, the others as stored.
+    pub two_bit_bytes: u64,
+    /// Bytes of the recurrent state of one sequence, whatever its length.
+    pub state_bytes: u64,
+    /// Arithmetic operations of one streaming step.
+    pub operations_per_token: f64,
+}
+
+impl Inspection {
+    /// Describes a folder from its configuration and the headers of its weights.
+    ///
+    /// # Errors
+    /// Those of opening a folder, and weights that are not those of the configuration.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Inspection> {
+        let folder = ModelFolder::open(dir)?;
+        let parsed = MatMulFreeConfig::from_folder(&folder)?;
+        let config = parsed.config;
+        let ternary: BTreeSet<String> = prepared_names(&config)
+            .iter()
+            .filter_map(|n| n.strip_suffix(".trits").map(str::to_owned))
+            .collect();
+        let mut parameters = vec![];
+        let mut totals = Totals::default();
+        for (name, shape) in config.expected_tensors() {
+            let view = folder.weights().tensor(&name)?;
+            let (count, bytes) = (view.len() as u64, view.bytes.len() as u64);
+            let is_ternary = ternary.contains(&name);
+            totals.parameters += count;
+            totals.file_bytes += bytes;
+            totals.ternary_parameters += if is_ternary { count } else { 0 };
+            // A scale is one f32.
+            totals.two_bit_bytes += if is_ternary { count.div_ceil(4) + 4 } else { bytes };
+            let dtype = format!("{:?}", view.dtype).to_lowercase();
+            parameters.push(Parameter { name, shape, dtype, ternary: is_ternary, count, trits: None });
+        }
+        if config.tie_word_embeddings {
+            // The head's trits are made from the embedding, which stays as it is.
+            totals.two_bit_bytes += (config.vocab_size as u64 * config.hidden_size as u64).div_ceil(4) + 4;
+        }
+        totals.state_bytes =
+            state_names(&config).iter().map(|(_, s)| 4 * s.iter().product::<usize>() as u64).sum();
+        let step = step_graph(&config, Form::Prepared)?.specialize(&Bindings::from([("B".into(), 1)]));
+        let cost = premap::plan(&step, &engine::target(), &Default::default())?.cost;
+        totals.operations_per_token = cost.operations + cost.transcendental;
+        let config = config.to_json();
+        let architecture = MatMulFreeConfig::MODEL_TYPE;
+        Ok(Inspection { architecture, config, parameters, totals, warnings: parsed.warnings })
+    }
+
+    /// Counts the trits of every ternary parameter.
+    ///
+    /// # Errors
+    /// Those of [`Loaded::prepare`].
+    pub fn count_trits(&mut self, model: &mut Loaded, pool: &Arc<Pool>) -> Result<()> {
+        model.prepare(pool)?;
+        for parameter in self.parameters.iter_mut().filter(|p| p.ternary) {
+            if let Some(trits) = model.weight(&format!("{}.trits", parameter.name)) {
+                let mut counts = [0; 3];
+                for trit in trits.i8() {
+                    counts[(trit.signum() + 1) as usize] += 1;
+                }
+                parameter.trits = Some(counts);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which of a model's graphs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Which {
+    /// The whole sequence at once, from master weights: what is trained.
+    #[default]
+    Sequence,
+    /// One token, from trits: what generates.
+    Step,
+}
+
+/// A model's graph with the sizes `B` and `T` left open.
+///
+/// # Errors
+/// A configuration that makes no graph.
+pub fn model_graph(config: &MatMulFreeConfig, which: Which) -> Result<Graph> {
+    Ok(match which {
+        Which::Sequence => sequence_graph(config, &GraphOptions::default())?,
+        Which::Step => step_graph(config, Form::Prepared)?,
+    })
+}
+
+/// The plan of a graph for the CPU, a line per step, then its memory and its work.
+///
+/// # Errors
+/// A graph that cannot be planned.
+pub fn describe_plan(graph: &Graph, batch: usize, length: usize) -> Result<String> {
+    let sizes = Bindings::from([("B".to_string(), batch), ("T".to_string(), length)]);
+    let plan = premap::plan(&graph.specialize(&sizes), &engine::target(), &Default::default())?;
+    let work = plan.cost.operations + plan.cost.transcendental;
+    Ok(format!("{}work {work:.0} operations\n", plan.describe()))
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "architecture  {}", self.architecture)?;
+        for (key, value) in self.config.as_object().into_iter().flatten() {
+            writeln!(f, "  {key:<26}{value}")?;
+        }
+        let name_width = self.parameters.iter().map(|p| p.name.len()).max().unwrap_or(0).max(9);
+        writeln!(
+            f,
+            "\n{:<name_width$}  {:<16} {:<5} {:<8} {:>12}",
+            "parameter", "shape", "dtype", "kind", "count"
+        )?;
+        for p in &self.parameters {
+            let kind = if p.ternary { "ternary" } else { "float" };
+            let shape = format!("{:?}", p.shape);
+            write!(f, "{:<name_width$}  {shape:<16} {:<5} {kind:<8} {:>12}", p.name, p.dtype, p.count)?;
+            if let Some([minus, zero, plus]) = p.trits {
+                let share = |n: u64| 100.0 * n as f64 / p.count.max(1) as f64;
+                write!(f, "   -1 {:4.1} %  0 {:4.1} %  +1 {:4.1} %", share(minus), share(zero), share(plus))?;
+            }
+            writeln!(f)?;
+        }
+        let t = &self.totals;
+        writeln!(f)?;
+        writeln!(f, "parameters            {} ({} of them ternary)", t.parameters, t.ternary_parameters)?;
+        writeln!(f, "weights as stored     {}", size(t.file_bytes))?;
+        writeln!(f, "ternary at two bits   {}", size(t.two_bit_bytes))?;
+        writeln!(f, "state per sequence    {}", size(t.state_bytes))?;
+        writeln!(f, "work per token        {:.0} operations", t.operations_per_token)
+    }
+}
+
+/// Bytes in a unit that a person reads.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let mut amount = bytes as f64;
+    let mut unit = "B";
+    for next in UNITS {
+        if amount < 1024.0 {
+            break;
+        }
+        amount /= 1024.0;
+        unit = next;
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{amount:.1} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_readable() {
+        assert_eq!(size(0), "0 B");
+        assert_eq!(size(1023), "1023 B");
+        assert_eq!(size(1536), "1.5 KiB");
+        assert_eq!(size(5 << 30), "5.0 GiB");
+    }
+}

@@ -1,0 +1,137 @@
+//! Chains of nodes that a target runs as one kernel.
+//!
+//! A chain is found by the shape of the graph, never by names: its inner values have no readers outside, and only its
+//! first node reads what the others do not make, so that a chain can stand in for its nodes without a cycle.
+
+use crate::{Fused, Options, Pattern, Target};
+use axes::DType;
+use graph::{Graph, Node, Op, Value};
+
+/// What the search knows of the graph.
+struct Search<'a> {
+    g: &'a Graph,
+    /// Nodes that read each node (once per operand).
+    users: Vec<Vec<u32>>,
+    /// Nodes that are an output or a tap.
+    named: Vec<bool>,
+}
+
+/// The chains that the target has code for; a node is in at most one.
+pub fn find(g: &Graph, target: &Target, options: &Options) -> Vec<Fused> {
+    if !options.fuse || target.patterns.is_empty() {
+        return vec![];
+    }
+    let mut s = Search { g, users: vec![vec![]; g.nodes.len()], named: vec![false; g.nodes.len()] };
+    for (i, n) in g.nodes.iter().enumerate() {
+        n.inputs.iter().for_each(|v| s.users[v.node as usize].push(i as u32));
+    }
+    g.outputs.iter().chain(&g.taps).for_each(|o| s.named[o.value.node as usize] = true);
+    let mut out: Vec<Fused> = vec![];
+    for i in 0..g.nodes.len() as u32 {
+        let made = match g.nodes[i as usize].op {
+            Op::RmsNorm => s.norm_quantize(i),
+            Op::QuantizeWeights => s.weights(i),
+            Op::Multiply => s.products(i),
+            _ => None,
+        };
+        out.extend(made.filter(|f| target.patterns.contains(&f.pattern)));
+    }
+    out
+}
+
+impl Search<'_> {
+    fn node(&self, i: u32) -> &Node {
+        &self.g.nodes[i as usize]
+    }
+
+    /// The one reader of a result, when there is exactly one, it is an `op`, and the result has no name.
+    fn only(&self, v: Value, op: Op) -> Option<u32> {
+        let mut readers = self.users[v.node as usize].iter().filter(|u| self.node(**u).inputs.contains(&v));
+        let first = *readers.next()?;
+        let named = self.g.outputs.iter().chain(&self.g.taps).any(|o| o.value == v);
+        (readers.next().is_none() && !named && self.node(first).op == op).then_some(first)
+    }
+
+    /// `convert(q) / broadcast(scale)`: the nodes convert, broadcast, divide.
+    fn dequantized(&self, q: Value, scale: Value, map: &[usize]) -> Option<[u32; 3]> {
+        let convert = self.only(q, Op::Convert)?;
+        let divide = self.only(Value { node: convert, out: 0 }, Op::Divide)?;
+        let [above, below] = self.node(divide).inputs[..] else { return None };
+        let b = self.g.node(below);
+        let alone = self.users[below.node as usize].len() == 1 && !self.named[below.node as usize];
+        let fits = above.node == convert
+            && b.op == Op::Broadcast
+            && b.inputs[0] == scale
+            && b.attrs.ints("map") == map
+            && alone
+            && self.g.ty(above).dtype == DType::F32;
+        fits.then_some([convert, below.node, divide])
+    }
+
+    /// The norm of a projection's input with the quantiser behind it, in integers or as what they stand for.
+    fn norm_quantize(&self, norm: u32) -> Option<Fused> {
+        let y = Value { node: norm, out: 0 };
+        let quantize = self.only(y, Op::QuantizeActivations)?;
+        if self.g.ty(y).dtype != DType::F32 {
+            return None;
+        }
+        let at = |node, out| Value { node, out };
+        let (q, scale) = (at(quantize, 0), at(quantize, 1));
+        let rank = self.g.ty(q).rank();
+        let rows: Vec<usize> = (0..rank - 1).collect();
+        let inputs = self.node(norm).inputs.clone();
+        Some(match self.dequantized(q, scale, &rows) {
+            Some([convert, spread, divide]) => Fused {
+                pattern: Pattern::RmsNormFakeQuantize,
+                nodes: vec![norm, quantize, convert, spread, divide],
+                inputs,
+                outputs: vec![at(norm, 1), scale, at(divide, 0)],
+            },
+            None => Fused {
+                pattern: Pattern::RmsNormQuantize,
+                nodes: vec![norm, quantize],
+                inputs,
+                outputs: vec![at(norm, 1), scale, q],
+            },
+        })
+    }
+
+    /// Quantised weights as the numbers that they stand for.
+    fn weights(&self, quantize: u32) -> Option<Fused> {
+        let at = |out| Value { node: quantize, out };
+        let inputs = self.node(quantize).inputs.clone();
+        if self.g.ty(inputs[0]).dtype != DType::F32 {
+            return None;
+        }
+        let [convert, spread, divide] = self.dequantized(at(0), at(1), &[])?;
+        Some(Fused {
+            pattern: Pattern::FakeQuantizeWeights,
+            nodes: vec![quantize, convert, spread, divide],
+            inputs,
+            outputs: vec![at(1), Value { node: divide, out: 0 }],
+        })
+    }
+
+    /// The sum of products along the last axes.
+    fn products(&self, multiply: u32) -> Option<Fused> {
+        let n = self.node(multiply);
+        let v = Value { node: multiply, out: 0 };
+        let reduce = self.only(v, Op::ReduceSum)?;
+        let rank = n.types[0].rank();
+        let axes = self.node(reduce).attrs.ints("axes");
+        let last = axes.iter().rev().zip((0..rank).rev()).all(|(a, b)| *a == b);
+        // Operands that lie in memory anyway.
+        let lies = |v: &Value| {
+            let op = self.g.node(*v).op;
+            let view = op == Op::Slice && !crate::schedule::contiguous_slice(self.g, v.node as usize);
+            op != Op::Broadcast && !view && crate::group::splat(self.g, *v).is_none()
+        };
+        let fits = last && n.types[0].dtype == DType::F32 && n.inputs.iter().all(lies);
+        fits.then(|| Fused {
+            pattern: Pattern::SumOfProducts,
+            nodes: vec![multiply, reduce],
+            inputs: n.inputs.clone(),
+            outputs: vec![Value { node: reduce, out: 0 }],
+        })
+    }
+}
