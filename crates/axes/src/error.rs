@@ -132,6 +132,12 @@ pub enum AxesError {
         /// The name.
         found: String,
     },
+    /// A name that no layout of trits has.
+    #[error("unknown layout of trits `{found}`; the layouts are bytes, compute, interchange and storage")]
+    UnknownLayout {
+        /// The name.
+        found: String,
+    },
 }
 
 /// Panics with the text of `error` at the caller's line: the operator form of a `try_` form.

@@ -83,6 +83,7 @@ mod reduce;
 pub mod storage;
 mod tensor;
 pub mod ternary;
+mod trits;
 pub mod unit;
 
 pub use axis::{Axes, Axis};
@@ -95,4 +96,5 @@ pub use position::{At, EndsWith, First, Last, Prepend, Without};
 pub use storage::{Algebra, Binary, Reduce, Storage, Unary};
 pub use tensor::Tensor;
 pub use ternary::{TernaryMatrix, TritStorage};
+pub use trits::TritLayout;
 pub use unit::{Unit, UnitDiv, UnitMul, UnitProduct, UnitQuotient, Unitless};
