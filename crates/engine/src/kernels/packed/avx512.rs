@@ -179,16 +179,29 @@ fn few_of<const L: u8>(
                     w.bytes[from..][..(blocks - 1) * at[r].step + 64].as_ptr()
                 });
                 let step = at[0].step;
-                for block in 0..blocks {
-                    // SAFETY: the last block of each row ends within the slice that was just taken.
-                    let bytes =
-                        [0, 1, 2, 3].map(|r| unsafe { _mm512_loadu_si512(rows[r].add(block * step).cast()) });
-                    unit::<L>(bytes, &planes[block * shape.planes..], table, &mut sums);
+                // SAFETY: the last block of each row ends within the slice that was just taken.
+                let load =
+                    |r: usize, block: usize| unsafe { _mm512_loadu_si512(rows[r].add(block * step).cast()) };
+                if L == COMPUTE {
+                    for block in 0..blocks {
+                        let bytes = [0, 1, 2, 3].map(|r| load(r, block));
+                        unit::<L, 4>(bytes, &planes[block * shape.planes..], table, &mut sums);
+                    }
+                } else {
+                    // Row by row: memory that is read in one run is read faster than in four.
+                    for r in 0..4 {
+                        let mut own = [sums[r]];
+                        for block in 0..blocks {
+                            let planes = &planes[block * shape.planes..];
+                            unit::<L, 1>([load(r, block)], planes, table, &mut own);
+                        }
+                        [sums[r]] = own;
+                    }
                 }
             }
             if has_tail {
                 let bytes = [0, 1, 2, 3].map(|r| load_tail(w.unit(&at[r], shape.whole, shape)));
-                unit::<L>(bytes, &planes[blocks * shape.planes..], table, &mut sums);
+                unit::<L, 4>(bytes, &planes[blocks * shape.planes..], table, &mut sums);
             }
             let rows = sums.map(|s| {
                 let low = _mm512_add_epi32(s[0], _mm512_srai_epi32::<2>(s[1]));
@@ -213,14 +226,14 @@ fn few_of<const L: u8>(
     }
 }
 
-/// Adds the products of one unit of four rows: a sum for each plane, of values times 1, 4, 16, 64 (and 81).
+/// Adds the products of one unit of R rows: a sum for each plane, of values times 1, 4, 16, 64 (and 81).
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
-fn unit<const L: u8>(
-    bytes: [__m512i; 4],
+fn unit<const L: u8, const R: usize>(
+    bytes: [__m512i; R],
     planes: &[[i8; 64]],
     table: [__m512i; 2],
-    sums: &mut [[__m512i; PLANES]; 4],
+    sums: &mut [[__m512i; PLANES]; R],
 ) {
     let count = if L == STORAGE { 5 } else { 4 };
     let planes = &planes[..count];
@@ -229,7 +242,7 @@ fn unit<const L: u8>(
         // SAFETY: 64 bytes.
         *x = unsafe { _mm512_loadu_si512(plane.as_ptr().cast()) };
     }
-    for r in 0..4 {
+    for r in 0..R {
         let (four, fifth) = codes::<L>(bytes[r], table);
         for (p, mask) in [0x03, 0x0c, 0x30, 0xc0u8].into_iter().enumerate() {
             let code = _mm512_and_si512(four, _mm512_set1_epi8(mask as i8));
