@@ -1,7 +1,7 @@
 //! The model's graphs: sequence, step, preparation.
 
 use super::{
-    Batch, BitLinear, Block, ChannelMixer, GateUp, Hidden, Inner, Intermediate, Layers, Mlgru, Recurrent,
+    Batch, BitLinear, Block, ChannelMixer, GateUp, Hidden, Inner, Intermediate, Layers, Mlgru, Products, Recurrent,
     Seq, Vocab, Weight,
 };
 use crate::config::{ActivationRounding, MatMulFreeConfig, MlgruForm};
@@ -19,6 +19,8 @@ pub enum Form {
     Integer,
     /// Integer products from prepared trits ([`prepare_graph`]).
     Prepared,
+    /// Integer products from master weights with the derivatives of [`Form::Float`]: the training step.
+    Training,
 }
 
 /// What a graph takes and gives.
@@ -133,7 +135,11 @@ impl<'a> Source<'a> {
                 ActivationRounding::HalfAwayFromZero => "half_away",
                 _ => "half_even",
             },
-            integer: self.form == Form::Integer,
+            products: match self.form {
+                Form::Float | Form::Prepared => Products::Float,
+                Form::Integer => Products::Integer,
+                Form::Training => Products::Training,
+            },
         }
     }
 
