@@ -58,8 +58,9 @@ fn conv_widths(c: &MatMulFreeConfig) -> Vec<usize> {
     }
 }
 
-/// The projections: name of the weight in the state dict.
-fn projections(c: &MatMulFreeConfig) -> Vec<String> {
+/// The projections, whose weights are ternary: names in the state dict. The head's is among them also where it shares the
+/// embedding's weight.
+pub fn projections(c: &MatMulFreeConfig) -> Vec<String> {
     let mut out = vec![];
     for l in 0..c.num_hidden_layers {
         for p in
@@ -335,6 +336,20 @@ pub fn step_graph(c: &MatMulFreeConfig, form: Form) -> Result<Graph, GraphError>
     let mut named = vec![("logits".to_string(), logits.var().clone())];
     named.extend(outputs);
     finish(cx, named, false)
+}
+
+/// The part of [`prepare_graph`] that makes `lower_bounds_eff` of `model.lower_bounds`, both (L, d); nothing where the
+/// model has no lower bounds.
+pub fn bounds_graph(c: &MatMulFreeConfig) -> Result<Option<Graph>, GraphError> {
+    if !c.use_lower_bound {
+        return Ok(None);
+    }
+    let cx = Cx::abstract_();
+    let dims = [c.num_hidden_layers.into(), c.hidden_size.into()];
+    let bounds = effective_bounds(&cx, &input(&cx, "model.lower_bounds", &dims));
+    let mut g = cx.finish(&[("lower_bounds_eff", bounds.var())])?;
+    g.taps.clear();
+    Ok(Some(g))
 }
 
 /// Trits, scales and effective lower bounds from the master weights: what a served model computes once.
