@@ -151,7 +151,13 @@ pub fn assign(
                         steps.push(Step::Node(*n));
                     }
                 } else {
-                    let inner = Options { donate: vec![], early: vec![], taps: false, ..options.clone() };
+                    let inner = Options {
+                        donate: vec![],
+                        early: vec![],
+                        layouts: vec![],
+                        taps: false,
+                        ..options.clone()
+                    };
                     let plans =
                         regions.iter().map(|r| crate::plan(r, target, &inner)).collect::<Result<_, _>>()?;
                     steps.push(Step::Control(*n, plans));
@@ -354,5 +360,18 @@ fn place(
         })
         .collect();
     let cost = graph::interp::cost(&g);
-    Ok(Plan { graph: g, steps, early, buffers, places, arena: arena.end, unshared, donated, copied, cost, recomputed: 0 })
+    Ok(Plan {
+        graph: g,
+        steps,
+        early,
+        buffers,
+        places,
+        arena: arena.end,
+        unshared,
+        donated,
+        copied,
+        cost,
+        layouts: HashMap::new(),
+        recomputed: 0,
+    })
 }

@@ -5,6 +5,7 @@
 mod cases;
 mod composites;
 mod faults;
+mod layouts;
 mod memory;
 mod random;
 mod regions;
