@@ -5,6 +5,7 @@
 mod cases;
 mod composites;
 mod faults;
+mod limits;
 mod memory;
 mod random;
 mod regions;
