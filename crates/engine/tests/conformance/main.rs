@@ -6,6 +6,7 @@ mod cases;
 mod composites;
 mod faults;
 mod layouts;
+mod limits;
 mod memory;
 mod random;
 mod regions;
