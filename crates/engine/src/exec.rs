@@ -36,6 +36,7 @@ pub fn target() -> premap::Target {
             Pattern::SumOfProducts,
             Pattern::DequantizedProduct,
         ],
+        packs: true,
     }
 }
 

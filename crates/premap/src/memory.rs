@@ -3,7 +3,7 @@
 use crate::group::is_read;
 use crate::schedule::{Order, Unit, contiguous_slice};
 use crate::{Access, Buffer, Fused, Group, Options, Place, Plan, PlanError, Step, Target};
-use axes::DType;
+use axes::{DType, TritLayout};
 use graph::{Attr, Graph, Op, Value};
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,9 +12,13 @@ pub fn element(dtype: DType) -> usize {
     dtype.size().unwrap_or(1)
 }
 
-pub(crate) fn bytes(g: &Graph, v: Value) -> usize {
+/// Bytes that a value takes, its trits packed as `layouts` says.
+pub(crate) fn bytes(g: &Graph, layouts: &HashMap<Value, TritLayout>, v: Value) -> usize {
     let t = g.ty(v);
-    t.elements().unwrap_or(0) * element(t.dtype)
+    match (layouts.get(&v), t.fixed_shape().as_deref()) {
+        (Some(layout), Some(&[rows, columns])) => layout.bytes(rows, columns).unwrap_or(usize::MAX),
+        _ => t.elements().unwrap_or(0) * element(t.dtype),
+    }
 }
 
 /// The value whose memory `v` lies in, and the byte at which it begins there.
@@ -108,6 +112,7 @@ pub fn assign(
     groups: Vec<Group>,
     chains: Vec<Fused>,
     order: Order,
+    layouts: HashMap<Value, TritLayout>,
     target: &Target,
     options: &Options,
 ) -> Result<Plan, PlanError> {
@@ -168,7 +173,7 @@ pub fn assign(
             early = steps.len();
         }
     }
-    place(g, steps, early, (order.donated, order.copied), target, options)
+    place(g, steps, early, (order.donated, order.copied), layouts, target, options)
 }
 
 /// Which output each value goes to, and the copies that are left: at the beginning, at the end of the early part, at
@@ -206,7 +211,9 @@ fn outlets(
             continue;
         }
         let (base, offset) = root(g, *v);
-        let whole = offset == 0 && bytes(g, base) == bytes(g, *v);
+        // Packed trits are no outputs.
+        let plain = HashMap::new();
+        let whole = offset == 0 && bytes(g, &plain, base) == bytes(g, &plain, *v);
         let replaces = donated.iter().chain(copied).find(|(_, d)| *d == o).map(|(i, _)| *i);
         let source = match g.node(base).op {
             Op::Input => g.inputs.iter().position(|i| i.value == base),
@@ -246,6 +253,7 @@ fn place(
     mut steps: Vec<Step>,
     mut early: usize,
     (donated, copied): (Vec<(usize, usize)>, Vec<(usize, usize)>),
+    layouts: HashMap<Value, TritLayout>,
     target: &Target,
     options: &Options,
 ) -> Result<Plan, PlanError> {
@@ -297,7 +305,7 @@ fn place(
             if home.contains_key(&v) {
                 continue;
             }
-            let size = bytes(&g, v);
+            let size = bytes(&g, &layouts, v);
             unshared += size.next_multiple_of(target.align);
             let take_over = match s {
                 Step::Group(group) if options.reuse => group
@@ -309,7 +317,7 @@ fn place(
                         *offset == 0
                             && dying.contains(base)
                             && !reused.contains(base)
-                            && bytes(&g, *base) == size
+                            && bytes(&g, &layouts, *base) == size
                             && element(g.ty(*source).dtype) == element(g.ty(v).dtype)
                             // Other ways of reading the same memory in this group would see overwritten elements.
                             && group
@@ -371,7 +379,7 @@ fn place(
         donated,
         copied,
         cost,
-        layouts: HashMap::new(),
+        layouts,
         recomputed: 0,
     })
 }
