@@ -235,6 +235,14 @@ macro_rules! multiversion {
                 fn wide($($arg: $ty),*) $(-> $ret)? {
                     $body::<$crate::kernels::simd::Fused>($($arg),*)
                 }
+                #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+                fn wider($($arg: $ty),*) $(-> $ret)? {
+                    $body::<$crate::kernels::simd::Fused>($($arg),*)
+                }
+                if $crate::kernels::simd::level() == $crate::kernels::simd::Level::Avx512 {
+                    // SAFETY: the level is Avx512 only where `available` found these on this machine.
+                    return unsafe { wider($($arg),*) };
+                }
                 if $crate::kernels::simd::level().has_avx2() {
                     // SAFETY: the level has AVX2 only where `available` found AVX2 and FMA on this machine.
                     return unsafe { wide($($arg),*) };
