@@ -339,6 +339,19 @@ impl Memory<'_> {
 }
 
 impl Instr {
+    /// Bytes that a region's executables and carried values hold.
+    pub(crate) fn memory(&self) -> usize {
+        let carried = |c: &[Vec<crate::Tensor>; 2]| c.iter().flatten().map(|t| t.bytes().len()).sum::<usize>();
+        match self {
+            Instr::Scan { body, carry, .. } => body.memory() + carried(carry),
+            Instr::While { body, condition, carry, .. } => {
+                body.memory() + condition.memory() + carried(carry)
+            }
+            Instr::Branch { bodies, .. } => bodies.iter().map(Executable::memory).sum(),
+            _ => 0,
+        }
+    }
+
     /// The executables of the regions.
     pub(crate) fn bodies(&mut self) -> Vec<&mut Executable> {
         match self {

@@ -156,7 +156,9 @@ pub fn assign(
                         steps.push(Step::Node(*n));
                     }
                 } else {
+                    let held = beside(&g, *n, &layouts);
                     let inner = Options {
+                        memory: options.memory.map(|limit| limit.saturating_sub(held)),
                         donate: vec![],
                         early: vec![],
                         layouts: vec![],
@@ -174,6 +176,21 @@ pub fn assign(
         }
     }
     place(g, steps, early, (order.donated, order.copied), layouts, target, options)
+}
+
+/// Bytes in memory beside a region's arena while it runs: operands and results of the node, and the two copies of what
+/// a loop carries.
+fn beside(g: &Graph, n: u32, layouts: &HashMap<Value, TritLayout>) -> usize {
+    let node = &g.nodes[n as usize];
+    let int = |key: &str| node.attrs.int(key, 0) as usize;
+    let carried = match node.op {
+        Op::Scan => &node.inputs[int("consts")..int("consts") + int("carries")],
+        Op::While => &node.inputs[int("cond_consts") + int("body_consts")..],
+        _ => &[],
+    };
+    let results = (0..node.types.len() as u32).map(|out| Value { node: n, out });
+    let size = |v: Value| bytes(g, layouts, v);
+    3 * carried.iter().map(|v| size(*v)).sum::<usize>() + results.map(size).sum::<usize>()
 }
 
 /// Which output each value goes to, and the copies that are left: at the beginning, at the end of the early part, at
