@@ -45,27 +45,14 @@ impl Level {
 
 /// What `FIDELITY_SIMD` asks for cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SimdError {
-    /// The name is not one of [`Level::name`].
-    #[error(
-        "FIDELITY_SIMD: expected portable, neon, avx2 or avx512, found `{found}`; correct it, or unset it to \
-         let the program choose"
-    )]
-    Unknown {
-        /// What was set.
-        found: String,
-    },
-    /// This machine lacks the instruction set.
-    #[error(
-        "FIDELITY_SIMD={wanted}: this machine cannot run it; the best here is {best}; unset the variable to let \
-         the program choose"
-    )]
-    Unavailable {
-        /// What was set.
-        wanted: &'static str,
-        /// The best level of this machine.
-        best: &'static str,
-    },
+#[error("FIDELITY_SIMD: expected {expected}, found `{found}`; {remedy}")]
+pub struct SimdError {
+    /// The levels that this machine has.
+    pub expected: String,
+    /// What was set.
+    pub found: String,
+    /// What to do about it.
+    pub remedy: &'static str,
 }
 
 /// 0 until the first use.
@@ -105,14 +92,18 @@ pub fn requested() -> Result<Option<Level>, SimdError> {
     let Some(value) = std::env::var_os("FIDELITY_SIMD").filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
-    let name = value.to_string_lossy();
-    match Level::ALL.into_iter().find(|level| level.name() == name) {
-        None => Err(SimdError::Unknown { found: name.into_owned() }),
-        Some(level) if !available(level) => {
-            Err(SimdError::Unavailable { wanted: level.name(), best: best().name() })
+    let wanted = Level::ALL.into_iter().find(|level| value == level.name());
+    wanted.filter(|level| available(*level)).map(Some).ok_or_else(|| {
+        let names = Level::ALL.into_iter().filter(|level| available(*level)).map(Level::name);
+        SimdError {
+            expected: format!(
+                "an instruction set of this machine ({})",
+                names.collect::<Vec<_>>().join(", ")
+            ),
+            found: value.to_string_lossy().into_owned(),
+            remedy: "set it to one of them, or unset it to let the program choose",
         }
-        Some(level) => Ok(Some(level)),
-    }
+    })
 }
 
 /// Whether this machine can run `level`.
