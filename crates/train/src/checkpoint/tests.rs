@@ -102,7 +102,7 @@ fn the_last_k_and_the_best_are_kept() {
     for step in [50, 100, 150, 200] {
         store.save(step, &refs(&t), &[], &json!({ "step": step })).unwrap();
         if step == 50 {
-            store.save_best(step, &refs(&t), &[], &Value::Null).unwrap();
+            store.save_best(step, &refs(&t), &Value::Null).unwrap();
         }
     }
     assert_eq!(names(dir.path()), ["best.ckpt", "step-000150.ckpt", "step-000200.ckpt"]);

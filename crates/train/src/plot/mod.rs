@@ -196,7 +196,7 @@ impl Plot {
         if second.is_some() {
             labels_inside(&mut svg, labels, right, (top, bottom));
         } else {
-            labels_outside(&mut svg, labels, right, (top, bottom));
+            labels_outside(&mut svg, labels, right, bottom);
         }
         svg.push_str("</svg>\n");
         svg
@@ -271,20 +271,26 @@ impl Plot {
     }
 }
 
-/// Names at the right of the plot, each at the height of its curve's end, moved apart where they would overlap.
-fn labels_outside(svg: &mut String, mut labels: Vec<EndLabel>, right: f64, (top, bottom): (f64, f64)) {
-    labels.sort_by(|a, b| a.at.1.total_cmp(&b.at.1));
-    let mut heights: Vec<f64> = labels.iter().map(|l| l.at.1).collect();
+/// Moves heights in ascending order apart until texts fit between them, and back above `lowest`.
+fn spread(heights: &mut [f64], lowest: f64) {
     for i in 1..heights.len() {
         heights[i] = heights[i].max(heights[i - 1] + LINE_HEIGHT);
     }
-    let over = heights.last().map_or(0.0, |last| (last - bottom).max(0.0));
-    for (i, height) in heights.iter_mut().enumerate() {
-        *height = (*height - over).max(top + LINE_HEIGHT * i as f64);
+    let mut room = lowest;
+    for height in heights.iter_mut().rev() {
+        *height = height.min(room);
+        room = *height - LINE_HEIGHT;
     }
+}
+
+/// Names at the right of the plot, each at the height of its curve's end.
+fn labels_outside(svg: &mut String, mut labels: Vec<EndLabel>, right: f64, bottom: f64) {
+    labels.sort_by(|a, b| a.at.1.total_cmp(&b.at.1));
+    let mut heights: Vec<f64> = labels.iter().map(|l| l.at.1 + 4.0).collect();
+    spread(&mut heights, bottom + 4.0);
     for (label, height) in labels.iter().zip(heights) {
         let class = format!("end f{}", label.colour);
-        text(svg, &class, (right + 7.0, height + 4.0), "start", &label.name);
+        text(svg, &class, (right + 7.0, height), "start", &label.name);
     }
 }
 
@@ -292,17 +298,13 @@ fn labels_outside(svg: &mut String, mut labels: Vec<EndLabel>, right: f64, (top,
 fn labels_inside(svg: &mut String, mut labels: Vec<EndLabel>, right: f64, (top, bottom): (f64, f64)) {
     labels.sort_by(|a, b| a.at.1.total_cmp(&b.at.1));
     let above = labels.len().div_ceil(2);
-    let mut ceiling = f64::INFINITY;
-    let mut heights = vec![0.0; labels.len()];
-    for i in (0..above).rev() {
-        ceiling = (labels[i].at.1 - 12.0).min(ceiling - LINE_HEIGHT);
-        heights[i] = ceiling.max(top + 10.0);
+    let place = |(i, l): (usize, &EndLabel)| if i < above { l.at.1 - 14.0 } else { l.at.1 + 22.0 };
+    let mut heights: Vec<f64> = labels.iter().enumerate().map(place).collect();
+    for i in (1..above).rev() {
+        heights[i - 1] = heights[i - 1].min(heights[i] - LINE_HEIGHT);
     }
-    let mut floor = f64::NEG_INFINITY;
-    for i in above..labels.len() {
-        floor = (labels[i].at.1 + 20.0).max(floor + LINE_HEIGHT);
-        heights[i] = floor.min(bottom - 6.0);
-    }
+    heights.first_mut().into_iter().for_each(|first| *first = first.max(top + 10.0));
+    spread(&mut heights, bottom - 6.0);
     for (label, height) in labels.iter().zip(heights) {
         let class = format!("end halo f{}", label.colour);
         text(svg, &class, (right - 8.0, height), "end", &label.name);
