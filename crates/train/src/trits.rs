@@ -25,13 +25,6 @@ use engine::pool::Pool;
 use models::config::MatMulFreeConfig;
 use models::matmulfree::prepared_names;
 
-/// 0 now and at every look before.
-const DEAD: u8 = 0;
-const MINUS: u8 = 1;
-const PLUS: u8 = 2;
-/// 0 now, and not at some look before.
-const RESTING: u8 = 3;
-
 /// What a checkpoint puts before a matrix's name.
 const PREFIX: &str = "trits.";
 
@@ -81,7 +74,8 @@ pub struct TritLook {
 struct Watched {
     /// Where its master weights are in the training state.
     parameter: usize,
-    /// Four codes a byte, row-major without padding, the first in the low bits.
+    /// Four codes a byte, row-major without padding, the first in the low bits: 0 dead, 1 for −1, 2 for +1, 3 resting
+    /// (0 now, and not at some look before).
     codes: Vec<u8>,
 }
 
@@ -165,35 +159,42 @@ impl TritWatch {
     }
 }
 
+/// Trits of a word of codes.
+const LANES: usize = 32;
+/// The low bit of each code of a word.
+const LOW: u64 = 0x5555_5555_5555_5555;
+
 /// Replaces the codes of a matrix by those of its new trits and counts what changed. At the first look there is nothing
 /// to compare with: no trit has flipped, and every zero is dead.
+///
+/// Thirty-two trits at a time and without a branch on a trit, whose value nothing predicts: a loop over single trits
+/// took ten times as long.
 fn compare(trits: &[i8], columns: usize, codes: &mut [u8], first: bool) -> TritCounts {
     let mut counts = TritCounts::default();
-    let mut active = vec![false; trits.len().checked_div(columns).unwrap_or(0)];
-    let mut index = 0;
-    for (byte, four) in codes.iter_mut().zip(trits.chunks(4)) {
-        let before = *byte;
-        *byte = 0;
-        for (lane, &trit) in four.iter().enumerate() {
-            let old = if first { DEAD } else { before >> (2 * lane) & 3 };
-            let new = match trit {
-                0 if old == DEAD => DEAD,
-                0 => RESTING,
-                1 => PLUS,
-                _ => MINUS,
-            };
-            let is_zero = |code: u8| code == DEAD || code == RESTING;
-            counts.flips += u64::from(!first && old != new && !(is_zero(old) && is_zero(new)));
-            counts.zeros += u64::from(is_zero(new));
-            counts.dead += u64::from(new == DEAD);
-            if !is_zero(new) {
-                active[index / columns] = true;
-            }
-            index += 1;
-            *byte |= new << (2 * lane);
+    for (bytes, trits) in codes.chunks_mut(LANES / 4).zip(trits.chunks(LANES)) {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        let old = if first { 0 } else { u64::from_le_bytes(word) };
+        // The two low bits of a trit: 00, 01 and, for −1, 11.
+        let packed = trits.iter().enumerate().fold(0, |w, (i, t)| w | u64::from(*t as u8 & 3) << (2 * i));
+        let (nonzero, negative) = (packed & LOW, packed >> 1 & LOW);
+        let lanes = LOW >> (64 - 2 * trits.len());
+        let (low, high) = (old & LOW, old >> 1 & LOW);
+        let (old_minus, old_plus) = (low & !high, high & !low);
+        let (minus, plus) = (negative, nonzero & !negative);
+        let zeros = lanes & !nonzero;
+        let dead = zeros & !(low | high);
+        let resting = zeros & (low | high);
+        if !first {
+            counts.flips += u64::from(((old_minus ^ minus) | (old_plus ^ plus)).count_ones());
         }
+        counts.zeros += u64::from(zeros.count_ones());
+        counts.dead += u64::from(dead.count_ones());
+        let new = minus | resting | (plus | resting) << 1;
+        bytes.copy_from_slice(&new.to_le_bytes()[..bytes.len()]);
     }
-    counts.dead_rows = active.iter().filter(|&&active| !active).count() as u64;
+    let rows = trits.chunks(columns.max(1));
+    counts.dead_rows = rows.filter(|row| row.iter().all(|t| *t == 0)).count() as u64;
     counts
 }
 
@@ -220,7 +221,7 @@ mod tests {
     fn counts_are_those_of_the_definitions() {
         let mut random = Rng::new(3);
         // 35 trits do not fill their last byte; a share of zeros that leaves some rows empty.
-        for (rows, columns) in [(7, 5), (1, 1), (8, 4), (3, 1)] {
+        for (rows, columns) in [(7, 5), (1, 1), (8, 4), (3, 1), (5, 37), (4, 32)] {
             let mut codes = vec![0xff; (rows * columns as usize).div_ceil(4)];
             let mut history: Vec<Vec<i8>> = vec![];
             for look in 0..12 {

@@ -91,7 +91,7 @@ impl HeatMap {
             return svg;
         }
         self.legend(&mut svg, low, high);
-        // A look stands for the time up to the next one.
+        // A cell stands for the time up to the next one.
         let end = x.last().copied().unwrap_or(0.0)
             + if x.len() > 1 { (x[x.len() - 1] - x[0]) / (x.len() - 1) as f64 } else { 1.0 };
         let ends = [x[0], end];
@@ -130,7 +130,7 @@ impl HeatMap {
             }
         }
         self.group_names(&mut svg, place, row_height);
-        for (value, label) in axis.ticks().into_iter().filter(|t| t.0 <= ends[1]) {
+        for (value, label) in axis.ticks().into_iter().filter(|t| (ends[0]..=ends[1]).contains(&t.0)) {
             let at = axis.place(value);
             line(&mut svg, "axis", (at, bottom + 1.0), (at, bottom + 5.0));
             if at + width_of(&label) / 2.0 <= width {

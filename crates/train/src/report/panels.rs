@@ -18,30 +18,38 @@ fn figure(html: &mut String, svg: &str, caption: &str) {
     let _ = writeln!(html, "<figure>{svg}<figcaption>{caption}</figcaption></figure>");
 }
 
-/// A curve of noisy values: each of them pale, and their exponential mean over a twentieth of the curve.
+/// A curve of noisy values: each of them pale, and their mean over a twentieth of the curve around each.
 fn smoothed(name: &str, points: Vec<(f64, f64)>, colour: usize, label: fn(f64) -> String) -> Vec<Series> {
-    let finite = || points.iter().filter(|p| p.1.is_finite());
-    let Some(&last) = finite().last() else {
+    let finite: Vec<(f64, f64)> = points.iter().copied().filter(|p| p.1.is_finite()).collect();
+    let Some(last) = finite.last() else {
         return vec![Series::line(name, points).drawn(colour, Stroke::Solid)];
     };
     if points.len() < SMOOTHED_FROM {
         let label = format!("{name} {}", label(last.1));
         return vec![Series::line(label, points).drawn(colour, Stroke::Solid)];
     }
-    let rate = 2.0 / (points.len() as f64 / 20.0 + 1.0);
-    let mut mean: Option<f64> = None;
-    let smooth: Vec<(f64, f64)> = finite()
-        .map(|&(x, y)| {
-            let now = mean.map_or(y, |m| m + rate * (y - m));
-            mean = Some(now);
-            (x, now)
-        })
-        .collect();
-    let label = format!("{name} {}", label(mean.unwrap_or(last.1)));
+    let smooth = centred_means(&finite, points.len() / 40);
+    let label = format!("{name} {}", label(smooth.last().unwrap_or(last).1));
     vec![
         Series::line(name, points).drawn(colour, Stroke::Faint),
         Series::line(label, smooth).drawn(colour, Stroke::Solid),
     ]
+}
+
+/// Means over up to `half` neighbours on both sides. At the beginning, where a loss falls steeply, the window grows
+/// evenly on both sides, so that the curve does not lag; at the end it has only a left side.
+fn centred_means(points: &[(f64, f64)], half: usize) -> Vec<(f64, f64)> {
+    let mut sums = vec![0.0];
+    for (i, p) in points.iter().enumerate() {
+        sums.push(sums[i] + p.1);
+    }
+    (points.iter().enumerate())
+        .map(|(i, p)| {
+            let half = half.min(i);
+            let (from, to) = (i - half, (i + half + 1).min(points.len()));
+            (p.0, (sums[to] - sums[from]) / (to - from) as f64)
+        })
+        .collect()
 }
 
 /// Loss, learning rate, gradient norm.
@@ -140,15 +148,21 @@ pub(super) fn ternary(html: &mut String, history: &History) {
     let map = |title: &str, note: &str, colour: usize, log: bool, f: fn(&TritCounts) -> u64, all: bool| {
         heat(title, note, colour, log, &run.matrices, &looks, f, all).to_inline_svg()
     };
-    let svg = map("Flip rate by matrix", "dark: many flips (logarithmic)", 0, true, |c| c.flips, false);
-    figure(html, &svg, "A layer that stays pale has frozen; one that stays dark does not settle.");
-    let svg = map("Zeros by matrix", "dark: sparse", 2, false, |c| c.zeros, true);
-    figure(html, &svg, "The quantiser leaves about a third of normally distributed weights at 0.");
-    let svg = map("Dead weights by matrix", "dark: many dead (logarithmic)", 1, true, |c| c.dead, true);
+    let svg =
+        map("Flip rate by matrix", "strong colour: many flips (logarithmic)", 0, true, |c| c.flips, false);
     figure(
         html,
         &svg,
-        "Can only fall. A matrix that stays dark is larger than it needs to be, or gets no gradient.",
+        "A row that is pale from early on has frozen; one that keeps its colour to the end has not settled.",
+    );
+    let svg = map("Zeros by matrix", "strong colour: sparse", 2, false, |c| c.zeros, true);
+    figure(html, &svg, "The quantiser leaves about a third of normally distributed weights at 0.");
+    let svg =
+        map("Dead weights by matrix", "strong colour: many dead (logarithmic)", 1, true, |c| c.dead, true);
+    figure(
+        html,
+        &svg,
+        "Can only fall. A matrix that keeps its colour is larger than it needs to be, or gets no gradient.",
     );
     html.push_str("</div>\n");
 }
@@ -201,7 +215,8 @@ fn heat(
         title: title.into(),
         note: note.into(),
         x_label: "step".into(),
-        x: shown.iter().map(|look| look.step as f64).collect(),
+        // What is found holds from the look on; what has flipped did so since the look before.
+        x: shown.iter().map(|look| if all { look.step } else { look.since.unwrap_or(0) } as f64).collect(),
         rows,
         groups,
         colour,
@@ -265,4 +280,18 @@ fn facts(html: &mut String, history: &History) {
         let _ = write!(html, "<tr><td>{name}<small>{note}</small></td><td>{}</td></tr>", bytes(value));
     }
     html.push_str("</tbody></table></figure>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::centred_means;
+
+    #[test]
+    fn means_follow_a_straight_line_without_lag() {
+        let points: Vec<(f64, f64)> = (0..100).map(|i| (f64::from(i), 7.0 - 0.5 * f64::from(i))).collect();
+        let smooth = centred_means(&points, 10);
+        assert!((0..90).all(|i| (smooth[i].1 - points[i].1).abs() < 1e-9));
+        assert!((smooth[99].1 - (points[89].1 + points[99].1) / 2.0).abs() < 1e-9, "the last eleven");
+        assert_eq!(centred_means(&[], 3), []);
+    }
 }

@@ -24,7 +24,7 @@ main{max-width:1290px;margin:0 auto;padding:28px 20px 40px}
 h1{font-size:26px;line-height:1.2;margin:0;letter-spacing:-.01em;overflow-wrap:anywhere}
 h2{font-size:18px;margin:36px 0 4px;letter-spacing:-.005em}
 p.note,figcaption,footer{color:var(--muted)}
-p.note{margin:0 0 4px;max-width:70ch}
+p.note{margin:0 0 4px;max-width:100ch}
 code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,\"DejaVu Sans Mono\",monospace}
 .head{display:flex;flex-wrap:wrap;gap:4px 14px;align-items:baseline}
 .state{font-size:13px;font-weight:600;padding:1px 10px;border-radius:99px;border:1px solid currentColor;color:var(--accent)}

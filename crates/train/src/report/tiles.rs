@@ -22,10 +22,11 @@ pub(super) fn header(html: &mut String, name: &str, config: &TrainConfig, histor
     let _ = write!(
         html,
         "<header>\n<div class=\"head\"><h1>{name}</h1><span class=\"state{class}\">{shown}</span></div>\n\
-         <p class=\"sub\">{} of {} updates{why}</p>\n<div class=\"bar\"><i style=\"width:{:.1}%\"></i></div>\n\
+         <p class=\"sub\">{} of {} updates{why}{}</p>\n<div class=\"bar\"><i style=\"width:{:.1}%\"></i></div>\n\
          <div class=\"tiles\">\n",
         grouped(done),
         grouped(steps),
+        what(config),
         share.clamp(0.0, 100.0)
     );
     for (label, value, unit, note) in numbers(config, history, matches!(state, State::Running)) {
@@ -36,6 +37,17 @@ pub(super) fn header(html: &mut String, name: &str, config: &TrainConfig, histor
         );
     }
     html.push_str("</div>\n</header>\n");
+}
+
+/// The model and the batch in a few words; a model that was started from a folder has that folder's sizes.
+fn what(config: &TrainConfig) -> String {
+    let (m, t) = (&config.model, &config.train);
+    let model = match m.init_from.is_empty() {
+        true => format!("{} with {} blocks of width {}", m.architecture, m.num_hidden_layers, m.hidden_size),
+        false => format!("{} from {}", m.architecture, m.init_from),
+    };
+    let sequences = t.batch_size * t.accumulate;
+    escape(&format!(" · {model} · {sequences} sequences of {} tokens per update", config.data.seq_len))
 }
 
 /// Label, value, unit, note.
