@@ -199,6 +199,16 @@ fn a_page_that_cannot_be_written_ends_the_run_with_a_reason() {
 }
 
 #[test]
+fn a_failed_run_says_so_on_its_page() {
+    let shop = Workshop::new();
+    let told = shop.train("run", &["optimizer.lr=1e38", "optimizer.grad_clip=0", "train.steps=200"]);
+    let told = told.fails(&["is not finite"]);
+    let html = page(&shop.path("run"));
+    assert!(html.contains("ended early") && html.contains("is not finite"), "{told}");
+    assert!(!html.contains("http-equiv=\"refresh\""), "nothing more will come");
+}
+
+#[test]
 fn tensorboard_has_the_flip_rates() {
     let shop = Workshop::new();
     shop.train("run", &["train.trits_every=6"]).ok();

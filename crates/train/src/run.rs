@@ -315,7 +315,11 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
     for note in notes {
         session.metrics.say(&note);
     }
-    session.train(step, first, corpus.train.len())
+    let outcome = session.train(step, first, corpus.train.len());
+    if let Err(error) = &outcome {
+        session.metrics.failed(error);
+    }
+    outcome
 }
 
 impl Session<'_> {

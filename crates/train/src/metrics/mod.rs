@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 
 use crate::checkpoint::{atomic_write, create_folder, remove_temporaries};
 use crate::config::TrainConfig;
-use crate::error::Result;
+use crate::error::{Result, TrainError};
 use crate::memory::ProcessMemory;
 use crate::plot::{Plot, Series};
 use crate::report::{Budget, History, RunFacts, State, write_page};
@@ -145,7 +145,7 @@ impl Metrics {
             true => Progress::to_stderr(options.steps, options.resume_at.unwrap_or(0)),
             false => Progress::silent(),
         };
-        Ok(Metrics { options, lines, events, progress, history, budget: Budget::new() })
+        Ok(Metrics { options, lines, events, progress, history, budget: Budget::default() })
     }
 
     /// Appends a line to the log and to the history.
@@ -314,6 +314,13 @@ impl Metrics {
         self.progress.finish();
         self.draw()?;
         self.write_page(&ended.map_or(State::Over, |why| State::Ended(why.to_owned())))
+    }
+
+    /// Leaves the page of a run that failed saying so. The run's own error is the one to report, so a page that cannot
+    /// be written now stays as it was.
+    pub fn failed(&mut self, error: &TrainError) {
+        self.progress.finish();
+        let _ = self.write_page(&State::Ended(error.to_string()));
     }
 
     /// The file of the loss curve.

@@ -111,9 +111,8 @@ impl History {
                 let (seconds, tokens) = (number("seconds"), number("tokens"));
                 let before = self.train.last().map_or((0.0, 0.0), |t| (t.step + 1.0, t.elapsed));
                 // Logs of earlier versions do not tell the time; updates that were not logged took as long as this one.
-                let elapsed = line["elapsed"]
-                    .as_f64()
-                    .unwrap_or_else(|| before.1 + seconds * (step as f64 + 1.0 - before.0));
+                let elapsed =
+                    line["elapsed"].as_f64().unwrap_or(before.1 + seconds * (step as f64 + 1.0 - before.0));
                 self.train.push(TrainRow {
                     step: step as f64,
                     loss: number("loss"),

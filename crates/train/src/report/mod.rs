@@ -114,7 +114,7 @@ fn section(html: &mut String, title: &str, note: &str, content: impl FnOnce(&mut
 }
 
 /// Keeps the time spent on the page below a hundredth of the run's.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Budget {
     last: Option<Instant>,
     cost: Duration,
@@ -123,12 +123,6 @@ pub struct Budget {
 impl Budget {
     /// The share of the time that may go into the page, as its inverse.
     const SHARE: u32 = 100;
-
-    /// Nothing spent yet.
-    #[allow(clippy::new_without_default)]
-    pub fn new() -> Budget {
-        Budget { last: None, cost: Duration::ZERO }
-    }
 
     /// Whether a page that costs as much as the last one is within the budget.
     pub fn allows(&self) -> bool {

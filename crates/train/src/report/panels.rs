@@ -145,25 +145,33 @@ pub(super) fn ternary(html: &mut String, history: &History) {
     );
     figure(html, &silent.to_inline_svg(), &caption);
 
-    let map = |title: &str, note: &str, colour: usize, log: bool, f: fn(&TritCounts) -> u64, all: bool| {
-        heat(title, note, colour, log, &run.matrices, &looks, f, all).to_inline_svg()
+    let flips = HeatMap {
+        title: "Flip rate by matrix".into(),
+        note: "strong colour: many flips (logarithmic)".into(),
+        log: true,
+        ..heat(&run.matrices, &looks, |c| c.flips, false)
     };
-    let svg =
-        map("Flip rate by matrix", "strong colour: many flips (logarithmic)", 0, true, |c| c.flips, false);
-    figure(
-        html,
-        &svg,
-        "A row that is pale from early on has frozen; one that keeps its colour to the end has not settled.",
-    );
-    let svg = map("Zeros by matrix", "strong colour: sparse", 2, false, |c| c.zeros, true);
-    figure(html, &svg, "The quantiser leaves about a third of normally distributed weights at 0.");
-    let svg =
-        map("Dead weights by matrix", "strong colour: many dead (logarithmic)", 1, true, |c| c.dead, true);
-    figure(
-        html,
-        &svg,
-        "Can only fall. A matrix that keeps its colour is larger than it needs to be, or gets no gradient.",
-    );
+    let caption =
+        "A row that is pale from early on has frozen; one that keeps its colour to the end has not settled.";
+    figure(html, &flips.to_inline_svg(), caption);
+    let zeros = HeatMap {
+        title: "Zeros by matrix".into(),
+        note: "strong colour: sparse".into(),
+        colour: 2,
+        ..heat(&run.matrices, &looks, |c| c.zeros, true)
+    };
+    let caption = "The quantiser leaves about a third of normally distributed weights at 0.";
+    figure(html, &zeros.to_inline_svg(), caption);
+    let dead = HeatMap {
+        title: "Dead weights by matrix".into(),
+        note: "strong colour: many dead (logarithmic)".into(),
+        colour: 1,
+        log: true,
+        ..heat(&run.matrices, &looks, |c| c.dead, true)
+    };
+    let caption =
+        "Can only fall. A matrix that keeps its colour is larger than it needs to be, or gets no gradient.";
+    figure(html, &dead.to_inline_svg(), caption);
     html.push_str("</div>\n");
 }
 
@@ -181,17 +189,9 @@ fn worst(shapes: &[TernaryShape], look: Option<&TritLook>) -> String {
     }
 }
 
-#[allow(clippy::too_many_arguments)]
-fn heat(
-    title: &str,
-    note: &str,
-    colour: usize,
-    log: bool,
-    shapes: &[TernaryShape],
-    looks: &[&TritLook],
-    count: fn(&TritCounts) -> u64,
-    all: bool,
-) -> HeatMap {
+/// A heat map of shares of the trits, a row for each matrix, without its texts. `all`: with the first look, which has
+/// no flips.
+fn heat(shapes: &[TernaryShape], looks: &[&TritLook], count: fn(&TritCounts) -> u64, all: bool) -> HeatMap {
     // `layers.3.attn.i_proj` is row `i_proj` of group `3`; `lm_head` is a group of its own.
     let parts = |name: &str| -> (String, String) {
         match name.strip_prefix("layers.").and_then(|rest| rest.split_once('.')) {
@@ -212,15 +212,15 @@ fn heat(
     });
     let rows = rows.collect();
     HeatMap {
-        title: title.into(),
-        note: note.into(),
+        title: String::new(),
+        note: String::new(),
         x_label: "step".into(),
         // What is found holds from the look on; what has flipped did so since the look before.
         x: shown.iter().map(|look| if all { look.step } else { look.since.unwrap_or(0) } as f64).collect(),
         rows,
         groups,
-        colour,
-        log,
+        colour: 0,
+        log: false,
         format: percent,
         width: SMALL.0,
     }

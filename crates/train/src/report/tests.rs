@@ -177,10 +177,10 @@ fn a_long_run_has_a_page_of_bounded_size() {
 fn the_page_costs_a_hundredth_of_the_run() {
     let start = Instant::now();
     let budget = Budget { last: Some(start), cost: Duration::from_millis(30) };
-    assert!(Budget::new().allows(), "the first page is written at once");
+    assert!(Budget::default().allows(), "the first page is written at once");
     assert!(!budget.allows_at(start + Duration::from_millis(2999)));
     assert!(budget.allows_at(start + Duration::from_millis(3000)));
-    let mut budget = Budget::new();
+    let mut budget = Budget::default();
     budget.spend(|| std::thread::sleep(Duration::from_millis(5)));
     assert!(budget.cost >= Duration::from_millis(5) && !budget.allows());
 }
