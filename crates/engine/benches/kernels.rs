@@ -1,13 +1,15 @@
 //! Times each kernel at the sizes of a small MatMul-free LM's training step (N = 512 tokens), on one thread, and prints
 //! GFLOP/s or GB/s of the memory it must touch. Prints the median of many runs; asserts nothing.
 //!
-//! `cargo bench -p engine --bench kernels [-- FILTER] [--portable]`
+//! `cargo bench -p engine --bench kernels [-- FILTER]`, with `FIDELITY_SIMD=portable|neon|avx2|avx512` for another
+//! instruction set.
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use engine::kernels::elementwise::{Access, EwOp, Input, Output, Program, run};
 use engine::kernels::gemm::{MatMut, MatRef, gemm, gemm_parallel};
+use engine::kernels::packed::{self, PackedMatrix};
 use engine::kernels::scan::{
     ConvShape, ScanShape, conv1d_causal_depthwise, conv1d_causal_depthwise_grad, linear_scan,
     linear_scan_chunked, linear_scan_chunked_scratch, linear_scan_grad,
@@ -56,9 +58,6 @@ fn data(len: usize, seed: u32) -> Vec<f32> {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if arguments.iter().any(|argument| argument == "--portable") {
-        simd::force(simd::Level::Portable);
-    }
     let bench = Bench { filter: arguments.into_iter().find(|argument| !argument.starts_with("--")) };
     println!("{:?}, one thread", simd::level());
     gemms(&bench);
@@ -66,6 +65,7 @@ fn main() {
     row_kernels(&bench);
     scans(&bench);
     ternaries(&bench);
+    packed_products(&bench);
     pools(&bench);
 }
 
@@ -241,6 +241,80 @@ fn ternaries(bench: &Bench) {
         let mut acc = vec![0; n * m];
         bench.time(&format!("ternary {n} x {k} -> {m}"), "Gop/s", 2 * n * k * m, || {
             ternary::matmul_i32(&pool, &x, &t, n, &mut acc);
+        });
+    }
+}
+
+/// Packed trits: one token against a matrix that stays in the caches (hot) and against 300 MB of matrices in turn
+/// (cold), next to what reading the same bytes costs; then blocks of tokens.
+fn packed_products(bench: &Bench) {
+    use axes::TritLayout::{Compute, Interchange, Storage};
+    let pool = Pool::single();
+    let sum = |bytes: &[u8]| -> u64 {
+        // Eight sums, so that the additions do not wait for each other.
+        let words = bytes.as_chunks::<64>().0.iter();
+        let lanes = words.fold([0u64; 8], |mut lanes, block| {
+            for (lane, word) in lanes.iter_mut().zip(block.as_chunks::<8>().0) {
+                *lane = lane.wrapping_add(u64::from_ne_bytes(*word));
+            }
+            lanes
+        });
+        lanes.iter().fold(0, |a, b| a.wrapping_add(*b))
+    };
+    for (m, k) in [(2560, 2560), (6912, 2560)] {
+        let x: Vec<i8> = data(k, 1).iter().map(|x| (x * 127.0) as i8).collect();
+        let (mut acc, mut y) = (vec![0; m], vec![0.0; m]);
+        for layout in [Compute, Interchange, Storage] {
+            let size = layout.bytes(m, k).expect("small");
+            let count = (300 << 20) / size;
+            // Bytes 0x01 are legal in every layout.
+            let all = vec![1u8; count * size];
+            let matrix = |i: usize| {
+                PackedMatrix::new(layout, m, k, &all[i % count * size..][..size]).expect("the layout's size")
+            };
+            let name = |what: &str| format!("packed {layout} 1 x {k} -> {m} {what}");
+            bench.time(&name("hot"), "GB/s", size, || {
+                packed::matmul_i32(&pool, &x, 1, matrix(0), &mut acc);
+            });
+            let mut turn = 0;
+            bench.time(&name("cold"), "GB/s", size, || {
+                packed::matmul(&pool, &x, &[1.0], matrix(turn), 1.0, &mut y);
+                turn += 1;
+            });
+            bench.time(&name("cold, reading alone"), "GB/s", size, || {
+                black_box(sum(matrix(turn).bytes()));
+                turn += 1;
+            });
+        }
+    }
+    for (n, k, m) in [(64, 2560, 2560), (512, 2560, 2560), (512, 128, 704), (512, 352, 128), (1024, 512, 512)]
+    {
+        let x: Vec<i8> = data(n * k, 1).iter().map(|x| (x * 127.0) as i8).collect();
+        let mut y = vec![0.0; n * m];
+        let scale = vec![1.0; n];
+        for layout in [Compute, Interchange, Storage] {
+            let bytes = vec![1u8; layout.bytes(m, k).expect("small")];
+            let w = PackedMatrix::new(layout, m, k, &bytes).expect("the layout's size");
+            bench.time(&format!("packed {layout} {n} x {k} -> {m}"), "GMAC/s", n * k * m, || {
+                packed::matmul(&pool, &x, &scale, w, 1.0, &mut y);
+            });
+        }
+    }
+    let (m, k) = (704, 1024);
+    let w = data(m * k, 3);
+    let mut bytes = vec![0; Compute.bytes(m, k).expect("small")];
+    let mut numbers = vec![0.0; m * k];
+    bench.time("packed quantise 704 x 1024", "GB/s", 4 * m * k, || {
+        black_box(packed::quantize_weights_packed(&pool, &w, m, k, &mut bytes));
+    });
+    bench.time("packed quantise, scale known", "GB/s", 4 * m * k, || {
+        packed::pack_weights(&pool, &w, m, k, 2.0, &mut bytes);
+    });
+    for layout in [Compute, Interchange, Storage] {
+        let bytes = vec![1u8; layout.bytes(m, k).expect("small")];
+        let w = PackedMatrix::new(layout, m, k, &bytes).expect("the layout's size");
+        bench.time(&format!("packed {layout} unpack 704 x 1024"), "GB/s", 4 * m * k, || {
+            packed::unpack_rows(w, 0, 0.5, &mut numbers);
         });
     }
 }

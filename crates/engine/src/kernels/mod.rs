@@ -4,8 +4,8 @@
 //! - **No allocation**: scratch memory is passed in.
 //! - **No dependence on threads**: work is cut into chunks whose size depends on the shape only, a reduction is
 //!   finished inside a chunk and chunk results are combined in a fixed order.
-//! - **Two forms chosen at run time** ([`simd`]): AVX2 + FMA, and a portable one (baseline x86-64, aarch64).
-//!   The two may differ by rounding where a multiply and an add are fused; the integer kernels are bit-equal.
+//! - **Forms chosen at run time** ([`simd`]): AVX2 + FMA, and a portable one (baseline x86-64, aarch64); packed
+//!   trits also AVX-512 and NEON. The floating-point forms may differ by rounding where a multiply and an add are fused; the integer kernels are bit-equal.
 //! - **Wrong sizes panic**, like slice indexing: the plan checks shapes once, at the edge.
 
 // `multiversion!` instantiates every body for an `Isa`; those without a fused multiply-add do not name it.
@@ -14,6 +14,7 @@
 pub mod elementwise;
 pub mod gemm;
 pub mod math;
+pub mod packed;
 pub mod rows;
 pub mod scan;
 pub mod simd;

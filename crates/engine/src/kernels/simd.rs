@@ -8,49 +8,134 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Instruction set that the kernels run with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// The kernels of packed trits have a form for each; all others run their AVX2 form at [`Level::Avx512`] too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
 pub enum Level {
-    /// What the compile target guarantees: SSE2 on x86-64, NEON on aarch64.
-    Portable,
-    /// AVX2 and FMA, eight f32 lanes.
-    Avx2,
+    /// What the compile target guarantees, in plain loops: SSE2 on x86-64, NEON on aarch64.
+    Portable = 1,
+    /// aarch64: NEON written out, with the dot-product instruction where there is one.
+    Neon = 2,
+    /// x86-64: AVX2 and FMA, eight f32 lanes.
+    Avx2 = 3,
+    /// x86-64: AVX-512 with VNNI and VBMI (Ice Lake, Zen 4 and later), 64 int8 products an instruction.
+    Avx512 = 4,
 }
 
-const UNKNOWN: u8 = 0;
-const PORTABLE: u8 = 1;
-const AVX2: u8 = 2;
+impl Level {
+    /// Every level, the best one last.
+    pub const ALL: [Level; 4] = [Level::Portable, Level::Neon, Level::Avx2, Level::Avx512];
 
-static LEVEL: AtomicU8 = AtomicU8::new(UNKNOWN);
+    /// The name that `FIDELITY_SIMD` knows it by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Level::Portable => "portable",
+            Level::Neon => "neon",
+            Level::Avx2 => "avx2",
+            Level::Avx512 => "avx512",
+        }
+    }
+
+    /// Whether the bodies of `multiversion!` run compiled for AVX2 and FMA.
+    pub(crate) const fn has_avx2(self) -> bool {
+        matches!(self, Level::Avx2 | Level::Avx512)
+    }
+}
+
+/// What `FIDELITY_SIMD` asks for cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SimdError {
+    /// The name is not one of [`Level::name`].
+    #[error(
+        "FIDELITY_SIMD: expected portable, neon, avx2 or avx512, found `{found}`; correct it, or unset it to \
+         let the program choose"
+    )]
+    Unknown {
+        /// What was set.
+        found: String,
+    },
+    /// This machine lacks the instruction set.
+    #[error(
+        "FIDELITY_SIMD={wanted}: this machine cannot run it; the best here is {best}; unset the variable to let \
+         the program choose"
+    )]
+    Unavailable {
+        /// What was set.
+        wanted: &'static str,
+        /// The best level of this machine.
+        best: &'static str,
+    },
+}
+
+/// 0 until the first use.
+static LEVEL: AtomicU8 = AtomicU8::new(0);
 
 /// The instruction set in use: the best one this machine has, unless [`force`] or the environment variable
-/// `FIDELITY_SIMD=portable` says otherwise.
+/// `FIDELITY_SIMD` names another. A name that cannot be had is ignored here; [`requested`] says what is wrong
+/// with it, and the command asks it before anything else.
 #[inline]
 pub fn level() -> Level {
     match LEVEL.load(Ordering::Relaxed) {
-        AVX2 => Level::Avx2,
-        PORTABLE => Level::Portable,
+        1 => Level::Portable,
+        2 => Level::Neon,
+        3 => Level::Avx2,
+        4 => Level::Avx512,
         _ => detect(),
     }
 }
 
 #[cold]
 fn detect() -> Level {
-    let wanted = std::env::var("FIDELITY_SIMD").map_or(true, |value| value != "portable");
-    let found = if wanted && available(Level::Avx2) { Level::Avx2 } else { Level::Portable };
-    LEVEL.store(if found == Level::Avx2 { AVX2 } else { PORTABLE }, Ordering::Relaxed);
+    let found = requested().ok().flatten().unwrap_or_else(best);
+    LEVEL.store(found as u8, Ordering::Relaxed);
     found
+}
+
+/// The best level of this machine.
+pub fn best() -> Level {
+    Level::ALL.into_iter().rev().find(|level| available(*level)).unwrap_or(Level::Portable)
+}
+
+/// The level that the environment variable `FIDELITY_SIMD` names, `None` where it is unset or empty.
+///
+/// # Errors
+/// Where the name is unknown, or this machine lacks the instruction set.
+pub fn requested() -> Result<Option<Level>, SimdError> {
+    let Some(value) = std::env::var_os("FIDELITY_SIMD").filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let name = value.to_string_lossy();
+    match Level::ALL.into_iter().find(|level| level.name() == name) {
+        None => Err(SimdError::Unknown { found: name.into_owned() }),
+        Some(level) if !available(level) => {
+            Err(SimdError::Unavailable { wanted: level.name(), best: best().name() })
+        }
+        Some(level) => Ok(Some(level)),
+    }
 }
 
 /// Whether this machine can run `level`.
 pub fn available(level: Level) -> bool {
     match level {
         Level::Portable => true,
+        Level::Neon => false,
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => {
             std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
         }
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => {
+            available(Level::Avx2)
+                && std::arch::is_x86_feature_detected!("avx512f")
+                && std::arch::is_x86_feature_detected!("avx512bw")
+                && std::arch::is_x86_feature_detected!("avx512vl")
+                && std::arch::is_x86_feature_detected!("avx512dq")
+                && std::arch::is_x86_feature_detected!("avx512vnni")
+                && std::arch::is_x86_feature_detected!("avx512vbmi")
+        }
         #[cfg(not(target_arch = "x86_64"))]
-        Level::Avx2 => false,
+        Level::Avx2 | Level::Avx512 => false,
     }
 }
 
@@ -59,7 +144,7 @@ pub fn available(level: Level) -> bool {
 pub fn force(level: Level) -> bool {
     let possible = available(level);
     if possible {
-        LEVEL.store(if level == Level::Avx2 { AVX2 } else { PORTABLE }, Ordering::Relaxed);
+        LEVEL.store(level as u8, Ordering::Relaxed);
     }
     possible
 }
@@ -150,8 +235,8 @@ macro_rules! multiversion {
                 fn wide($($arg: $ty),*) $(-> $ret)? {
                     $body::<$crate::kernels::simd::Fused>($($arg),*)
                 }
-                if $crate::kernels::simd::level() == $crate::kernels::simd::Level::Avx2 {
-                    // SAFETY: the level is Avx2 only where `available` found AVX2 and FMA on this machine.
+                if $crate::kernels::simd::level().has_avx2() {
+                    // SAFETY: the level has AVX2 only where `available` found AVX2 and FMA on this machine.
                     return unsafe { wide($($arg),*) };
                 }
             }

@@ -5,7 +5,7 @@
 //! x = -128 too. Trits are one i8 each here; packed trits have their own kernels.
 #![allow(unsafe_code)]
 
-use super::simd::{Level, level};
+use super::simd::level;
 use crate::pool::Pool;
 
 /// Activation rows of a task.
@@ -89,11 +89,12 @@ fn sizes(x: &[i8], trits: &[i8], n: usize, outputs: usize) -> Option<(usize, usi
 
 fn block(x: &[i8], trits: &[i8], k: usize, acc: &mut [i32]) {
     #[cfg(target_arch = "x86_64")]
-    if level() == Level::Avx2 {
-        // SAFETY: the level is Avx2 only on machines that have AVX2.
+    if level().has_avx2() {
+        // SAFETY: the level has AVX2 only on machines that have AVX2.
         return unsafe { avx2::block(x, trits, k, acc) };
     }
-    let _ = (level, Level::Portable);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = level;
     portable(x, trits, k, acc);
 }
 

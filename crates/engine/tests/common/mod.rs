@@ -1,4 +1,4 @@
-//! What the kernel tests share: seeded numbers, both instruction sets, golden files.
+//! What the kernel tests share: seeded numbers, every instruction set, golden files.
 #![allow(dead_code, unreachable_pub)]
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ static LEVEL: Mutex<()> = Mutex::new(());
 /// make it take turns.
 pub fn each_level(test: impl Fn(Level)) {
     let _turn = LEVEL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    for level in [Level::Portable, Level::Avx2] {
+    for level in Level::ALL {
         if force(level) {
             test(level);
         }

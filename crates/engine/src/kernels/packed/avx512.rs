@@ -1,0 +1,522 @@
+//! AVX-512 with VNNI and VBMI: `vpdpbusd` adds 64 products of an unsigned code and a signed activation to 16 sums.
+
+use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
+
+use axes::TritLayout;
+
+use super::super::simd::Level;
+use super::planes::{Few, PLANES, Shape, Span, total};
+use super::{Out, PackedMatrix, TASK_ROWS};
+
+const COMPUTE: u8 = 0;
+const INTERCHANGE: u8 = 1;
+const STORAGE: u8 = 2;
+
+/// 81⁻¹ modulo 2³²: a sum that is a multiple of 81 is divided by multiplying with it.
+const INVERSE_81: i32 = {
+    let mut inverse = 81u32;
+    let mut step = 0;
+    while step < 5 {
+        inverse = inverse.wrapping_mul(2u32.wrapping_sub(81u32.wrapping_mul(inverse)));
+        step += 1;
+    }
+    inverse as i32
+};
+
+/// Four base-3 digits, the number 0 to 80, as four codes of two bits.
+const DIGITS: [u8; 128] = {
+    let mut table = [0; 128];
+    let mut i = 0;
+    while i < 128 {
+        table[i] = (i % 3 | i / 3 % 3 << 2 | i / 9 % 3 << 4 | i / 27 % 3 << 6) as u8;
+        i += 1;
+    }
+    table
+};
+
+/// What is done to a vector of packed bytes before its planes can be masked out.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+fn codes<const L: u8>(bytes: __m512i, table: [__m512i; 2]) -> (__m512i, __m512i) {
+    match L {
+        COMPUTE => (bytes, bytes),
+        // 00 → 01, 01 → 00, 10 → 10: the low bit is flipped where the high one is 0.
+        INTERCHANGE => {
+            let high = _mm512_srli_epi16::<1>(bytes);
+            (_mm512_ternarylogic_epi32::<0xd2>(bytes, high, _mm512_set1_epi8(0x55)), bytes)
+        }
+        _ => {
+            let power = _mm512_set1_epi8(81);
+            let rest = _mm512_min_epu8(bytes, _mm512_sub_epi8(bytes, power));
+            let rest = _mm512_min_epu8(rest, _mm512_sub_epi8(rest, power));
+            // 0, 81 or 162 for the fifth digit.
+            (_mm512_permutex2var_epi8(table[0], rest, table[1]), _mm512_sub_epi8(bytes, rest))
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+fn table() -> [__m512i; 2] {
+    let (low, high) = DIGITS.split_at(64);
+    [load(low), load(high)]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+fn load(bytes: &[u8]) -> __m512i {
+    let bytes = &bytes[..64];
+    // SAFETY: 64 bytes, any alignment.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+/// The bytes of a tail, at most 64 of them, zeros behind.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+fn load_tail(bytes: &[u8]) -> __m512i {
+    let mask = u64::MAX >> (64 - bytes.len().clamp(1, 64));
+    // SAFETY: the mask keeps the access within the slice, which is not empty.
+    unsafe { _mm512_maskz_loadu_epi8(mask, bytes.as_ptr().cast()) }
+}
+
+/// Activations of one block, byte `planes · j + p` to byte j of plane p.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+pub(super) fn spread(planes: usize, x: &[i8], out: &mut [i8]) {
+    let x = &x[..64 * planes];
+    let out = &mut out[..64 * planes];
+    // SAFETY: i8 and u8 have one size, and any bits are a value of either.
+    let x = unsafe { std::slice::from_raw_parts(x.as_ptr().cast::<u8>(), x.len()) };
+    let mut vectors = [_mm512_setzero_si512(); PLANES];
+    for (vector, x) in vectors.iter_mut().zip(x.as_chunks::<64>().0) {
+        *vector = load(x);
+    }
+    let lanes: [u8; 64] = std::array::from_fn(|j| j as u8);
+    let lanes = load(&lanes);
+    for p in 0..planes {
+        // Byte j comes from byte `planes · j + p`: two vectors at a time are looked into, and the right one kept.
+        let mut made = _mm512_setzero_si512();
+        for (v, vector) in vectors[..planes].iter().enumerate() {
+            let (first, mask) = source(planes, p, v);
+            let index = if planes == 4 {
+                _mm512_slli_epi16::<2>(_mm512_and_si512(lanes, _mm512_set1_epi8(0x3f)))
+            } else {
+                _mm512_add_epi8(lanes, _mm512_slli_epi16::<2>(lanes))
+            };
+            let index = _mm512_add_epi8(index, _mm512_set1_epi8(first));
+            made = _mm512_mask_permutexvar_epi8(made, mask, index, *vector);
+        }
+        // SAFETY: the plane lies within the output.
+        unsafe { _mm512_storeu_si512(out.as_mut_ptr().add(64 * p).cast(), made) };
+    }
+}
+
+/// For plane `p` and source vector `v`: what to add to `planes · j` for the index into the vector, and which j
+/// it serves.
+#[inline]
+fn source(planes: usize, p: usize, v: usize) -> (i8, u64) {
+    // The j with 64 v <= planes · j + p < 64 (v + 1).
+    let from = (64 * v).saturating_sub(p).div_ceil(planes);
+    let to = (64 * (v + 1) - p).div_ceil(planes).min(64);
+    let mask = (u64::MAX << from) & (u64::MAX >> (64 - to));
+    (p as i8, mask)
+}
+
+/// One lane of sums for each of four vectors.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+fn horizontal(x: [__m512i; 4]) -> __m128i {
+    let low = _mm512_add_epi32(_mm512_unpacklo_epi32(x[0], x[1]), _mm512_unpackhi_epi32(x[0], x[1]));
+    let high = _mm512_add_epi32(_mm512_unpacklo_epi32(x[2], x[3]), _mm512_unpackhi_epi32(x[2], x[3]));
+    let four = _mm512_add_epi32(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
+    let two = _mm256_add_epi32(_mm512_castsi512_si256(four), _mm512_extracti64x4_epi64::<1>(four));
+    _mm_add_epi32(_mm256_castsi256_si128(two), _mm256_extracti128_si256::<1>(two))
+}
+
+/// The memory-bound form; see [`super::few`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+pub(super) fn few(w: &PackedMatrix<'_>, shape: &Shape, span: Span, x: &Few, n: usize, out: &mut Out<'_>) {
+    match shape.layout {
+        TritLayout::Compute | TritLayout::Bytes => few_of::<COMPUTE>(w, shape, span, x, n, out),
+        TritLayout::Interchange => few_of::<INTERCHANGE>(w, shape, span, x, n, out),
+        TritLayout::Storage => few_of::<STORAGE>(w, shape, span, x, n, out),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+fn few_of<const L: u8>(
+    w: &PackedMatrix<'_>,
+    shape: &Shape,
+    span: Span,
+    x: &Few,
+    n: usize,
+    out: &mut Out<'_>,
+) {
+    let table = table();
+    let blocks = shape.whole.min(span.to) - span.from.min(shape.whole);
+    let has_tail = span.to > shape.whole;
+    let mut row = 0;
+    while row < out.rows {
+        let count = (out.rows - row).min(4);
+        // Rows that a smaller group lacks are its last one again; their sums are dropped.
+        let at: [_; 4] = std::array::from_fn(|r| w.row(out.first + row + r.min(count - 1), shape));
+        for token in 0..n {
+            let planes = x.token(token);
+            let mut sums = [[_mm512_setzero_si512(); PLANES]; 4];
+            if blocks > 0 {
+                // One check for all blocks of a row.
+                let rows: [_; 4] = std::array::from_fn(|r| {
+                    let from = at[r].start + span.from * at[r].step;
+                    w.bytes[from..][..(blocks - 1) * at[r].step + 64].as_ptr()
+                });
+                let step = at[0].step;
+                for block in 0..blocks {
+                    // SAFETY: the last block of each row ends within the slice that was just taken.
+                    let bytes =
+                        [0, 1, 2, 3].map(|r| unsafe { _mm512_loadu_si512(rows[r].add(block * step).cast()) });
+                    unit::<L>(bytes, &planes[block * shape.planes..], table, &mut sums);
+                }
+            }
+            if has_tail {
+                let bytes = [0, 1, 2, 3].map(|r| load_tail(w.unit(&at[r], shape.whole, shape)));
+                unit::<L>(bytes, &planes[blocks * shape.planes..], table, &mut sums);
+            }
+            let rows = sums.map(|s| {
+                let low = _mm512_add_epi32(s[0], _mm512_srai_epi32::<2>(s[1]));
+                let high = _mm512_add_epi32(_mm512_srai_epi32::<4>(s[2]), _mm512_srai_epi32::<6>(s[3]));
+                let four = _mm512_add_epi32(low, high);
+                if L == STORAGE {
+                    _mm512_add_epi32(four, _mm512_mullo_epi32(s[4], _mm512_set1_epi32(INVERSE_81)))
+                } else {
+                    four
+                }
+            });
+            let made = _mm_sub_epi32(horizontal(rows), _mm_set1_epi32(x.sum(token)));
+            let mask = 0xf >> (4 - count);
+            let to = out.row(token)[row..][..count].as_mut_ptr();
+            // SAFETY: the mask keeps both accesses within the slice.
+            unsafe {
+                let old = if span.from == 0 { _mm_setzero_si128() } else { _mm_maskz_loadu_epi32(mask, to) };
+                _mm_mask_storeu_epi32(to, mask, _mm_add_epi32(old, made));
+            }
+        }
+        row += count;
+    }
+}
+
+/// Adds the products of one unit of four rows: a sum for each plane, of values times 1, 4, 16, 64 (and 81).
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+fn unit<const L: u8>(
+    bytes: [__m512i; 4],
+    planes: &[[i8; 64]],
+    table: [__m512i; 2],
+    sums: &mut [[__m512i; PLANES]; 4],
+) {
+    let count = if L == STORAGE { 5 } else { 4 };
+    let planes = &planes[..count];
+    let mut x = [_mm512_setzero_si512(); PLANES];
+    for (x, plane) in x.iter_mut().zip(planes) {
+        // SAFETY: 64 bytes.
+        *x = unsafe { _mm512_loadu_si512(plane.as_ptr().cast()) };
+    }
+    for r in 0..4 {
+        let (four, fifth) = codes::<L>(bytes[r], table);
+        for (p, mask) in [0x03, 0x0c, 0x30, 0xc0u8].into_iter().enumerate() {
+            let code = _mm512_and_si512(four, _mm512_set1_epi8(mask as i8));
+            sums[r][p] = _mm512_dpbusd_epi32(sums[r][p], code, x[p]);
+        }
+        if L == STORAGE {
+            sums[r][4] = _mm512_dpbusd_epi32(sums[r][4], fifth, x[4]);
+        }
+    }
+}
+
+/// Units of 64 bytes that are unpacked at once: a tile of two vectors of rows fits the first-level cache.
+const UNITS: usize = 2;
+/// Weight rows of a micro-kernel, two vectors.
+const HEIGHT: usize = 32;
+/// Most tokens of a micro-kernel: 24 accumulators.
+const WIDTH: usize = 12;
+/// Most steps of four columns in [`UNITS`].
+const STEPS: usize = UNITS * PLANES * 16;
+
+/// Codes as the micro-kernel reads them: for each 32 rows, for each step of four columns, four codes of each row.
+#[repr(C, align(64))]
+struct Codes([MaybeUninit<[u8; 4 * HEIGHT]>; TASK_ROWS / HEIGHT * STEPS]);
+
+/// Activations of a few tokens, [`STEPS`] steps of four each.
+#[repr(C, align(64))]
+struct Tokens([[i8; 4 * STEPS]; WIDTH]);
+
+/// The compute-bound form; see [`super::many`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+pub(super) fn many(w: &PackedMatrix<'_>, shape: &Shape, x: &[i8], n: usize, out: &mut Out<'_>) {
+    match shape.layout {
+        TritLayout::Compute | TritLayout::Bytes => many_of::<COMPUTE>(w, shape, x, n, out),
+        TritLayout::Interchange => many_of::<INTERCHANGE>(w, shape, x, n, out),
+        TritLayout::Storage => many_of::<STORAGE>(w, shape, x, n, out),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+fn many_of<const L: u8>(w: &PackedMatrix<'_>, shape: &Shape, x: &[i8], n: usize, out: &mut Out<'_>) {
+    assert!(out.rows <= TASK_ROWS);
+    let k = w.columns;
+    let mut codes = Codes([const { MaybeUninit::uninit() }; _]);
+    let mut tokens = Tokens([[0; _]; WIDTH]);
+    let tiles = out.rows.div_ceil(HEIGHT);
+    // Tokens are dealt out evenly: a micro-kernel of few tokens waits for its sums.
+    let width = n.div_ceil(n.div_ceil(WIDTH));
+    for span in shape.spans(UNITS) {
+        let mut steps = 0;
+        for unit in span.from..span.to {
+            let wide = if unit < shape.whole { 16 } else { shape.tail.div_ceil(4) };
+            for tile in 0..tiles {
+                let to = &mut codes.0[tile * STEPS + steps..][..shape.planes * wide];
+                for half in 0..2 {
+                    let row = tile * HEIGHT + 16 * half;
+                    unpack::<L>(w, shape, (out.first, out.rows), row, unit, wide, half, to);
+                }
+            }
+            steps += shape.planes * wide;
+        }
+        let columns = (span.from * shape.block()).min(k)..k.min(span.to * shape.block());
+        let mut from = 0;
+        while from < n {
+            let count = width.min(n - from);
+            let mut sums = [0; WIDTH];
+            for token in 0..count {
+                let x = &x[(from + token) * k..][..k];
+                sums[token] = total(&x[columns.clone()]);
+                let mut at = 0;
+                for unit in span.from..span.to {
+                    let wide = if unit < shape.whole { 16 } else { shape.tail.div_ceil(4) };
+                    shape.arrange(Level::Avx512, x, unit, 4 * wide, &mut tokens.0[token][at..]);
+                    at += 4 * wide * shape.planes;
+                }
+            }
+            for tile in 0..tiles {
+                let codes = &codes.0[tile * STEPS..][..steps];
+                // SAFETY: the first `steps` steps of the tile were written above.
+                let codes: &[[u8; 4 * HEIGHT]] =
+                    unsafe { std::slice::from_raw_parts(codes.as_ptr().cast(), codes.len()) };
+                let part = Part { from, row: tile * HEIGHT, first: span.from == 0 };
+                match count {
+                    1 => micro::<1>(codes, &tokens, &sums, part, out),
+                    2 => micro::<2>(codes, &tokens, &sums, part, out),
+                    3 => micro::<3>(codes, &tokens, &sums, part, out),
+                    4 => micro::<4>(codes, &tokens, &sums, part, out),
+                    5 => micro::<5>(codes, &tokens, &sums, part, out),
+                    6 => micro::<6>(codes, &tokens, &sums, part, out),
+                    7 => micro::<7>(codes, &tokens, &sums, part, out),
+                    8 => micro::<8>(codes, &tokens, &sums, part, out),
+                    9 => micro::<9>(codes, &tokens, &sums, part, out),
+                    10 => micro::<10>(codes, &tokens, &sums, part, out),
+                    11 => micro::<11>(codes, &tokens, &sums, part, out),
+                    _ => micro::<12>(codes, &tokens, &sums, part, out),
+                }
+            }
+            from += count;
+        }
+    }
+}
+
+/// Unpacks one unit of 16 rows, from `row` of the task, into half `half` of each step; `wide` steps a plane.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+fn unpack<const L: u8>(
+    w: &PackedMatrix<'_>,
+    shape: &Shape,
+    (first, rows): (usize, usize),
+    row: usize,
+    unit: usize,
+    wide: usize,
+    half: usize,
+    out: &mut [MaybeUninit<[u8; 4 * HEIGHT]>],
+) {
+    let table = table();
+    let mut bytes = [_mm512_setzero_si512(); 16];
+    for (r, bytes) in bytes.iter_mut().enumerate() {
+        // Rows beyond the last one are multiplied as zeros and never stored.
+        if row + r < rows {
+            let at = w.row(first + row + r, shape);
+            *bytes = load_tail(w.unit(&at, unit, shape));
+        }
+    }
+    let bytes = transposed(bytes);
+    let three = _mm512_set1_epi8(3);
+    assert!(wide <= 16 && out.len() == wide * shape.planes);
+    let mut store = |step: usize, code| {
+        let to = out[step].as_mut_ptr().cast::<u8>();
+        // SAFETY: half of an element of `4 · HEIGHT` = 128 bytes.
+        unsafe { _mm512_storeu_si512(to.add(64 * half).cast(), code) };
+    };
+    for (j, bytes) in bytes.into_iter().take(wide).enumerate() {
+        let (four, fifth) = codes::<L>(bytes, table);
+        store(j, _mm512_and_si512(four, three));
+        store(wide + j, _mm512_and_si512(_mm512_srli_epi16::<2>(four), three));
+        store(2 * wide + j, _mm512_and_si512(_mm512_srli_epi16::<4>(four), three));
+        store(3 * wide + j, _mm512_and_si512(_mm512_srli_epi16::<6>(four), three));
+        if L == STORAGE {
+            // 0, 81, 162 have their digit in bits 6 and 7, but for 81's lower bits: 0, 1, 2.
+            store(4 * wide + j, _mm512_and_si512(_mm512_srli_epi16::<6>(fifth), three));
+        }
+    }
+}
+
+/// The transpose of a 16 × 16 matrix of 32-bit elements.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+fn transposed(x: [__m512i; 16]) -> [__m512i; 16] {
+    let zero = _mm512_setzero_si512();
+    let (mut a, mut b, mut out) = ([zero; 16], [zero; 16], [zero; 16]);
+    for i in 0..8 {
+        a[2 * i] = _mm512_unpacklo_epi32(x[2 * i], x[2 * i + 1]);
+        a[2 * i + 1] = _mm512_unpackhi_epi32(x[2 * i], x[2 * i + 1]);
+    }
+    // b[4 i + c]: column c of each quarter, of rows 4 i .. 4 i + 4.
+    for i in 0..4 {
+        b[4 * i] = _mm512_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
+        b[4 * i + 1] = _mm512_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
+        b[4 * i + 2] = _mm512_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
+        b[4 * i + 3] = _mm512_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
+    }
+    for c in 0..4 {
+        let low = _mm512_shuffle_i32x4::<0x44>(b[c], b[4 + c]);
+        let high = _mm512_shuffle_i32x4::<0xee>(b[c], b[4 + c]);
+        let low2 = _mm512_shuffle_i32x4::<0x44>(b[8 + c], b[12 + c]);
+        let high2 = _mm512_shuffle_i32x4::<0xee>(b[8 + c], b[12 + c]);
+        out[c] = _mm512_shuffle_i32x4::<0x88>(low, low2);
+        out[4 + c] = _mm512_shuffle_i32x4::<0xdd>(low, low2);
+        out[8 + c] = _mm512_shuffle_i32x4::<0x88>(high, high2);
+        out[12 + c] = _mm512_shuffle_i32x4::<0xdd>(high, high2);
+    }
+    out
+}
+
+/// Where a micro-kernel's results go: tokens from `from`, outputs from `row` of the task; `first` sets, others add.
+#[derive(Clone, Copy)]
+struct Part {
+    from: usize,
+    row: usize,
+    first: bool,
+}
+
+/// 32 rows by N tokens over the given steps.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+fn micro<const N: usize>(
+    codes: &[[u8; 4 * HEIGHT]],
+    tokens: &Tokens,
+    sums: &[i32; WIDTH],
+    part: Part,
+    out: &mut Out<'_>,
+) {
+    assert!(codes.len() <= STEPS && N <= WIDTH);
+    let mut acc = [[_mm512_setzero_si512(); 2]; N];
+    let x = tokens.0.as_ptr().cast::<i8>();
+    for (step, codes) in codes.iter().enumerate() {
+        let code = codes.as_ptr();
+        // SAFETY: a step has 128 bytes of codes, and its four activations lie within the token's row of `4 · STEPS`.
+        unsafe {
+            let low = _mm512_loadu_si512(code.cast());
+            let high = _mm512_loadu_si512(code.add(64).cast());
+            for t in 0..N {
+                let four = x.add(t * 4 * STEPS + 4 * step).cast::<i32>().read_unaligned();
+                let four = _mm512_set1_epi32(four);
+                acc[t][0] = _mm512_dpbusd_epi32(acc[t][0], low, four);
+                acc[t][1] = _mm512_dpbusd_epi32(acc[t][1], high, four);
+            }
+        }
+    }
+    let rows = (out.rows - part.row).min(HEIGHT);
+    let mask = u32::MAX >> (32 - rows);
+    for t in 0..N {
+        let to = out.row(part.from + t)[part.row..][..rows].as_mut_ptr();
+        let sum = _mm512_set1_epi32(sums[t]);
+        for half in 0..2 {
+            let mask = (mask >> (16 * half)) as u16;
+            let to = to.wrapping_add(16 * half);
+            let made = _mm512_sub_epi32(acc[t][half], sum);
+            // SAFETY: the masks keep the accesses within the slice.
+            unsafe {
+                let old =
+                    if part.first { _mm512_setzero_si512() } else { _mm512_maskz_loadu_epi32(mask, to) };
+                _mm512_mask_storeu_epi32(to, mask, _mm512_add_epi32(old, made));
+            }
+        }
+    }
+}
+
+/// One unit of a row as numbers out of `table`, by code; not for the storage layout.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+pub(super) fn unpack_unit(layout: TritLayout, bytes: &[u8], table: &[f32; 4], out: &mut [f32]) {
+    // SAFETY: 16 bytes. The table then repeats every four entries, so higher bits of an index do not matter.
+    let table = _mm512_broadcast_f32x4(unsafe { _mm_loadu_ps(table.as_ptr()) });
+    let mut put = |at: usize, count: usize, index: __m512i| {
+        let end = out.len().min(at + count);
+        if at < end {
+            let out = &mut out[at..end];
+            let mask = u16::MAX >> (16 - out.len());
+            // SAFETY: the mask keeps the store within the slice.
+            unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr(), mask, _mm512_permutexvar_ps(index, table)) };
+        }
+    };
+    let len = bytes.len();
+    for at in (0..len).step_by(16) {
+        let count = (len - at).min(16);
+        // SAFETY: the mask keeps the load within the slice.
+        let packed = unsafe { _mm_maskz_loadu_epi8(u16::MAX >> (16 - count), bytes[at..].as_ptr().cast()) };
+        if layout == TritLayout::Compute {
+            let four = _mm512_cvtepu8_epi32(packed);
+            put(at, count, four);
+            put(len + at, count, _mm512_srli_epi32::<2>(four));
+            put(2 * len + at, count, _mm512_srli_epi32::<4>(four));
+            put(3 * len + at, count, _mm512_srli_epi32::<6>(four));
+        } else {
+            // 16 columns are in four bytes: one word in every lane, shifted to the lane's own bits.
+            let high = _mm_srli_epi16::<1>(packed);
+            let codes = _mm_xor_si128(packed, _mm_andnot_si128(high, _mm_set1_epi8(0x55)));
+            let shifts = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let words = [
+                _mm512_broadcastd_epi32(codes),
+                _mm512_broadcastd_epi32(_mm_shuffle_epi32::<1>(codes)),
+                _mm512_broadcastd_epi32(_mm_shuffle_epi32::<2>(codes)),
+                _mm512_broadcastd_epi32(_mm_shuffle_epi32::<3>(codes)),
+            ];
+            for (word, four) in words.into_iter().enumerate() {
+                put(4 * at + 16 * word, 16, _mm512_srlv_epi32(four, shifts));
+            }
+        }
+    }
+}
+
+/// 64 bytes of the compute layout from 256 weights; see [`super::pack`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+pub(super) fn pack_block(w: &[f32], scale: f32, out: &mut [u8]) {
+    let (w, out) = (&w[..256], &mut out[..64]);
+    let (half, minus, scale) = (_mm512_set1_ps(0.5), _mm512_set1_ps(-0.5), _mm512_set1_ps(scale));
+    let mut bytes = _mm512_setzero_si512();
+    for plane in 0..4 {
+        let (mut above, mut below) = (0u64, 0u64);
+        for part in 0..4 {
+            let w = &w[64 * plane + 16 * part..][..16];
+            // SAFETY: 64 bytes, any alignment.
+            let v = _mm512_mul_ps(unsafe { _mm512_loadu_ps(w.as_ptr()) }, scale);
+            above |= u64::from(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(v, half)) << (16 * part);
+            below |= u64::from(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(v, minus)) << (16 * part);
+        }
+        // 1, 2 above, 0 below, in the plane's two bits.
+        let code = _mm512_mask_mov_epi8(
+            _mm512_maskz_set1_epi8(!below, 1 << (2 * plane)),
+            above,
+            _mm512_set1_epi8((2u8 << (2 * plane)) as i8),
+        );
+        bytes = _mm512_or_si512(bytes, code);
+    }
+    // SAFETY: 64 bytes, any alignment.
+    unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), bytes) };
+}
