@@ -9,12 +9,12 @@ use graph::array::strides;
 use graph::ops::dot::DotAxes;
 
 /// One factor: an offset per product of the batch, and two strides.
-struct Factor {
+pub(crate) struct Factor {
     offsets: Vec<usize>,
     /// Along the axes that stay.
-    free: usize,
+    pub free: usize,
     /// Along the contracted axes.
-    contract: usize,
+    pub contract: usize,
     /// The copy to (batch, free, contracted), where no strides describe the factor as it lies.
     pack: Option<(Copy, usize)>,
 }
@@ -35,12 +35,12 @@ fn merged(shape: &[usize], strides: &[usize], axes: &[usize]) -> Option<usize> {
     fits.then(|| axes.last().map_or(1, |a| strides[*a]))
 }
 
-fn product(shape: &[usize], axes: &[usize]) -> usize {
+pub(crate) fn product(shape: &[usize], axes: &[usize]) -> usize {
     axes.iter().map(|a| shape[*a]).product()
 }
 
 impl Factor {
-    fn new(shape: &[usize], batch: &[usize], free: &[usize], contract: &[usize]) -> Factor {
+    pub(crate) fn new(shape: &[usize], batch: &[usize], free: &[usize], contract: &[usize]) -> Factor {
         let own = strides(shape);
         let count = product(shape, batch);
         if let (Some(f), Some(c)) = (merged(shape, &own, free), merged(shape, &own, contract)) {
@@ -65,12 +65,12 @@ impl Factor {
         }
     }
 
-    fn scratch(&self) -> usize {
+    pub(crate) fn scratch(&self) -> usize {
         self.pack.as_ref().map_or(0, |p| p.1)
     }
 
     /// The factor's elements, laid out anew in `scratch` where that is needed.
-    fn elements<'a>(&self, x: &'a [f32], scratch: &'a mut [f32]) -> &'a [f32] {
+    pub(crate) fn elements<'a>(&self, x: &'a [f32], scratch: &'a mut [f32]) -> &'a [f32] {
         match &self.pack {
             None => x,
             Some((copy, len)) => {

@@ -33,6 +33,7 @@ pub fn target() -> premap::Target {
             Pattern::RmsNormQuantize,
             Pattern::FakeQuantizeWeights,
             Pattern::SumOfProducts,
+            Pattern::DequantizedProduct,
         ],
     }
 }

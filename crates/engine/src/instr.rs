@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::copy::{Copy, Layout};
+use crate::dequantized::Dequantized;
 use crate::dot::Dot;
 use crate::error::{EngineError, Result};
 use crate::exec::Executable;
@@ -48,6 +49,7 @@ pub(crate) enum Instr {
     Group(GroupCode),
     Fused(Fused),
     Dot(Value, Dot),
+    Dequantized(Fused, Dequantized),
     Fold(Value, Fold),
     /// One strided copy per operand, after filling with a value where given.
     Move {
@@ -203,6 +205,12 @@ pub(crate) fn load(plan: &Plan, step: &Step, pool: &Arc<Pool>, scratch: &mut Scr
             scratch.need_group(code.scratch());
             Instr::Group(code)
         }
+        Step::Fused(f) if f.pattern == Pattern::DequantizedProduct => {
+            let dot = plan.graph.node(f.outputs[0]);
+            let d = Dequantized::new(dot, &sizes(plan, f.inputs[0]), &sizes(plan, f.inputs[1]));
+            scratch.need(d.scratch());
+            Instr::Dequantized(f.clone(), d)
+        }
         Step::Fused(f) => Instr::Fused(f.clone()),
         Step::Copy { from, output } => Instr::Copy { from: *from, output: *output },
         Step::Control(node, plans) => {
@@ -350,6 +358,14 @@ impl Instr {
                 };
                 Ok(())
             }
+            Instr::Dequantized(f, d) => {
+                // SAFETY: as above; the second operand is int8 or trits, one byte each.
+                unsafe {
+                    let (a, q, scale) = (m.read(f.inputs[0]), m.read(f.inputs[1]), m.read(f.inputs[2]));
+                    d.run(pool, a, q, scale, m.write(f.outputs[0]), &mut scratch.f32s);
+                }
+                Ok(())
+            }
             Instr::Fold(out, f) => {
                 let n = plan.graph.node(*out);
                 let positions = n.op == Op::ArgMax;
@@ -453,6 +469,7 @@ unsafe fn chain(m: &Memory<'_>, f: &Fused, pool: &Pool) -> Result<(), String> {
                 let cols = a.len() / y.len().max(1);
                 if cols == 0 { y.fill(0.0) } else { rows::sum_products(pool, a, b, cols, y) }
             }
+            Pattern::DequantizedProduct => return Err("is no kernel of its own".into()),
         }
     }
     Ok(())

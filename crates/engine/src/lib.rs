@@ -20,6 +20,7 @@
 pub mod arena;
 mod blame;
 mod copy;
+mod dequantized;
 mod dot;
 mod error;
 mod exec;

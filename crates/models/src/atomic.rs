@@ -20,27 +20,102 @@ const LEFT_OVER: Duration = Duration::from_secs(60);
 /// # Errors
 /// [`ModelError::Io`] with the target's name, whichever step failed.
 pub fn write_atomic(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else {
-        return Err(ModelError::file(path, "name", "a file name", "a folder", "name the file to write"));
-    };
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    try_write(path, |out| fill(out).map_err(|error| ModelError::io("write", path, error)))
+}
+
+/// [`write_atomic`] for content whose making may fail for other reasons than the disk.
+///
+/// # Errors
+/// As [`write_atomic`], and whatever `fill` returns.
+pub fn try_write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let (folder, name) = split(path)?;
     // A device or a pipe (`/dev/stdout`, `/dev/null`) is written to: renaming a file over it would destroy it.
     if fs::metadata(path).is_ok_and(|data| !data.is_file() && !data.is_dir()) {
-        return fill_in_place(path, fill).map_err(|error| ModelError::io("write", path, error));
+        return fill_in_place(path, fill);
     }
     remove_left_overs(folder, &name);
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let temporary = folder.join(format!(".{name}.{}-{count}.partial", std::process::id()));
+    let temporary = temporary(folder, &name);
     let outcome = fill_and_rename(&temporary, path, folder, fill);
     if outcome.is_err() {
         // The first error is the one to report; a temporary file that cannot be removed is found later.
         let _ = fs::remove_file(&temporary);
     }
-    outcome.map_err(|error| ModelError::io("write", path, error))
+    outcome
+}
+
+/// The folder that a path lies in, and its last part.
+fn split(path: &Path) -> Result<(&Path, String)> {
+    let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else {
+        return Err(ModelError::file(path, "name", "a name", "none", "name the file or folder to write"));
+    };
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    Ok((folder, name))
+}
+
+/// A name that no other process and no other call uses.
+fn temporary(folder: &Path, name: &str) -> PathBuf {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    folder.join(format!(".{name}.{}-{count}.partial", std::process::id()))
+}
+
+/// Fills a folder so that under `path` stands all of it or what was there before.
+///
+/// The files go into a temporary folder beside it. Where `path` does not exist, or is an empty folder, one rename makes
+/// it appear whole. Where it holds files, those of the new folder replace them one by one once all are written, each by
+/// a rename: every file is whole at any time, and files of other names stay. `stale` names files that the new content
+/// replaces without having one of that name; they are removed between.
+///
+/// # Errors
+/// Whatever `fill` returns; [`ModelError::Io`]. Up to the first rename, what was there before is untouched.
+pub fn write_folder(
+    path: &Path,
+    stale: impl Fn(&str) -> bool,
+    fill: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let (folder, name) = split(path)?;
+    if path.exists() && !path.is_dir() {
+        let remedy = "name a folder that does not exist yet";
+        return Err(ModelError::file(path, "kind", "a folder", "a file", remedy));
+    }
+    fs::create_dir_all(folder).map_err(|error| ModelError::io("create", folder, error))?;
+    remove_left_overs(folder, &name);
+    let temporary = temporary(folder, &name);
+    let io = |action| move |error| ModelError::io(action, path, error);
+    fs::create_dir(&temporary).map_err(io("create"))?;
+    let outcome = fill(&temporary).and_then(|()| {
+        sync_folder(&temporary).map_err(io("write"))?;
+        if fs::rename(&temporary, path).is_err() {
+            move_over(&temporary, path, stale).map_err(io("write"))?;
+        }
+        sync_folder(folder).map_err(io("write"))
+    });
+    if outcome.is_err() {
+        let _ = fs::remove_dir_all(&temporary);
+    }
+    outcome
+}
+
+/// Moves every file of `from` into `to`, which holds others, and removes the rest of `from`.
+fn move_over(from: &Path, to: &Path, stale: impl Fn(&str) -> bool) -> io::Result<()> {
+    let list = |folder: &Path| -> io::Result<Vec<String>> {
+        let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.collect()
+    };
+    let mut new = list(from)?;
+    // Configurations last: a reader that comes between finds new weights with the old one rather than none.
+    new.sort_by_key(|name| (name.ends_with(".json"), name.clone()));
+    for name in list(to)?.iter().filter(|name| stale(name) && !new.contains(name)) {
+        fs::remove_file(to.join(name))?;
+    }
+    for name in &new {
+        fs::rename(from.join(name), to.join(name))?;
+    }
+    sync_folder(to)?;
+    fs::remove_dir(from)
 }
 
 /// [`write_atomic`] for content that is already in memory.
@@ -51,25 +126,27 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomic(path, |out| out.write_all(bytes))
 }
 
-fn fill_in_place(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(1 << 20, File::options().write(true).open(path)?);
+fn fill_in_place(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let io = |error| ModelError::io("write", path, error);
+    let mut out = BufWriter::with_capacity(1 << 20, File::options().write(true).open(path).map_err(io)?);
     fill(&mut out)?;
-    out.flush()
+    out.flush().map_err(io)
 }
 
 fn fill_and_rename(
     temporary: &Path,
     path: &Path,
     folder: &Path,
-    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(1 << 20, File::create_new(temporary)?);
+    fill: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
+    let io = |error| ModelError::io("write", path, error);
+    let mut out = BufWriter::with_capacity(1 << 20, File::create_new(temporary).map_err(io)?);
     fill(&mut out)?;
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.sync_all()?;
+    let file = out.into_inner().map_err(|error| io(error.into_error()))?;
+    file.sync_all().map_err(io)?;
     drop(file);
-    fs::rename(temporary, path)?;
-    sync_folder(folder)
+    fs::rename(temporary, path).map_err(io)?;
+    sync_folder(folder).map_err(io)
 }
 
 /// Makes the folder's entries durable.
@@ -91,7 +168,8 @@ fn remove_left_overs(folder: &Path, name: &str) {
         let dead = Path::new("/proc/self").exists() && !PathBuf::from(format!("/proc/{process}")).exists();
         let old = entry.metadata().and_then(|data| data.modified()).ok().and_then(|time| time.elapsed().ok());
         if numeric && dead && old.is_some_and(|age| age > LEFT_OVER) {
-            let _ = fs::remove_file(entry.path());
+            let path = entry.path();
+            let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         }
     }
 }
@@ -127,6 +205,46 @@ mod tests {
         assert!(error.remedy().contains("space"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["a.bin"]);
+    }
+
+    #[test]
+    fn folders_appear_whole_and_are_replaced_file_by_file() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("model");
+        let fill = |content: &'static str| {
+            move |folder: &Path| {
+                fs::write(folder.join("config.json"), content).unwrap();
+                Ok(())
+            }
+        };
+        write_folder(&path, |_| false, fill("one")).unwrap();
+        assert_eq!(fs::read_to_string(path.join("config.json")).unwrap(), "one");
+        fs::write(path.join("notes.txt"), "mine").unwrap();
+        fs::write(path.join("old.safetensors"), "stale").unwrap();
+        write_folder(&path, |name| name == "old.safetensors", fill("two")).unwrap();
+        assert_eq!(fs::read_to_string(path.join("config.json")).unwrap(), "two");
+        let mut found = names(&path);
+        found.sort();
+        assert_eq!(found, ["config.json", "notes.txt"]);
+        assert_eq!(names(parent.path()), ["model"]);
+        let empty = parent.path().join("empty");
+        fs::create_dir(&empty).unwrap();
+        write_folder(&empty, |_| false, fill("three")).unwrap();
+        assert_eq!(names(&empty), ["config.json"]);
+        let error = write_folder(&path.join("notes.txt"), |_| false, fill("four")).unwrap_err();
+        assert!(error.to_string().contains("a folder"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_fails_leaves_what_was_there() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("model");
+        let fail = |folder: &Path| {
+            fs::write(folder.join("config.json"), "half").unwrap();
+            Err(ModelError::io("write", folder, io::ErrorKind::StorageFull.into()))
+        };
+        write_folder(&path, |_| false, fail).unwrap_err();
+        assert!(names(parent.path()).is_empty());
     }
 
     #[cfg(target_os = "linux")]

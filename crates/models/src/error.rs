@@ -91,6 +91,9 @@ pub enum ModelError {
         /// What to do.
         remedy: String,
     },
+    /// A bundle, or the trits in it.
+    #[error(transparent)]
+    Wire(#[from] barewire::WireError),
     /// A value that the caller passed, rather than one in a file, cannot be used.
     #[error("{what}: expected {expected}, found {found}; {remedy}")]
     Value {
@@ -109,6 +112,7 @@ impl ModelError {
     /// What to do about it, alone.
     pub fn remedy(&self) -> &str {
         match self {
+            Self::Wire(error) => error.remedy(),
             Self::Io { remedy, .. }
             | Self::File { remedy, .. }
             | Self::Tensor { remedy, .. }

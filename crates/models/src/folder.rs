@@ -321,7 +321,7 @@ pub fn save_folder(
         })
         .collect::<Result<Vec<_>>>()?;
     let old = old_weight_files(dir);
-    let shards = split(&tensors, options.max_shard_size);
+    let shards = split(tensors.iter().map(|t| t.values.byte_len() as u64), options.max_shard_size);
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
     let mut kept = BTreeSet::new();
     if shards.len() == 1 {
@@ -355,7 +355,12 @@ pub fn save_folder(
 fn old_weight_files(dir: &Path) -> BTreeSet<String> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.filter(|name| name == WEIGHTS || name == INDEX || is_shard_name(name)).collect()
+    names.filter(|name| is_weight_file(name)).collect()
+}
+
+/// Weights under one of the names that `transformers` gives them, or their index.
+pub(crate) fn is_weight_file(name: &str) -> bool {
+    name == WEIGHTS || name == INDEX || is_shard_name(name)
 }
 
 /// `model-00001-of-00003.safetensors`.
@@ -366,23 +371,23 @@ fn is_shard_name(name: &str) -> bool {
 }
 
 /// Consecutive tensors, as many as fit into each shard; always at least one shard.
-fn split(tensors: &[NamedTensor<'_>], limit: u64) -> Vec<Range<usize>> {
+pub(crate) fn split(sizes: impl ExactSizeIterator<Item = u64>, limit: u64) -> Vec<Range<usize>> {
     let mut shards = Vec::new();
     let (mut start, mut filled) = (0, 0);
-    for (index, tensor) in tensors.iter().enumerate() {
-        let size = tensor.values.byte_len() as u64;
+    let count = sizes.len();
+    for (index, size) in sizes.enumerate() {
         if index > start && filled + size > limit {
             shards.push(start..index);
             (start, filled) = (index, 0);
         }
         filled += size;
     }
-    shards.push(start..tensors.len());
+    shards.push(start..count);
     shards
 }
 
 /// What `transformers` derives from a model's configuration.
-fn generation_config(config: &Map<String, Value>) -> Value {
+pub(crate) fn generation_config(config: &Map<String, Value>) -> Value {
     let mut fields = Map::new();
     fields.insert("_from_model_config".into(), json!(true));
     for key in ["bos_token_id", "eos_token_id", "pad_token_id", "transformers_version"] {

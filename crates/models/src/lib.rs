@@ -1,11 +1,13 @@
 //! Model files and architectures.
 //!
 //! This half is the file side: tensor files ([`safetensors`]), model folders in the layout of the Hugging Face
-//! libraries ([`folder`]), configurations ([`config`]) with the parameters they imply ([`parameters`]), and what
-//! turns logits into text ([`generation`], [`tokenizer`]). Everything read from disk is untrusted: it is checked
-//! once, where it enters, and every fault is a [`ModelError`] that names the file, the field, and the remedy.
+//! libraries ([`folder`], [`stream`]), bundles of packed weights ([`bundle`]), configurations ([`config`]) with the
+//! parameters they imply ([`parameters`]) and the published sizes ([`shapes`]), and what turns logits into text
+//! ([`generation`], [`tokenizer`]). Everything read from disk is untrusted: it is checked once, where it enters, and
+//! every fault is a [`ModelError`] that names the file, the field, and the remedy.
 
 pub mod atomic;
+pub mod bundle;
 pub mod config;
 pub mod error;
 pub mod folder;
@@ -16,6 +18,8 @@ pub mod matmulfree;
 pub mod parameters;
 pub mod rng;
 pub mod safetensors;
+pub mod shapes;
+pub mod stream;
 pub mod tokenizer;
 
 pub use error::{ModelError, Result};

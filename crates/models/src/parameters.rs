@@ -168,21 +168,27 @@ impl MatMulFreeConfig {
     /// reference's weights loads them.
     pub fn init(&self, seed: u64) -> Vec<NamedTensor<'static>> {
         let tensors = self.parameters().into_iter().map(|parameter| {
-            let mut rng = Rng::for_name(seed, &parameter.name);
-            let count = parameter.shape.iter().product();
-            let mut values = match parameter.init {
-                Init::Constant(value) => vec![value; count],
-                Init::Normal(std) => (0..count).map(|_| (std * rng.normal()) as f32).collect(),
-                Init::Uniform(bound) => {
-                    (0..count).map(|_| (bound * (2.0 * rng.uniform() - 1.0)) as f32).collect()
-                }
-            };
-            if let (Some(pad), "model.embeddings.weight") = (self.pad_token_id, parameter.name.as_str()) {
-                values[pad as usize * self.hidden_size..][..self.hidden_size].fill(0.0);
-            }
+            let values = self.init_parameter(&parameter, seed);
             NamedTensor::f32(parameter.name, &parameter.shape, values)
         });
         tensors.collect()
+    }
+
+    /// One tensor of [`init`](Self::init): what a model that does not fit into memory is made of.
+    pub fn init_parameter(&self, parameter: &Parameter, seed: u64) -> Vec<f32> {
+        let mut rng = Rng::for_name(seed, &parameter.name);
+        let count = parameter.shape.iter().product();
+        let mut values = match parameter.init {
+            Init::Constant(value) => vec![value; count],
+            Init::Normal(std) => (0..count).map(|_| (std * rng.normal()) as f32).collect(),
+            Init::Uniform(bound) => {
+                (0..count).map(|_| (bound * (2.0 * rng.uniform() - 1.0)) as f32).collect()
+            }
+        };
+        if let (Some(pad), "model.embeddings.weight") = (self.pad_token_id, parameter.name.as_str()) {
+            values[pad as usize * self.hidden_size..][..self.hidden_size].fill(0.0);
+        }
+        values
     }
 
     /// Reads the configuration of a folder and checks the folder's weights against it.

@@ -20,7 +20,7 @@ use half::{bf16, f16};
 use memmap2::Mmap;
 
 use self::header::Entry;
-pub use self::write::{FloatType, NamedTensor, Values, write};
+pub use self::write::{FloatType, NamedTensor, Values, write, write_streamed};
 use crate::error::{ModelError, Result};
 use crate::mapped;
 

@@ -7,6 +7,7 @@
 //!    once; broadcasts become ways of reading.
 //! 3. [`schedule`](schedule::schedule): an order of steps, the wanted early results first, in-place updates last.
 //! 4. [`memory`](memory::assign): every value gets a place in one arena, with reuse after its last reader.
+//! 5. [`remat`](remat::plan_within), under a memory limit: values that wait long are computed again instead of kept.
 //!
 //! The plan says nothing about instructions: the engine runs it, and the compiler emits from it.
 
@@ -15,6 +16,7 @@ pub mod lower;
 pub mod memory;
 pub mod pattern;
 pub mod plan;
+pub mod remat;
 pub mod schedule;
 
 pub use plan::{Access, Buffer, Fused, Group, GroupInput, Options, Pattern, Place, Plan, Step, Target};
@@ -71,6 +73,17 @@ pub enum PlanError {
     /// Steps that wait for each other: a fault of the planner.
     #[error("the steps of the plan wait for each other, {0} of them are left over; please report this graph")]
     Cycle(usize),
+    /// No plan that fits was found.
+    #[error(
+        "the plan needs {reached} bytes even where values are computed again, and {limit} are allowed; allow more, or \
+         make the batch or the sequence smaller"
+    )]
+    Memory {
+        /// Bytes allowed.
+        limit: usize,
+        /// Bytes of the smallest plan found.
+        reached: usize,
+    },
     /// The graph itself is at fault.
     #[error(transparent)]
     Graph(#[from] graph::GraphError),
@@ -89,6 +102,14 @@ pub fn plan(graph: &Graph, target: &Target, options: &Options) -> Result<Plan, P
             return Err(PlanError::Symbolic { what: n.op.name().into(), ty: t.to_string() });
         }
     }
+    match options.memory {
+        Some(limit) => remat::plan_within(lowered, target, options, limit),
+        None => build(lowered, target, options),
+    }
+}
+
+/// The plan of a lowered graph as it stands.
+fn build(lowered: Graph, target: &Target, options: &Options) -> Result<Plan, PlanError> {
     let chains = pattern::find(&lowered, target, options);
     let groups = group::group(&lowered, &chains, options);
     let order = schedule::schedule(&lowered, &groups, &chains, options)?;

@@ -12,7 +12,7 @@ pub fn element(dtype: DType) -> usize {
     dtype.size().unwrap_or(1)
 }
 
-fn bytes(g: &Graph, v: Value) -> usize {
+pub(crate) fn bytes(g: &Graph, v: Value) -> usize {
     let t = g.ty(v);
     t.elements().unwrap_or(0) * element(t.dtype)
 }
@@ -33,7 +33,7 @@ pub(crate) fn root(g: &Graph, v: Value) -> (Value, usize) {
 }
 
 /// Values that a step reads from memory.
-fn reads(g: &Graph, s: &Step) -> Vec<Value> {
+pub(crate) fn reads(g: &Graph, s: &Step) -> Vec<Value> {
     match s {
         Step::Group(group) => group.inputs.iter().map(|i| i.source).collect(),
         Step::Fused(f) => f.inputs.clone(),
@@ -43,7 +43,7 @@ fn reads(g: &Graph, s: &Step) -> Vec<Value> {
 }
 
 /// Values that a step writes.
-fn writes(g: &Graph, s: &Step) -> Vec<Value> {
+pub(crate) fn writes(g: &Graph, s: &Step) -> Vec<Value> {
     match s {
         Step::Group(group) => group.outputs.clone(),
         Step::Fused(f) => f.outputs.clone(),
@@ -354,5 +354,5 @@ fn place(
         })
         .collect();
     let cost = graph::interp::cost(&g);
-    Ok(Plan { graph: g, steps, early, buffers, places, arena: arena.end, unshared, donated, copied, cost })
+    Ok(Plan { graph: g, steps, early, buffers, places, arena: arena.end, unshared, donated, copied, cost, recomputed: 0 })
 }

@@ -14,6 +14,8 @@ struct Search<'a> {
     users: Vec<Vec<u32>>,
     /// Nodes that are an output or a tap.
     named: Vec<bool>,
+    /// Nodes that a chain has already.
+    taken: Vec<bool>,
 }
 
 /// The chains that the target has code for; a node is in at most one.
@@ -21,20 +23,29 @@ pub fn find(g: &Graph, target: &Target, options: &Options) -> Vec<Fused> {
     if !options.fuse || target.patterns.is_empty() {
         return vec![];
     }
-    let mut s = Search { g, users: vec![vec![]; g.nodes.len()], named: vec![false; g.nodes.len()] };
+    let count = g.nodes.len();
+    let mut s =
+        Search { g, users: vec![vec![]; count], named: vec![false; count], taken: vec![false; count] };
     for (i, n) in g.nodes.iter().enumerate() {
         n.inputs.iter().for_each(|v| s.users[v.node as usize].push(i as u32));
     }
     g.outputs.iter().chain(&g.taps).for_each(|o| s.named[o.value.node as usize] = true);
     let mut out: Vec<Fused> = vec![];
-    for i in 0..g.nodes.len() as u32 {
-        let made = match g.nodes[i as usize].op {
-            Op::RmsNorm => s.norm_quantize(i),
-            Op::QuantizeWeights => s.weights(i),
-            Op::Multiply => s.products(i),
-            _ => None,
-        };
-        out.extend(made.filter(|f| target.patterns.contains(&f.pattern)));
+    // Products take their factors first: what they read need not become floats in memory.
+    for products in [true, false] {
+        for i in 0..count as u32 {
+            let made = match s.node(i).op {
+                Op::DotGeneral if products => s.dequantized_product(i),
+                Op::RmsNorm if !products => s.norm_quantize(i),
+                Op::QuantizeWeights if !products => s.weights(i),
+                Op::Multiply if !products => s.products(i),
+                _ => None,
+            };
+            if let Some(chain) = made.filter(|f| target.patterns.contains(&f.pattern)) {
+                chain.nodes.iter().for_each(|n| s.taken[*n as usize] = true);
+                out.push(chain);
+            }
+        }
     }
     out
 }
@@ -59,6 +70,9 @@ impl Search<'_> {
         let [above, below] = self.node(divide).inputs[..] else { return None };
         let b = self.g.node(below);
         let alone = self.users[below.node as usize].len() == 1 && !self.named[below.node as usize];
+        if self.taken[divide as usize] {
+            return None;
+        }
         let fits = above.node == convert
             && b.op == Op::Broadcast
             && b.inputs[0] == scale
@@ -109,6 +123,39 @@ impl Search<'_> {
             nodes: vec![quantize, convert, spread, divide],
             inputs,
             outputs: vec![at(1), Value { node: divide, out: 0 }],
+        })
+    }
+
+    /// A product whose right factor is `convert(q) / broadcast(scale)`, made for it alone. Only the last node has a
+    /// reader outside, so it does not matter that it reads the left factor from outside too.
+    fn dequantized_product(&self, dot: u32) -> Option<Fused> {
+        let alone = |v: Value, op: Op| {
+            let one = self.users[v.node as usize].len() == 1 && !self.named[v.node as usize];
+            (one && self.g.node(v).op == op).then(|| self.g.node(v))
+        };
+        let d = self.node(dot);
+        let axes = graph::ops::dot::DotAxes::new(
+            &d.attrs,
+            self.g.ty(d.inputs[0]).rank(),
+            self.g.ty(d.inputs[1]).rank(),
+        );
+        let divide = alone(d.inputs[1], Op::Divide)?;
+        let [above, below] = divide.inputs[..] else { return None };
+        let (q, scale) = (alone(above, Op::Convert)?.inputs[0], alone(below, Op::Broadcast)?.inputs[0]);
+        let rows: Vec<usize> = (0..self.g.ty(q).rank().checked_sub(1)?).collect();
+        let map = self.g.node(below).attrs.ints("map");
+        let fits = d.types[0].dtype == DType::F32
+            && matches!(self.g.ty(q).dtype, DType::I8 | DType::Trit)
+            && (map == rows || map.is_empty())
+            && axes.lhs_batch.is_empty()
+            && axes.rhs_contract == rows
+            && axes.lhs_contract.is_sorted()
+            && above.node != below.node;
+        fits.then(|| Fused {
+            pattern: Pattern::DequantizedProduct,
+            nodes: vec![above.node, below.node, d.inputs[1].node, dot],
+            inputs: vec![d.inputs[0], q, scale],
+            outputs: vec![Value { node: dot, out: 0 }],
         })
     }
 

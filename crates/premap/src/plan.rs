@@ -26,6 +26,9 @@ pub enum Pattern {
     FakeQuantizeWeights,
     /// (a, b) → Σ a b along the last axes.
     SumOfProducts,
+    /// (a, q (rows…, K), scale) → a · (q / scale), contracted over the rows of q: a gradient times int8 activations or
+    /// trits, which stay in their own form until the product reads them. The scale is one number, or one per row.
+    DequantizedProduct,
 }
 
 /// Nodes that run as one kernel.
@@ -61,11 +64,14 @@ pub struct Options {
     pub reuse: bool,
     /// Keep the graph's taps as outputs.
     pub taps: bool,
+    /// Bytes that the arena may take at most; what does not fit is computed again when it is needed
+    /// ([`crate::remat`]). `None`: nothing is computed twice.
+    pub memory: Option<usize>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { donate: vec![], early: vec![], fuse: true, reuse: true, taps: false }
+        Options { donate: vec![], early: vec![], fuse: true, reuse: true, taps: false, memory: None }
     }
 }
 
@@ -194,6 +200,8 @@ pub struct Plan {
     pub copied: Vec<(usize, usize)>,
     /// Work of one run.
     pub cost: Cost,
+    /// Nodes that are computed a second time to keep within a memory limit.
+    pub recomputed: usize,
 }
 
 impl Plan {
@@ -230,6 +238,9 @@ impl Plan {
             };
         }
         let _ = writeln!(out, "arena {} bytes ({} without reuse)", self.arena, self.unshared);
+        if self.recomputed > 0 {
+            let _ = writeln!(out, "{} nodes are computed twice to save memory", self.recomputed);
+        }
         out
     }
 }

@@ -1,14 +1,21 @@
 //! Where the time of a training step goes: `cargo run --release -p train --example profile_step`.
 //!
-//! The reference run's shapes (three layers of width 128, 8 × 64 tokens) on one thread, random tokens.
+//! Random tokens. Arguments: threads (1), memory limit (0), then `30m` for a model of 30 million parameters with 8 × 256
+//! tokens instead of the reference run's (three layers of width 128, 8 × 64 tokens), then `stored` for the unfused form
+//! that keeps everything.
 
 use std::sync::Arc;
 use train::data::Batch;
-use train::step::{Rates, Step, TrainState};
+use train::config::{ByteSize, Products};
+use train::step::{Rates, Step, StepOptions, TrainState};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let threads = std::env::args().nth(1).map_or(Ok(1), |n| n.parse())?;
-    let model = models::config::MatMulFreeConfig {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let threads = arguments.first().map_or(Ok(1), |n| n.parse())?;
+    let memory = arguments.get(1).map_or(Ok(0), |n| n.parse::<ByteSize>().map(ByteSize::bytes))?;
+    let large = arguments.iter().any(|a| a == "30m");
+    let (length, rounds) = if large { (256, 6) } else { (64, 60) };
+    let mut model = models::config::MatMulFreeConfig {
         vocab_size: 256,
         hidden_size: 128,
         num_hidden_layers: 3,
@@ -17,6 +24,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         eos_token_id: vec![],
         ..Default::default()
     };
+    if large {
+        model.hidden_size = 512;
+        model.num_hidden_layers = 9;
+        model.intermediate_size = Some(1408);
+    }
     let tensors = model.init(0).into_iter().map(|t| {
         let models::safetensors::Values::F32(v) = &t.values else { unreachable!("initial weights are f32") };
         (t.name.clone(), engine::Tensor::from_f32(t.shape.clone(), v))
@@ -24,13 +36,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut state = TrainState::new(tensors.collect());
     let optimizer = train::config::OptimizerConfig::default();
     let pool = Arc::new(engine::pool::Pool::new(threads));
-    let mut step = Step::new(&model, &optimizer, 8, 64, 1, pool)?;
-    let batch =
-        Batch { ids: (0..512).map(|i| (i * 7919 % 251) as u32).collect(), batch_size: 8, seq_len: 64 };
+    let mut options =
+        StepOptions { memory: (memory > 0).then_some(memory), ..StepOptions::new(8, length) };
+    if arguments.iter().any(|a| a == "stored") {
+        options = StepOptions { fuse: false, products: Products::Float, ..options };
+    }
+    let start = std::time::Instant::now();
+    let mut step = Step::new(&model, &optimizer, &options, pool)?;
+    println!("planned in {:.2} s", start.elapsed().as_secs_f64());
+    let ids = (0..8 * length).map(|i| (i * 7919 % 251) as u32).collect();
+    let batch = Batch { ids, batch_size: 8, seq_len: length };
     let rates = Rates { step: 0, lr: 1e-3, weight_decay: 0.0 };
     let mut times = vec![];
-    for i in 0..60 {
-        if i == 20 {
+    let skipped = rounds / 3;
+    for i in 0..rounds as u64 {
+        if i == skipped as u64 {
             step.executable().set_profile(true);
         }
         let start = std::time::Instant::now();
@@ -39,14 +59,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     times.sort_by(f64::total_cmp);
     let exe = step.executable();
-    println!("{} steps in the plan, arena {} bytes", exe.plan().steps.len(), exe.plan().arena);
+    let (plan, counted) = (exe.plan(), (rounds - skipped) as f64);
+    println!(
+        "{} steps in the plan, arena {:.1} MB ({:.1} without reuse), {} nodes computed twice",
+        plan.steps.len(),
+        plan.arena as f64 / 1e6,
+        plan.unshared as f64 / 1e6,
+        plan.recomputed
+    );
     println!("step: {:.2} ms at best, {:.2} ms median", times[0], times[times.len() / 2]);
     let rows = exe.profile();
     let total: f64 = rows.iter().map(|r| r.2.as_secs_f64()).sum();
     let mut kinds: std::collections::BTreeMap<String, (f64, usize)> = Default::default();
     for (what, _, time) in &rows {
         let kind = what.split(['+', ' ']).next().unwrap_or_default();
-        let kind = if what.contains('+') { "(group)".to_string() } else { kind.to_string() };
+        let kind = match what.split(' ').next().unwrap_or_default() {
+            w if w.ends_with("+dot_general") => "(product with int8 or trits)".to_string(),
+            w if w.contains('+') => "(group)".to_string(),
+            _ => kind.to_string(),
+        };
         let entry = kinds.entry(kind).or_default();
         entry.0 += time.as_secs_f64();
         entry.1 += 1;
@@ -54,11 +85,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut kinds: Vec<_> = kinds.into_iter().collect();
     kinds.sort_by(|a, b| b.1.0.total_cmp(&a.1.0));
     for (kind, (time, count)) in kinds {
-        println!("{:6.2} ms {:5.1} %  {count:4} × {kind}", time / 40.0 * 1e3, 100.0 * time / total);
+        println!("{:6.2} ms {:5.1} %  {count:4} × {kind}", time / counted * 1e3, 100.0 * time / total);
     }
     println!();
     for (what, scope, time) in rows.iter().take(40) {
-        println!("{:6.3} ms  {:.70}  [{scope}]", time.as_secs_f64() / 40.0 * 1e3, what);
+        println!("{:6.3} ms  {:.70}  [{scope}]", time.as_secs_f64() / counted * 1e3, what);
     }
     Ok(())
 }

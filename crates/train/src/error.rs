@@ -116,6 +116,17 @@ pub enum TrainError {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// A memory limit below what weights and moments take.
+    #[error(
+        "`train.memory` allows {limit} bytes, and weights and moments alone take {fixed}; allow more, or make the \
+         model smaller"
+    )]
+    Memory {
+        /// Bytes allowed.
+        limit: usize,
+        /// Bytes of weights and moments.
+        fixed: usize,
+    },
     /// A configuration file is not valid TOML, or a value has the wrong type.
     #[error("{place}: {problem}")]
     Config {

@@ -10,7 +10,7 @@ use crate::error::{Result, TrainError};
 use crate::metrics::{Metrics, MetricsOptions, TrainPoint, ValidationPoint};
 use crate::random::Rng;
 use crate::schedule::Schedule;
-use crate::step::{Evaluator, Rates, Step, TrainState};
+use crate::step::{Evaluator, Rates, Step, StepOptions, TrainState};
 use engine::{Tensor, pool::Pool};
 use models::config::{self, MatMulFreeConfig};
 use models::folder::{ModelFolder, SaveOptions, save_folder};
@@ -250,14 +250,7 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
             config.train.eval_batch_size,
         )?
     };
-    let step = Step::new(
-        &model,
-        &config.optimizer,
-        config.train.batch_size,
-        config.data.seq_len,
-        config.train.accumulate,
-        pool.clone(),
-    )?;
+    let step = Step::new(&model, &config.optimizer, &StepOptions::of(config), pool.clone())?;
     // From here on the run's files change: what can be wrong with its settings has been found by now.
     if !options.resume {
         // The best weights of a run that ended before its first checkpoint are not this run's.

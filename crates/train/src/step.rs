@@ -7,7 +7,7 @@
 //! The order of operations of the update is PyTorch's AdamW (Loshchilov and Hutter 2017): decay, moments, bias
 //! correction outside the root, eps added to the corrected root.
 
-use crate::config::OptimizerConfig;
+use crate::config::{OptimizerConfig, Products, TrainConfig};
 use crate::data::Batch;
 use crate::error::{Result, TrainError};
 use axes::DType;
@@ -15,7 +15,7 @@ use engine::{Blame, Executable, Tensor, pool::Pool};
 use furnace::{Remat, grad_graph};
 use graph::{Bindings, Cx, Graph, Type, Var};
 use models::config::MatMulFreeConfig;
-use models::matmulfree::{GraphOptions, sequence_graph};
+use models::matmulfree::{Form, GraphOptions, sequence_graph};
 use premap::Options;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,6 +72,42 @@ pub struct StepResult {
     pub grad_norm: f32,
 }
 
+/// The shape of a step and how it is planned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepOptions {
+    /// Sequences per batch, B.
+    pub batch: usize,
+    /// Positions per sequence, T.
+    pub length: usize,
+    /// Batches whose gradients are added up before an update.
+    pub accumulate: usize,
+    /// Bytes that weights, moments and the plan may take together; `None`: no limit, nothing is computed twice.
+    pub memory: Option<usize>,
+    /// Integer products forward, or the products of fake-quantised floats.
+    pub products: Products,
+    /// Fused loops and kernels; without, one step per op, each of which keeps its result: the form that a fused plan
+    /// is measured against.
+    pub fuse: bool,
+}
+
+impl StepOptions {
+    /// One batch per update, integer products, fused, without a limit.
+    pub fn new(batch: usize, length: usize) -> StepOptions {
+        StepOptions { batch, length, accumulate: 1, memory: None, products: Products::Integer, fuse: true }
+    }
+
+    /// As a configuration says.
+    pub fn of(c: &TrainConfig) -> StepOptions {
+        StepOptions {
+            accumulate: c.train.accumulate,
+            memory: (c.train.memory.bytes() > 0).then(|| c.train.memory.bytes()),
+            products: c.train.products,
+            fuse: c.train.fuse,
+            ..StepOptions::new(c.train.batch_size, c.data.seq_len)
+        }
+    }
+}
+
 /// The loss graph of one batch with its gradients.
 fn loss_and_gradients(g: &Graph, names: &[&str], batch: usize, length: usize) -> Result<Graph> {
     let bindings = Bindings::from([("B".to_string(), batch), ("T".to_string(), length)]);
@@ -87,13 +123,16 @@ fn loss_and_gradients(g: &Graph, names: &[&str], batch: usize, length: usize) ->
 pub fn step_graph(
     c: &MatMulFreeConfig,
     optimizer: &OptimizerConfig,
-    batch: usize,
-    length: usize,
-    accumulate: usize,
+    options: &StepOptions,
 ) -> Result<Graph> {
+    let &StepOptions { batch, length, accumulate, .. } = options;
     let shapes = c.expected_tensors();
     let names: Vec<&str> = shapes.iter().map(|(n, _)| n.as_str()).collect();
-    let model = sequence_graph(c, &GraphOptions { labels: true, ..Default::default() })?;
+    let form = match options.products {
+        Products::Integer => Form::Training,
+        Products::Float => Form::Float,
+    };
+    let model = sequence_graph(c, &GraphOptions { form, labels: true, ..Default::default() })?;
     // The published code has a weight that nothing uses; it gets no gradient and stays as it is.
     let used: Vec<&str> =
         names.iter().copied().filter(|n| model.inputs.iter().any(|i| i.name == *n)).collect();
@@ -180,12 +219,25 @@ pub fn step_graph(
     Ok(cx.finish(&named)?)
 }
 
-/// Options of the step's plan: updates in place, loss and norm first.
-pub fn step_options(c: &MatMulFreeConfig) -> Options {
+/// Options of the step's plan: updates in place, loss and norm first, within the memory that weights and moments leave.
+pub fn plan_options(c: &MatMulFreeConfig, options: &StepOptions) -> Result<Options> {
     let pairs = c.expected_tensors().into_iter().flat_map(|(n, _)| {
         ["", "m.", "v."].map(|prefix| (format!("{prefix}{n}"), format!("new.{prefix}{n}")))
     });
-    Options { donate: pairs.collect(), early: vec!["loss".into(), "grad_norm".into()], ..Default::default() }
+    let memory = match options.memory {
+        None => None,
+        Some(limit) => {
+            let fixed = 3 * 4 * c.parameter_count().unwrap_or(u64::MAX / 16) as usize;
+            Some(limit.checked_sub(fixed).ok_or(TrainError::Memory { limit, fixed })?)
+        }
+    };
+    Ok(Options {
+        donate: pairs.collect(),
+        early: vec!["loss".into(), "grad_norm".into()],
+        fuse: options.fuse,
+        memory,
+        ..Default::default()
+    })
 }
 
 /// A compiled step.
@@ -203,13 +255,11 @@ impl Step {
     pub fn new(
         c: &MatMulFreeConfig,
         optimizer: &OptimizerConfig,
-        batch: usize,
-        length: usize,
-        accumulate: usize,
+        options: &StepOptions,
         pool: Arc<Pool>,
     ) -> Result<Step> {
-        let g = step_graph(c, optimizer, batch, length, accumulate)?;
-        let exe = Executable::new(&g, &step_options(c), pool)?;
+        let g = step_graph(c, optimizer, options)?;
+        let exe = Executable::new(&g, &plan_options(c, options)?, pool)?;
         let ids = exe.input("input_ids").map(|i| Tensor::of(g.ty(g.inputs[i].value)));
         let scalar = || Tensor::zeros(DType::F32, []);
         Ok(Step {
@@ -290,7 +340,7 @@ impl Evaluator {
         let (mut sum, mut windows) = (0.0, 0.0);
         for b in batches {
             if !self.by_batch.contains_key(&b.batch_size) {
-                let options = GraphOptions { labels: true, ..Default::default() };
+                let options = GraphOptions { form: Form::Integer, labels: true, ..Default::default() };
                 let bindings =
                     Bindings::from([("B".to_string(), b.batch_size), ("T".to_string(), b.seq_len)]);
                 let mut g = sequence_graph(&self.config, &options)?.specialize(&bindings);

@@ -263,7 +263,7 @@ fn many(
         match level {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level is Avx512 only on machines that have what it stands for.
-            Level::Avx512 => unsafe { avx512::many(&w, &shape, x, count, out) },
+            Level::Avx512 => return unsafe { avx512::many(&w, &shape, x, count, finish, out) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level is Avx2 only on machines that have AVX2.
             Level::Avx2 => unsafe { avx2::many(&w, &shape, x, count, out) },

@@ -14,6 +14,7 @@ mod softmax;
 pub use embedding::{IndexOutOfRange, gather, scatter_add};
 pub use norm::{rms_norm, rms_norm_grad, rms_norm_grad_scratch};
 pub use optim::{AdamW, adamw_step, sum_of_squares};
+pub(crate) use quant::dequantize_rows;
 pub use quant::{
     Rounding, absmean_scale, dequantize, fake_quantize_weights, quantize_activations, quantize_weights,
     rms_norm_fake_quantize, rms_norm_quantize,

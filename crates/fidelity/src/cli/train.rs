@@ -12,6 +12,7 @@ Examples:
   fidelity train run.toml --preview                   what the model will see
   fidelity train run.toml
   fidelity train run.toml --set train.steps=2000 --set 'data.train=[\"a.txt\", \"notes/\"]'
+  fidelity train run.toml --memory 256MiB             recompute what does not fit, same numbers
   fidelity train run.toml --resume                    go on where the run stopped";
 
 #[derive(clap::Args)]
@@ -28,6 +29,10 @@ pub(super) struct Args {
     /// Threads to compute with; 0: one per core (train.threads)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1024))]
     threads: Option<u32>,
+    /// What weights, moments and plan may take together, such as 64MiB; what does not fit is computed again
+    /// when it is needed, to the same numbers (train.memory)
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<train::config::ByteSize>,
     /// Results that do not depend on the number of threads (train.deterministic)
     #[arg(long)]
     deterministic: bool,
@@ -55,6 +60,9 @@ impl Args {
         };
         if let Some(threads) = self.threads {
             config.train.threads = threads as usize;
+        }
+        if let Some(memory) = self.memory {
+            config.train.memory = memory;
         }
         config.train.deterministic |= self.deterministic;
         Ok(config)

@@ -11,6 +11,18 @@ pub enum Weight<In: Axis, Out: Axis> {
     Trits(Traced<(Out, In), i8>, Traced<()>),
 }
 
+/// How the product of a projection with master weights is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Products {
+    /// On the fake-quantised floats, as the published code does.
+    Float,
+    /// In integers: int8 × trits → i32, scaled back. No derivative flows.
+    Integer,
+    /// The value of the integer product with the derivative of the fake-quantised one: how a model is trained here.
+    /// The backward products read the int8 activations and the trits, so no float copy of either is kept.
+    Training,
+}
+
 /// y = W_q · quantise(RMSNorm(x)): `FusedBitLinear` of the published code.
 pub struct BitLinear<In: Axis, Out: Axis> {
     /// Where it stands in the model (`layers.0.attn.i_proj`), for taps.
@@ -23,8 +35,8 @@ pub struct BitLinear<In: Axis, Out: Axis> {
     pub eps: f64,
     /// `half_away` or `half_even`.
     pub rounding: &'static str,
-    /// Products in integers (int8 × trits → i32) instead of on the fake-quantised floats. The two agree to rounding.
-    pub integer: bool,
+    /// How the product is computed; the ways agree to rounding.
+    pub products: Products,
 }
 
 impl<In: Axis, Out: Axis> BitLinear<In, Out> {
@@ -45,15 +57,19 @@ impl<In: Axis, Out: Axis> BitLinear<In, Out> {
                     let (t, s_w) = w.var().quantize_weights();
                     tap(&t, "trits");
                     tap(&s_w, "w_scale");
-                    if self.integer {
-                        typed(q.var().ternary_linear(s_x.var(), &t, &s_w))
-                    } else {
+                    let integer = || typed(q.var().ternary_linear(s_x.var(), &t, &s_w));
+                    let float = || {
                         let last = y.var().shape().last().cloned().unwrap_or(0.into());
                         let dequantized = q.var().convert(axes::DType::F32) / s_x.var().broadcast_last(&last);
                         let y_q: Traced<A> = typed(dequantized.surrogate(y.var()));
                         let ternary = t.convert(axes::DType::F32) / &s_w;
                         let w_q: Traced<(Out, In)> = typed(ternary.surrogate(w.var()));
                         y_q.linear(&w_q)
+                    };
+                    match self.products {
+                        Products::Float => float(),
+                        Products::Integer => integer(),
+                        Products::Training => integer().surrogate(&float()),
                     }
                 }
             };

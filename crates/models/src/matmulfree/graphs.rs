@@ -1,7 +1,7 @@
 //! The model's graphs: sequence, step, preparation.
 
 use super::{
-    Batch, BitLinear, Block, ChannelMixer, GateUp, Hidden, Inner, Intermediate, Layers, Mlgru, Recurrent,
+    Batch, BitLinear, Block, ChannelMixer, GateUp, Hidden, Inner, Intermediate, Layers, Mlgru, Products, Recurrent,
     Seq, Vocab, Weight,
 };
 use crate::config::{ActivationRounding, MatMulFreeConfig, MlgruForm};
@@ -19,6 +19,8 @@ pub enum Form {
     Integer,
     /// Integer products from prepared trits ([`prepare_graph`]).
     Prepared,
+    /// Integer products from master weights with the derivatives of [`Form::Float`]: the training step.
+    Training,
 }
 
 /// What a graph takes and gives.
@@ -56,8 +58,9 @@ fn conv_widths(c: &MatMulFreeConfig) -> Vec<usize> {
     }
 }
 
-/// The projections: name of the weight in the state dict.
-fn projections(c: &MatMulFreeConfig) -> Vec<String> {
+/// The projections, whose weights are ternary: names in the state dict. The head's is among them also where it shares the
+/// embedding's weight.
+pub fn projections(c: &MatMulFreeConfig) -> Vec<String> {
     let mut out = vec![];
     for l in 0..c.num_hidden_layers {
         for p in
@@ -133,7 +136,11 @@ impl<'a> Source<'a> {
                 ActivationRounding::HalfAwayFromZero => "half_away",
                 _ => "half_even",
             },
-            integer: self.form == Form::Integer,
+            products: match self.form {
+                Form::Float | Form::Prepared => Products::Float,
+                Form::Integer => Products::Integer,
+                Form::Training => Products::Training,
+            },
         }
     }
 
@@ -329,6 +336,20 @@ pub fn step_graph(c: &MatMulFreeConfig, form: Form) -> Result<Graph, GraphError>
     let mut named = vec![("logits".to_string(), logits.var().clone())];
     named.extend(outputs);
     finish(cx, named, false)
+}
+
+/// The part of [`prepare_graph`] that makes `lower_bounds_eff` of `model.lower_bounds`, both (L, d); nothing where the
+/// model has no lower bounds.
+pub fn bounds_graph(c: &MatMulFreeConfig) -> Result<Option<Graph>, GraphError> {
+    if !c.use_lower_bound {
+        return Ok(None);
+    }
+    let cx = Cx::abstract_();
+    let dims = [c.num_hidden_layers.into(), c.hidden_size.into()];
+    let bounds = effective_bounds(&cx, &input(&cx, "model.lower_bounds", &dims));
+    let mut g = cx.finish(&[("lower_bounds_eff", bounds.var())])?;
+    g.taps.clear();
+    Ok(Some(g))
 }
 
 /// Trits, scales and effective lower bounds from the master weights: what a served model computes once.

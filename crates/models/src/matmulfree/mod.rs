@@ -13,10 +13,11 @@ mod bitlinear;
 mod block;
 mod graphs;
 
-pub use bitlinear::{BitLinear, Weight};
+pub use bitlinear::{BitLinear, Products, Weight};
 pub use block::{Block, ChannelMixer, Mlgru, Recurrent};
 pub use graphs::{
-    Form, GraphOptions, prepare_graph, prepared_names, sequence_graph, state_names, step_graph,
+    Form, GraphOptions, bounds_graph, prepare_graph, prepared_names, projections, sequence_graph,
+    state_names, step_graph,
 };
 
 axes::axes! {

@@ -9,7 +9,7 @@ use ::safetensors::Dtype;
 use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 
-use crate::atomic::write_atomic;
+use crate::atomic::{try_write, write_atomic};
 use crate::error::{ModelError, Result};
 
 /// A float type that weights can be stored in.
@@ -35,6 +35,21 @@ impl FloatType {
             Self::Bf16 => "bfloat16",
             Self::F64 => "float64",
         }
+    }
+
+    /// The dtype of the format.
+    pub fn dtype(self) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+            Self::Bf16 => Dtype::BF16,
+            Self::F64 => Dtype::F64,
+        }
+    }
+
+    /// Bytes of an element.
+    pub fn size(self) -> usize {
+        self.dtype().bitsize() / 8
     }
 }
 
@@ -109,6 +124,20 @@ impl Values<'_> {
             (Self::I8(v), _) => Values::I8(Cow::Borrowed(v)),
             (Self::U8(v), _) => Values::U8(Cow::Borrowed(v)),
         })
+    }
+
+    /// The same elements, which no longer borrow anything.
+    pub fn into_owned(self) -> Values<'static> {
+        match self {
+            Self::F32(v) => Values::F32(v.into_owned().into()),
+            Self::F64(v) => Values::F64(v.into_owned().into()),
+            Self::F16(v) => Values::F16(v.into_owned().into()),
+            Self::Bf16(v) => Values::Bf16(v.into_owned().into()),
+            Self::I64(v) => Values::I64(v.into_owned().into()),
+            Self::I32(v) => Values::I32(v.into_owned().into()),
+            Self::I8(v) => Values::I8(v.into_owned().into()),
+            Self::U8(v) => Values::U8(v.into_owned().into()),
+        }
     }
 
     fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -230,7 +259,9 @@ pub fn write(path: &Path, tensors: &[NamedTensor<'_>], metadata: &BTreeMap<Strin
     }
     let mut order = tensors.iter().collect::<Vec<_>>();
     order.sort_by(|a, b| b.values.dtype().cmp(&a.values.dtype()).then_with(|| a.name.cmp(&b.name)));
-    let header = header(&order, metadata);
+    let listed =
+        order.iter().map(|t| (t.name.as_str(), t.values.dtype(), t.shape.as_slice(), t.values.byte_len()));
+    let header = header(listed, metadata);
     write_atomic(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
@@ -238,17 +269,73 @@ pub fn write(path: &Path, tensors: &[NamedTensor<'_>], metadata: &BTreeMap<Strin
     })
 }
 
-fn header(order: &[&NamedTensor<'_>], metadata: &BTreeMap<String, String>) -> Vec<u8> {
+/// Writes a safetensors file of floats whose tensors are made one at a time: to a temporary name, synced, renamed.
+///
+/// `make` is called for each name of `tensors` (name, sizes), in the order of the names, and gives elements of type
+/// `dtype`, as many as the sizes say. The bytes are those that [`write()`] writes of the same tensors.
+///
+/// # Errors
+/// [`ModelError::Tensor`] for elements of another type or number; what `make` returns; [`ModelError::Io`].
+pub fn write_streamed(
+    path: &Path,
+    dtype: FloatType,
+    tensors: &[(String, Vec<usize>)],
+    metadata: &BTreeMap<String, String>,
+    make: &mut dyn FnMut(&str) -> Result<Values<'static>>,
+) -> Result<()> {
+    let mut order = Vec::with_capacity(tensors.len());
+    for (name, shape) in tensors {
+        let elements = shape.iter().try_fold(dtype.size(), |count, size| count.checked_mul(*size));
+        let Some(bytes) = elements else {
+            let found = format!("shape {shape:?}");
+            return Err(ModelError::tensor(
+                path,
+                name,
+                "a size that can be counted",
+                found,
+                "correct the shape",
+            ));
+        };
+        order.push((name.as_str(), dtype.dtype(), shape.as_slice(), bytes));
+    }
+    order.sort_by_key(|(name, ..)| *name);
+    let header = header(order.iter().copied(), metadata);
+    let io = |error| ModelError::io("write", path, error);
+    try_write(path, |out| {
+        out.write_all(&(header.len() as u64).to_le_bytes()).map_err(io)?;
+        out.write_all(&header).map_err(io)?;
+        for (name, dtype, shape, bytes) in &order {
+            let values = make(name)?;
+            if (values.dtype(), values.byte_len()) != (*dtype, *bytes) {
+                let expected = format!("{dtype:?} {shape:?}");
+                let found = format!("{:?}, {} elements", values.dtype(), values.len());
+                return Err(ModelError::tensor(
+                    path,
+                    *name,
+                    expected,
+                    found,
+                    "make the tensor that was declared",
+                ));
+            }
+            values.write_to(out).map_err(io)?;
+        }
+        Ok(())
+    })
+}
+
+fn header<'a>(
+    order: impl Iterator<Item = (&'a str, Dtype, &'a [usize], usize)>,
+    metadata: &BTreeMap<String, String>,
+) -> Vec<u8> {
     let mut header = Map::new();
     if !metadata.is_empty() {
         header.insert("__metadata__".into(), json!(metadata));
     }
     let mut start = 0;
-    for tensor in order {
-        let end = start + tensor.values.byte_len();
-        let dtype = format!("{:?}", tensor.values.dtype());
-        let entry = json!({ "dtype": dtype, "shape": tensor.shape, "data_offsets": [start, end] });
-        header.insert(tensor.name.clone(), entry);
+    for (name, dtype, shape, bytes) in order {
+        let end = start + bytes;
+        let entry = json!({ "dtype": format!("{dtype:?}"), "shape": shape, "data_offsets": [start, end] });
+        header.insert(name.into(), entry);
         start = end;
     }
     let mut text = Value::Object(header).to_string().into_bytes();

@@ -117,6 +117,13 @@ pub(super) fn comment(key: &str) -> Option<&'static str> {
         "train.early_stopping_min_delta" => "How much lower the loss must be to count as an improvement.",
         "train.checkpoint_every" => "Steps between checkpoints; 0 writes one only at the end.",
         "train.keep_checkpoints" => "How many of the latest checkpoints are kept.",
+        "train.products" => {
+            "\"integer\" (int8 activations times trits, in integers) or \"float\" (fake-quantised floats)."
+        }
+        "train.fuse" => "Whether ops are fused; false keeps every op's result, to see what fusion is worth.",
+        "train.memory" => {
+            "What weights, moments and plan may take, such as \"64MiB\"; values are then computed again. \"0\": no limit."
+        }
         "train.threads" => "Threads; 0 is one per core.",
         "train.deterministic" => {
             "Whether the numbers must be the same on every run and any number of threads."

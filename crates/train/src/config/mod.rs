@@ -16,6 +16,7 @@
 //! # Ok::<(), train::TrainError>(())
 //! ```
 
+mod bytes;
 mod comments;
 mod inline;
 mod overrides;
@@ -30,8 +31,9 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Result, TrainError};
 
+pub use bytes::ByteSize;
 pub use sections::{
-    DataConfig, LoopConfig, MlgruForm, ModelConfig, OptimizerConfig, OptimizerKind, OutputConfig,
+    DataConfig, LoopConfig, MlgruForm, ModelConfig, OptimizerConfig, OptimizerKind, OutputConfig, Products,
     SamplerKind, ScheduleConfig, ScheduleKind, SplitConfig, SplitKind,
 };
 
@@ -113,8 +115,8 @@ impl TrainConfig {
         essence.output = defaults.output;
         essence.data.cache = defaults.data.cache;
         essence.data.cache_dir = defaults.data.cache_dir;
-        let LoopConfig { steps, batch_size, accumulate, .. } = self.train.clone();
-        essence.train = LoopConfig { steps, batch_size, accumulate, ..defaults.train };
+        let LoopConfig { steps, batch_size, accumulate, products, fuse, .. } = self.train.clone();
+        essence.train = LoopConfig { steps, batch_size, accumulate, products, fuse, ..defaults.train };
         essence
     }
 }

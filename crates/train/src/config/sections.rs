@@ -4,6 +4,7 @@
 //! rate and schedule. What each key means is said once, in the comments that the file is printed with
 //! (`comments.rs`); the documentation here says what the code needs to know.
 
+use super::ByteSize;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -323,6 +324,12 @@ pub struct LoopConfig {
     pub checkpoint_every: usize,
     /// How many are kept.
     pub keep_checkpoints: usize,
+    /// How projections multiply.
+    pub products: Products,
+    /// Whether the step is fused.
+    pub fuse: bool,
+    /// What weights, moments and plan may take together; 0: no limit.
+    pub memory: ByteSize,
     /// 0: one per core.
     pub threads: usize,
     /// Whether results must not depend on the number of threads.
@@ -333,6 +340,16 @@ pub struct LoopConfig {
     pub sample_prompt: String,
     /// Its length.
     pub sample_tokens: usize,
+}
+
+/// How projections multiply in training; see `models::matmulfree::Form`. The two agree to float rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Products {
+    /// int8 activations times trits in integers, backward products on the same.
+    Integer,
+    /// Fake-quantised floats throughout, as the published code does.
+    Float,
 }
 
 impl Default for LoopConfig {
@@ -349,6 +366,9 @@ impl Default for LoopConfig {
             early_stopping_min_delta: 0.0,
             checkpoint_every: 100,
             keep_checkpoints: 3,
+            products: Products::Integer,
+            fuse: true,
+            memory: ByteSize::default(),
             threads: 0,
             deterministic: true,
             log_every: 1,

@@ -7,7 +7,7 @@ use axes::TritLayout;
 
 use super::super::simd::Level;
 use super::planes::{Few, PLANES, Shape, Span, total};
-use super::{Out, PackedMatrix, TASK_ROWS};
+use super::{Finish, Out, PackedMatrix, TASK_ROWS};
 
 const COMPUTE: u8 = 0;
 const INTERCHANGE: u8 = 1;
@@ -80,46 +80,54 @@ fn load_tail(bytes: &[u8]) -> __m512i {
     unsafe { _mm512_maskz_loadu_epi8(mask, bytes.as_ptr().cast()) }
 }
 
-/// Activations of one block, byte `planes · j + p` to byte j of plane p.
+/// Activations of one block, byte `planes · j + p` to byte j of plane p; `planes` is 4 or 5.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
 pub(super) fn spread(planes: usize, x: &[i8], out: &mut [i8]) {
-    let x = &x[..64 * planes];
-    let out = &mut out[..64 * planes];
-    // SAFETY: i8 and u8 have one size, and any bits are a value of either.
-    let x = unsafe { std::slice::from_raw_parts(x.as_ptr().cast::<u8>(), x.len()) };
-    let mut vectors = [_mm512_setzero_si512(); PLANES];
-    for (vector, x) in vectors.iter_mut().zip(x.as_chunks::<64>().0) {
-        *vector = load(x);
-    }
-    let lanes: [u8; 64] = std::array::from_fn(|j| j as u8);
-    let lanes = load(&lanes);
-    for p in 0..planes {
-        // Byte j comes from byte `planes · j + p`: two vectors at a time are looked into, and the right one kept.
-        let mut made = _mm512_setzero_si512();
-        for (v, vector) in vectors[..planes].iter().enumerate() {
-            let (first, mask) = source(planes, p, v);
-            let index = if planes == 4 {
-                _mm512_slli_epi16::<2>(_mm512_and_si512(lanes, _mm512_set1_epi8(0x3f)))
-            } else {
-                _mm512_add_epi8(lanes, _mm512_slli_epi16::<2>(lanes))
-            };
-            let index = _mm512_add_epi8(index, _mm512_set1_epi8(first));
-            made = _mm512_mask_permutexvar_epi8(made, mask, index, *vector);
+    if planes == 4 { spread_of::<4>(x, out) } else { spread_of::<5>(x, out) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+fn spread_of<const P: usize>(x: &[i8], out: &mut [i8]) {
+    let (x, out) = (x.as_chunks::<64>().0, out.as_chunks_mut::<64>().0);
+    assert!(x.len() >= P && out.len() >= P);
+    // SAFETY: each has 64 bytes.
+    let vectors: [_; P] = std::array::from_fn(|v| unsafe { _mm512_loadu_si512(x[v].as_ptr().cast()) });
+    for p in 0..P {
+        // SAFETY: as above.
+        let index = unsafe { _mm512_loadu_si512(Sources::<P>::INDEX[p].as_ptr().cast()) };
+        let mut made = _mm512_permutexvar_epi8(index, vectors[0]);
+        for v in 1..P {
+            made = _mm512_mask_permutexvar_epi8(made, Sources::<P>::MASK[p][v], index, vectors[v]);
         }
-        // SAFETY: the plane lies within the output.
-        unsafe { _mm512_storeu_si512(out.as_mut_ptr().add(64 * p).cast(), made) };
+        // SAFETY: as above.
+        unsafe { _mm512_storeu_si512(out[p].as_mut_ptr().cast(), made) };
     }
 }
 
-/// For plane `p` and source vector `v`: what to add to `planes · j` for the index into the vector, and which j
-/// it serves.
-#[inline]
-fn source(planes: usize, p: usize, v: usize) -> (i8, u64) {
-    // The j with 64 v <= planes · j + p < 64 (v + 1).
-    let from = (64 * v).saturating_sub(p).div_ceil(planes);
-    let to = (64 * (v + 1) - p).div_ceil(planes).min(64);
-    let mask = (u64::MAX << from) & (u64::MAX >> (64 - to));
-    (p as i8, mask)
+/// Where the bytes of each plane come from: byte j of plane p is byte `(P · j + p) % 64` of vector
+/// `(P · j + p) / 64`, for which MASK has bit j.
+struct Sources<const P: usize>;
+
+impl<const P: usize> Sources<P> {
+    const INDEX: [[u8; 64]; P] = {
+        let mut index = [[0; 64]; P];
+        let mut i = 0;
+        while i < 64 * P {
+            index[i % P][i / P] = (i % 64) as u8;
+            i += 1;
+        }
+        index
+    };
+    const MASK: [[u64; P]; P] = {
+        let mut mask = [[0; P]; P];
+        let mut i = 0;
+        while i < 64 * P {
+            mask[i % P][i / 64] |= 1 << (i / P);
+            i += 1;
+        }
+        mask
+    };
 }
 
 /// One lane of sums for each of four vectors.
@@ -171,16 +179,29 @@ fn few_of<const L: u8>(
                     w.bytes[from..][..(blocks - 1) * at[r].step + 64].as_ptr()
                 });
                 let step = at[0].step;
-                for block in 0..blocks {
-                    // SAFETY: the last block of each row ends within the slice that was just taken.
-                    let bytes =
-                        [0, 1, 2, 3].map(|r| unsafe { _mm512_loadu_si512(rows[r].add(block * step).cast()) });
-                    unit::<L>(bytes, &planes[block * shape.planes..], table, &mut sums);
+                // SAFETY: the last block of each row ends within the slice that was just taken.
+                let load =
+                    |r: usize, block: usize| unsafe { _mm512_loadu_si512(rows[r].add(block * step).cast()) };
+                if L == COMPUTE {
+                    for block in 0..blocks {
+                        let bytes = [0, 1, 2, 3].map(|r| load(r, block));
+                        unit::<L, 4>(bytes, &planes[block * shape.planes..], table, &mut sums);
+                    }
+                } else {
+                    // Row by row: memory that is read in one run is read faster than in four.
+                    for r in 0..4 {
+                        let mut own = [sums[r]];
+                        for block in 0..blocks {
+                            let planes = &planes[block * shape.planes..];
+                            unit::<L, 1>([load(r, block)], planes, table, &mut own);
+                        }
+                        [sums[r]] = own;
+                    }
                 }
             }
             if has_tail {
                 let bytes = [0, 1, 2, 3].map(|r| load_tail(w.unit(&at[r], shape.whole, shape)));
-                unit::<L>(bytes, &planes[blocks * shape.planes..], table, &mut sums);
+                unit::<L, 4>(bytes, &planes[blocks * shape.planes..], table, &mut sums);
             }
             let rows = sums.map(|s| {
                 let low = _mm512_add_epi32(s[0], _mm512_srai_epi32::<2>(s[1]));
@@ -205,14 +226,14 @@ fn few_of<const L: u8>(
     }
 }
 
-/// Adds the products of one unit of four rows: a sum for each plane, of values times 1, 4, 16, 64 (and 81).
+/// Adds the products of one unit of R rows: a sum for each plane, of values times 1, 4, 16, 64 (and 81).
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
-fn unit<const L: u8>(
-    bytes: [__m512i; 4],
+fn unit<const L: u8, const R: usize>(
+    bytes: [__m512i; R],
     planes: &[[i8; 64]],
     table: [__m512i; 2],
-    sums: &mut [[__m512i; PLANES]; 4],
+    sums: &mut [[__m512i; PLANES]; R],
 ) {
     let count = if L == STORAGE { 5 } else { 4 };
     let planes = &planes[..count];
@@ -221,7 +242,7 @@ fn unit<const L: u8>(
         // SAFETY: 64 bytes.
         *x = unsafe { _mm512_loadu_si512(plane.as_ptr().cast()) };
     }
-    for r in 0..4 {
+    for r in 0..R {
         let (four, fifth) = codes::<L>(bytes[r], table);
         for (p, mask) in [0x03, 0x0c, 0x30, 0xc0u8].into_iter().enumerate() {
             let code = _mm512_and_si512(four, _mm512_set1_epi8(mask as i8));
@@ -252,17 +273,31 @@ struct Tokens([[i8; 4 * STEPS]; WIDTH]);
 
 /// The compute-bound form; see [`super::many`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
-pub(super) fn many(w: &PackedMatrix<'_>, shape: &Shape, x: &[i8], n: usize, out: &mut Out<'_>) {
+pub(super) fn many(
+    w: &PackedMatrix<'_>,
+    shape: &Shape,
+    x: &[i8],
+    n: usize,
+    finish: Finish<'_>,
+    out: &mut Out<'_>,
+) {
     match shape.layout {
-        TritLayout::Compute | TritLayout::Bytes => many_of::<COMPUTE>(w, shape, x, n, out),
-        TritLayout::Interchange => many_of::<INTERCHANGE>(w, shape, x, n, out),
-        TritLayout::Storage => many_of::<STORAGE>(w, shape, x, n, out),
+        TritLayout::Compute | TritLayout::Bytes => many_of::<COMPUTE>(w, shape, x, n, finish, out),
+        TritLayout::Interchange => many_of::<INTERCHANGE>(w, shape, x, n, finish, out),
+        TritLayout::Storage => many_of::<STORAGE>(w, shape, x, n, finish, out),
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
-fn many_of<const L: u8>(w: &PackedMatrix<'_>, shape: &Shape, x: &[i8], n: usize, out: &mut Out<'_>) {
+fn many_of<const L: u8>(
+    w: &PackedMatrix<'_>,
+    shape: &Shape,
+    x: &[i8],
+    n: usize,
+    finish: Finish<'_>,
+    out: &mut Out<'_>,
+) {
     assert!(out.rows <= TASK_ROWS);
     let k = w.columns;
     let mut codes = Codes([const { MaybeUninit::uninit() }; _]);
@@ -290,12 +325,30 @@ fn many_of<const L: u8>(w: &PackedMatrix<'_>, shape: &Shape, x: &[i8], n: usize,
             let mut sums = [0; WIDTH];
             for token in 0..count {
                 let x = &x[(from + token) * k..][..k];
-                sums[token] = total(&x[columns.clone()]);
-                let mut at = 0;
-                for unit in span.from..span.to {
-                    let wide = if unit < shape.whole { 16 } else { shape.tail.div_ceil(4) };
-                    shape.arrange(Level::Avx512, x, unit, 4 * wide, &mut tokens.0[token][at..]);
-                    at += 4 * wide * shape.planes;
+                let to = &mut tokens.0[token];
+                let blocks = shape.whole.min(span.to).saturating_sub(span.from);
+                let (mut at, mut first) = (0, span.from);
+                if L != STORAGE && blocks > 0 {
+                    at = blocks * shape.block();
+                    first += blocks;
+                    sums[token] = copied(&x[columns.start..][..at], &mut to[..at]);
+                }
+                for unit in first..span.to {
+                    let (wide, end) = if unit < shape.whole {
+                        (16, shape.block())
+                    } else {
+                        (shape.tail.div_ceil(4), shape.rest)
+                    };
+                    let size = 4 * wide * shape.planes;
+                    if L == INTERCHANGE {
+                        // In the order of the columns, as the codes are.
+                        to[at..at + size].fill(0);
+                        to[at..at + end].copy_from_slice(&x[unit * shape.block()..][..end]);
+                    } else {
+                        shape.arrange(Level::Avx512, x, unit, 4 * wide, &mut to[at..]);
+                    }
+                    sums[token] += total(&to[at..at + size]);
+                    at += size;
                 }
             }
             for tile in 0..tiles {
@@ -303,7 +356,8 @@ fn many_of<const L: u8>(w: &PackedMatrix<'_>, shape: &Shape, x: &[i8], n: usize,
                 // SAFETY: the first `steps` steps of the tile were written above.
                 let codes: &[[u8; 4 * HEIGHT]] =
                     unsafe { std::slice::from_raw_parts(codes.as_ptr().cast(), codes.len()) };
-                let part = Part { from, row: tile * HEIGHT, first: span.from == 0 };
+                let finish = if span.last { finish } else { Finish::Sums };
+                let part = Part { from, row: tile * HEIGHT, first: span.from == 0, finish };
                 match count {
                     1 => micro::<1>(codes, &tokens, &sums, part, out),
                     2 => micro::<2>(codes, &tokens, &sums, part, out),
@@ -356,16 +410,27 @@ fn unpack<const L: u8>(
     };
     for (j, bytes) in bytes.into_iter().take(wide).enumerate() {
         let (four, fifth) = codes::<L>(bytes, table);
+        if L == INTERCHANGE {
+            // Four columns a byte: the step of byte b has, in each 32-bit lane, the byte's four pairs of bits.
+            for b in 0..4 {
+                let fields = _mm512_set1_epi64(FIELDS + 0x0808_0808_0808_0808 * b as i64);
+                store(4 * j + b, _mm512_and_si512(_mm512_multishift_epi64_epi8(fields, four), three));
+            }
+            continue;
+        }
         store(j, _mm512_and_si512(four, three));
         store(wide + j, _mm512_and_si512(_mm512_srli_epi16::<2>(four), three));
         store(2 * wide + j, _mm512_and_si512(_mm512_srli_epi16::<4>(four), three));
         store(3 * wide + j, _mm512_and_si512(_mm512_srli_epi16::<6>(four), three));
         if L == STORAGE {
-            // 0, 81, 162 have their digit in bits 6 and 7, but for 81's lower bits: 0, 1, 2.
+            // 0, 81, 162 have their digit in bits 6 and 7.
             store(4 * wide + j, _mm512_and_si512(_mm512_srli_epi16::<6>(fifth), three));
         }
     }
 }
+
+/// Bit offsets of the first byte's four codes in each half of a 64-bit lane.
+const FIELDS: i64 = 0x2624_2220_0604_0200;
 
 /// The transpose of a 16 × 16 matrix of 32-bit elements.
 #[inline]
@@ -397,12 +462,29 @@ fn transposed(x: [__m512i; 16]) -> [__m512i; 16] {
     out
 }
 
+/// Copies activations and adds them up; whole vectors.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+fn copied(x: &[i8], to: &mut [i8]) -> i32 {
+    let mut sum = _mm512_setzero_si512();
+    for (x, to) in x.as_chunks::<64>().0.iter().zip(to.as_chunks_mut::<64>().0) {
+        // SAFETY: each has 64 bytes.
+        unsafe {
+            let x = _mm512_loadu_si512(x.as_ptr().cast());
+            sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), x);
+            _mm512_storeu_si512(to.as_mut_ptr().cast(), x);
+        }
+    }
+    _mm512_reduce_add_epi32(sum)
+}
+
 /// Where a micro-kernel's results go: tokens from `from`, outputs from `row` of the task; `first` sets, others add.
 #[derive(Clone, Copy)]
-struct Part {
+struct Part<'a> {
     from: usize,
     row: usize,
     first: bool,
+    finish: Finish<'a>,
 }
 
 /// 32 rows by N tokens over the given steps.
@@ -412,7 +494,7 @@ fn micro<const N: usize>(
     codes: &[[u8; 4 * HEIGHT]],
     tokens: &Tokens,
     sums: &[i32; WIDTH],
-    part: Part,
+    part: Part<'_>,
     out: &mut Out<'_>,
 ) {
     assert!(codes.len() <= STEPS && N <= WIDTH);
@@ -434,9 +516,16 @@ fn micro<const N: usize>(
     }
     let rows = (out.rows - part.row).min(HEIGHT);
     let mask = u32::MAX >> (32 - rows);
+    let token = out.token + part.from;
     for t in 0..N {
         let to = out.row(part.from + t)[part.row..][..rows].as_mut_ptr();
         let sum = _mm512_set1_epi32(sums[t]);
+        let scales = match part.finish {
+            Finish::Sums => None,
+            Finish::Rescale(scale_x, scale_w) => {
+                Some([_mm512_set1_ps(scale_x[token + t]), _mm512_set1_ps(scale_w)])
+            }
+        };
         for half in 0..2 {
             let mask = (mask >> (16 * half)) as u16;
             let to = to.wrapping_add(16 * half);
@@ -445,7 +534,11 @@ fn micro<const N: usize>(
             unsafe {
                 let old =
                     if part.first { _mm512_setzero_si512() } else { _mm512_maskz_loadu_epi32(mask, to) };
-                _mm512_mask_storeu_epi32(to, mask, _mm512_add_epi32(old, made));
+                let mut made = _mm512_add_epi32(old, made);
+                if let Some([x, w]) = scales {
+                    made = _mm512_castps_si512(_mm512_div_ps(_mm512_div_ps(_mm512_cvtepi32_ps(made), x), w));
+                }
+                _mm512_mask_storeu_epi32(to, mask, made);
             }
         }
     }

@@ -111,7 +111,8 @@ pub fn dequantize(pool: &Pool, q: &[i8], scale: &[f32], y: &mut [f32]) {
 }
 
 multiversion! {
-    fn dequantize_rows(q: &[i8], scale: &[f32], cols: usize, y: &mut [f32]) = dequantize_body
+    /// y = q / scale on the calling thread: `q` and `y` are `(rows, cols)`, `scale` is `(rows)`.
+    pub(crate) fn dequantize_rows(q: &[i8], scale: &[f32], cols: usize, y: &mut [f32]) = dequantize_body
 }
 
 #[inline(always)]

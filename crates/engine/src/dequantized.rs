@@ -1,0 +1,97 @@
+//! Products of a gradient with int8 activations or trits: a · (q / scale), contracted over the rows of q.
+//!
+//! q becomes floats in blocks of rows, in scratch memory that stays in the cache, right before the product reads them;
+//! the whole dequantised factor never lies in memory. The cost is one pass over q for a product that reads it as often
+//! as the left factor has rows.
+
+use crate::dot::{Factor, product};
+use crate::kernels::gemm::{MatMut, MatRef, gemm_parallel};
+use crate::kernels::rows;
+use crate::pool::Pool;
+use graph::Node;
+use graph::ops::dot::DotAxes;
+
+/// Floats of a block at most: 4 MB, a share of the last-level cache.
+const BLOCK: usize = 1 << 20;
+/// Rows that a task turns into floats.
+const TASK: usize = 64;
+
+/// A product ready to run.
+pub(crate) struct Dequantized {
+    /// Rows of the result.
+    m: usize,
+    /// Rows of q, the contracted size.
+    rows: usize,
+    /// Columns of q and of the result.
+    cols: usize,
+    /// The left factor.
+    left: Factor,
+}
+
+impl Dequantized {
+    /// The product of `dot` whose operands have the shapes `sa` and `sq`.
+    pub(crate) fn new(dot: &Node, sa: &[usize], sq: &[usize]) -> Dequantized {
+        let d = DotAxes::new(&dot.attrs, sa.len(), sq.len());
+        Dequantized {
+            m: product(sa, &d.lhs_free),
+            rows: product(sa, &d.lhs_contract),
+            cols: sq.last().copied().unwrap_or(1),
+            left: Factor::new(sa, &[], &d.lhs_free, &d.lhs_contract),
+        }
+    }
+
+    /// Rows of a block. Depends on the shape alone, so that no result depends on the number of threads.
+    fn block(&self) -> usize {
+        (BLOCK / self.cols.max(1)).max(1).min(self.rows)
+    }
+
+    /// Elements of scratch.
+    pub(crate) fn scratch(&self) -> usize {
+        self.left.scratch() + self.block() * self.cols
+    }
+
+    /// c (m, cols) = a · (q / scale); `scale` has one element, or one per row of q.
+    pub(crate) fn run(
+        &self,
+        pool: &Pool,
+        a: &[f32],
+        q: &[i8],
+        scale: &[f32],
+        c: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        if c.is_empty() {
+            return;
+        }
+        if self.rows == 0 {
+            c.fill(0.0);
+            return;
+        }
+        let (left, right) = scratch.split_at_mut(self.left.scratch());
+        let a = self.left.elements(a, left);
+        let cols = self.cols;
+        for from in (0..self.rows).step_by(self.block()) {
+            let len = self.block().min(self.rows - from);
+            let floats = &mut right[..len * cols];
+            pool.chunks(floats, TASK * cols, |task, floats| {
+                let at = from + task * TASK;
+                let count = floats.len() / cols;
+                let q = &q[at * cols..][..count * cols];
+                match scale {
+                    [_] => rows::dequantize_rows(q, scale, q.len(), floats),
+                    _ => rows::dequantize_rows(q, &scale[at..at + count], cols, floats),
+                }
+            });
+            let lhs = MatRef::with_strides(
+                &a[from * self.left.contract..],
+                self.m,
+                len,
+                self.left.free,
+                self.left.contract,
+            );
+            let beta = if from == 0 { 0.0 } else { 1.0 };
+            let out = MatMut::row_major(c, self.m, cols);
+            gemm_parallel(pool, 1.0, lhs, MatRef::row_major(floats, len, cols), beta, out);
+        }
+    }
+}

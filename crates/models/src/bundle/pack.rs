@@ -1,0 +1,362 @@
+//! Writing a model's bundle, one tensor in memory at a time.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::path::Path;
+
+use axes::{DType, TritLayout};
+use barewire::{BundleWriter, Content, Spec, WireError, trits};
+use half::bf16;
+
+use super::{
+    CONFIG, EMBEDDING, EMBEDDING_SCALE, Embedding, LOWER_BOUNDS, LOWER_BOUNDS_EFF, ModelBundle, projections,
+};
+use crate::atomic;
+use crate::config::MatMulFreeConfig;
+use crate::error::{ModelError, Result};
+use crate::folder::Weights;
+
+/// How an embedding is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EmbeddingType {
+    /// As it is.
+    #[default]
+    F32,
+    /// Half the size, 8 bits of significand.
+    Bf16,
+    /// A quarter: i8 with a scale for each row.
+    I8,
+}
+
+impl EmbeddingType {
+    /// Every type.
+    pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::I8];
+
+    /// The name in options: `f32`, `bf16`, `int8`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::I8 => "int8",
+        }
+    }
+
+    fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::Bf16 => DType::BF16,
+            Self::I8 => DType::I8,
+        }
+    }
+}
+
+/// How a bundle is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackOptions {
+    /// How the trits lie.
+    pub layout: TritLayout,
+    /// How the embedding is stored.
+    pub embedding: EmbeddingType,
+}
+
+impl Default for PackOptions {
+    /// The layout that kernels read, and the embedding as it is.
+    fn default() -> Self {
+        Self { layout: TritLayout::Compute, embedding: EmbeddingType::F32 }
+    }
+}
+
+/// The arithmetic by which weights become trits. It is passed in, because it has to be that of the engine that runs the
+/// model, and the engine lies beside this crate.
+pub trait Quantizer {
+    /// The trit of each weight; returns the scale s.
+    fn quantize(&mut self, weights: &[f32], trits: &mut [i8]) -> f32;
+
+    /// `lower_bounds_eff` of `model.lower_bounds`, both (L, d).
+    ///
+    /// # Errors
+    /// Whatever running the graph [`crate::matmulfree::bounds_graph`] may give.
+    fn lower_bounds(&mut self, config: &MatMulFreeConfig, bounds: &[f32]) -> Result<Vec<f32>>;
+}
+
+/// Where master weights come from: a folder's files, or a random generator.
+pub trait Source {
+    /// What errors call it.
+    fn label(&self) -> &Path;
+
+    /// The values of one parameter.
+    ///
+    /// # Errors
+    /// If there is none of that name, or it is of no float type.
+    fn tensor(&mut self, name: &str) -> Result<Cow<'_, [f32]>>;
+}
+
+impl Source for &Weights {
+    fn label(&self) -> &Path {
+        self.path()
+    }
+
+    fn tensor(&mut self, name: &str) -> Result<Cow<'_, [f32]>> {
+        Weights::tensor(self, name)?.as_f32()
+    }
+}
+
+/// Writes the bundle of a model: to a temporary name, synced, renamed.
+///
+/// `files` are `config.json` and companions, name and content. `progress` is called before each tensor with its name.
+///
+/// # Errors
+/// [`ModelError::Tensor`] for weights that are not finite and an embedding that does not fit its type, those of the
+/// source, and [`ModelError::Io`] if the file cannot be written; what was there before is then untouched.
+pub fn pack(
+    path: &Path,
+    config: &MatMulFreeConfig,
+    files: &[(&str, &[u8])],
+    source: &mut dyn Source,
+    options: PackOptions,
+    quantizer: &mut dyn Quantizer,
+    progress: &mut dyn FnMut(&str),
+) -> Result<()> {
+    let specs = specs(config, files, options);
+    atomic::try_write(path, |out| {
+        let mut writer = BundleWriter::new(out, &specs).map_err(|error| wire(path, error))?;
+        for (name, bytes) in files {
+            writer.section(name, bytes).map_err(|error| wire(path, error))?;
+        }
+        let mut packed = Vec::new();
+        for spec in &specs[files.len()..] {
+            progress(&spec.name);
+            packed.clear();
+            pack_section(&mut writer, spec, config, source, quantizer, &mut packed)
+                .map_err(|error| locate(path, error))?;
+        }
+        writer.finish().map_err(|error| wire(path, error))?;
+        Ok(())
+    })
+}
+
+/// Quantises, rounds or copies one section. `scratch` is kept from matrix to matrix.
+fn pack_section(
+    writer: &mut BundleWriter<&mut dyn Write>,
+    spec: &Spec,
+    config: &MatMulFreeConfig,
+    source: &mut dyn Source,
+    quantizer: &mut dyn Quantizer,
+    scratch: &mut Vec<i8>,
+) -> Result<()> {
+    let name = spec.name.as_str();
+    match &spec.content {
+        &Content::Trits { layout, shape: [rows, columns] } => {
+            let tied = name == "lm_head.weight" && config.tie_word_embeddings;
+            let label = source.label().to_owned();
+            let weights = source.tensor(if tied { EMBEDDING } else { name })?;
+            scratch.resize(weights.len(), 0);
+            let scale = quantizer.quantize(&weights, scratch);
+            if !(scale.is_finite() && scale > 0.0) {
+                let at = weights.iter().position(|w| !w.is_finite());
+                let found = match at {
+                    Some(at) => format!("{} at element {at}", weights[at]),
+                    None => "weights so large that their mean is infinite".into(),
+                };
+                let remedy = "train again from a checkpoint before the weights broke";
+                return Err(ModelError::tensor(&label, name, "finite weights", found, remedy));
+            }
+            drop(weights);
+            writer.trits_with(name, scale, |out| {
+                trits::encode_to(layout, rows, columns, scratch, out).map_err(WireError::into_io)
+            })?;
+        }
+        Content::Tensor { .. } if name == LOWER_BOUNDS_EFF => {
+            let bounds = quantizer.lower_bounds(config, &source.tensor(LOWER_BOUNDS)?)?;
+            writer.section_with(name, |out| put(out, &bounds, |x| x.to_le_bytes()))?;
+        }
+        Content::Tensor { .. } if name == EMBEDDING_SCALE => {
+            let columns = config.hidden_size;
+            let scales = row_scales(&source.tensor(EMBEDDING)?, columns);
+            writer.section_with(name, |out| put(out, &scales, |x| x.to_le_bytes()))?;
+        }
+        Content::Tensor { dtype, .. } => {
+            let label = source.label().to_owned();
+            let values = source.tensor(name)?;
+            put_numbers(writer, &label, name, *dtype, &values, config.hidden_size)?;
+        }
+        Content::Bytes { .. } => {}
+    }
+    Ok(())
+}
+
+/// The sections of a model, files first.
+fn specs(config: &MatMulFreeConfig, files: &[(&str, &[u8])], options: PackOptions) -> Vec<Spec> {
+    let ternary = projections(config).into_iter().collect::<std::collections::BTreeSet<_>>();
+    let mut specs: Vec<Spec> = files.iter().map(|(name, bytes)| Spec::bytes(*name, bytes.len())).collect();
+    for (name, shape) in config.expected_tensors() {
+        if let (true, &[rows, columns]) = (ternary.contains(&name), shape.as_slice()) {
+            specs.push(Spec::trits(name, options.layout, rows, columns));
+        } else if name == EMBEDDING {
+            specs.push(Spec::tensor(name, options.embedding.dtype(), &shape));
+            if options.embedding == EmbeddingType::I8 {
+                specs.push(Spec::tensor(EMBEDDING_SCALE, DType::F32, &shape[..1]));
+            }
+        } else {
+            let bounds = name == LOWER_BOUNDS;
+            specs.push(Spec::tensor(name, DType::F32, &shape));
+            if bounds {
+                specs.push(Spec::tensor(LOWER_BOUNDS_EFF, DType::F32, &shape));
+            }
+        }
+    }
+    if config.tie_word_embeddings {
+        specs.push(Spec::trits("lm_head.weight", options.layout, config.vocab_size, config.hidden_size));
+    }
+    specs
+}
+
+/// Writes a bundle again in another layout or with another type of embedding; all else is copied as it is.
+///
+/// # Errors
+/// As [`pack`](fn@pack).
+pub fn repack(
+    path: &Path,
+    model: &ModelBundle,
+    options: PackOptions,
+    progress: &mut dyn FnMut(&str),
+) -> Result<()> {
+    let bundle = model.bundle();
+    let files: Vec<(&str, &[u8])> =
+        std::iter::once((CONFIG, bundle.bytes(CONFIG)?)).chain(model.companions()).collect();
+    let specs = specs(model.config(), &files, options);
+    let same_embedding = model.embedding_type() == options.embedding;
+    let columns = model.config().hidden_size;
+    atomic::try_write(path, |out| {
+        let mut writer = BundleWriter::new(out, &specs).map_err(|error| wire(path, error))?;
+        for (name, bytes) in &files {
+            writer.section(name, bytes).map_err(|error| wire(path, error))?;
+        }
+        for Spec { name, content } in &specs[files.len()..] {
+            progress(name);
+            let result = match content {
+                &Content::Trits { layout, shape: [rows, columns] } => {
+                    let view = bundle.tensor(name)?;
+                    let from = view.layout.unwrap_or(layout);
+                    writer.trits_with(name, view.scale.unwrap_or(0.0), |out| {
+                        trits::convert(from, layout, rows, columns, view.bytes, out)
+                            .map_err(WireError::into_io)
+                    })
+                }
+                Content::Tensor { dtype, .. } if name == EMBEDDING && !same_embedding => {
+                    let values = embedding_values(model)?;
+                    put_numbers(&mut writer, bundle.path(), name, *dtype, &values, columns)
+                        .map_err(|error| locate(path, error))?;
+                    Ok(())
+                }
+                _ if name == EMBEDDING_SCALE && !same_embedding => {
+                    let scales = row_scales(&embedding_values(model)?, columns);
+                    writer.section_with(name, |out| put(out, &scales, |x| x.to_le_bytes()))
+                }
+                _ => writer.section(name, bundle.tensor(name)?.bytes),
+            };
+            result.map_err(|error| wire(path, error))?;
+        }
+        writer.finish().map_err(|error| wire(path, error))?;
+        Ok(())
+    })
+}
+
+/// The embedding of a bundle as f32, (V, d).
+///
+/// # Errors
+/// None after [`ModelBundle::open`].
+pub(super) fn embedding_values(model: &ModelBundle) -> Result<Cow<'_, [f32]>> {
+    Ok(match model.embedding()? {
+        Embedding::F32(view) => match view.f32s() {
+            Some(values) => Cow::Borrowed(values),
+            None => Cow::Owned(f32s(view.bytes)),
+        },
+        Embedding::Bf16(view) => {
+            let (pairs, _) = view.bytes.as_chunks::<2>();
+            Cow::Owned(pairs.iter().map(|pair| bf16::from_le_bytes(*pair).to_f32()).collect())
+        }
+        Embedding::I8(view, scales) => {
+            let rows = view.bytes.chunks_exact(model.config().hidden_size);
+            let rows = rows.zip(f32s(scales.bytes));
+            Cow::Owned(rows.flat_map(|(row, s)| row.iter().map(move |q| f32::from(*q as i8) * s)).collect())
+        }
+    })
+}
+
+/// Little-endian bytes as numbers.
+pub(super) fn f32s(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect()
+}
+
+fn absmax(row: &[f32]) -> f32 {
+    row.iter().fold(0.0, |most: f32, w| most.max(w.abs()))
+}
+
+/// absmax / 127 of each row.
+fn row_scales(values: &[f32], columns: usize) -> Vec<f32> {
+    values.chunks_exact(columns).map(|row| absmax(row) / 127.0).collect()
+}
+
+/// Numbers in a type that a bundle stores them in.
+fn put_numbers(
+    writer: &mut BundleWriter<&mut dyn Write>,
+    label: &Path,
+    name: &str,
+    dtype: DType,
+    values: &[f32],
+    columns: usize,
+) -> Result<()> {
+    let fits = |x: f32| match dtype {
+        DType::BF16 => !x.is_finite() || bf16::from_f32(x).is_finite(),
+        DType::I8 => x.is_finite(),
+        _ => true,
+    };
+    if let Some(at) = values.iter().position(|x| !fits(*x)) {
+        let (expected, found) =
+            (format!("values that {dtype} can hold"), format!("{} at element {at}", values[at]));
+        return Err(ModelError::tensor(label, name, expected, found, "store the embedding as f32"));
+    }
+    writer.section_with(name, |out| match dtype {
+        DType::BF16 => put(out, values, |x| bf16::from_f32(x).to_le_bytes()),
+        DType::I8 => values.chunks_exact(columns).try_for_each(|row| {
+            let most = f64::from(absmax(row));
+            // A row of zeros has no scale to divide by.
+            let level =
+                |w: f32| if most == 0.0 { 0.0 } else { (f64::from(w) * 127.0 / most).round_ties_even() };
+            put(out, row, |w| (level(w) as i8).to_le_bytes())
+        }),
+        _ => put(out, values, f32::to_le_bytes),
+    })?;
+    Ok(())
+}
+
+/// Encodes through a buffer of a few pages: a call of `write` per element would dominate the time.
+fn put<T: Copy, const N: usize>(
+    out: &mut dyn Write,
+    values: &[T],
+    encode: impl Fn(T) -> [u8; N],
+) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(N * values.len().min(4096));
+    for block in values.chunks(4096) {
+        buffer.clear();
+        buffer.extend(block.iter().flat_map(|value| encode(*value)));
+        out.write_all(&buffer)?;
+    }
+    Ok(())
+}
+
+/// Gives an output error the name of the file that could not be written.
+fn wire(path: &Path, error: WireError) -> ModelError {
+    match error {
+        WireError::Output(source) => ModelError::io("write", path, source),
+        other => other.into(),
+    }
+}
+
+fn locate(path: &Path, error: ModelError) -> ModelError {
+    match error {
+        ModelError::Wire(error) => wire(path, error),
+        other => other,
+    }
+}

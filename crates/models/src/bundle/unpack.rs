@@ -1,0 +1,225 @@
+//! Master weights from packed ones: weights whose quantisation gives the same trits and the same scale.
+//!
+//! The weight that a trit stands for is t / s, but a matrix of those has another scale: where only nnz of its N trits are
+//! not 0, mean|t/s| is (nnz/N)/s and not 1/s. So the weights are W = t · (N/nnz) / s, whose mean is 1/s. Their trits are
+//! t, since |W| s = N/nnz is at least 1.
+//!
+//! In a type of few bits, one magnitude m = N/(nnz·s) would be rounded, and the scale with it. The two neighbours of m in
+//! that type are used instead, in the proportion in which their mean is m; the scale of a matrix of 2¹⁶ or more
+//! weights is then the same to the rounding of f32. The order in which they come is of no consequence.
+//!
+//! A matrix of zeros stays one: its scale is 1/1e-5 whatever it was before, and its products are 0 whatever the scale.
+//!
+//! A head that shares its weight with an embedding that was rounded has trits of the weight before. Where quantising the
+//! rounded embedding would not give them, the folder gets a head of its own ([`Unpacked::config`] says so).
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use axes::DType;
+use barewire::{TensorView, WireError, trits};
+use half::{bf16, f16};
+use serde_json::{Value, json};
+
+use super::pack::{embedding_values, f32s};
+use super::{CONFIG, EMBEDDING, ModelBundle, Quantizer};
+use crate::error::{ModelError, Result};
+use crate::json;
+use crate::safetensors::{FloatType, Values};
+
+/// What a bundle unpacks to, made tensor by tensor.
+#[derive(Debug)]
+pub struct Unpacked<'a> {
+    model: &'a ModelBundle,
+    dtype: FloatType,
+    untied: bool,
+}
+
+impl<'a> Unpacked<'a> {
+    /// Looks at what is to be done; nothing is unpacked but a head that is shared with a rounded embedding.
+    ///
+    /// # Errors
+    /// None for a bundle that is open; the type says otherwise because sections are looked up by name.
+    pub fn new(model: &'a ModelBundle, dtype: FloatType, quantizer: &mut dyn Quantizer) -> Result<Self> {
+        let mut unpacked = Self { model, dtype, untied: false };
+        if model.config().tie_word_embeddings {
+            let view = model.bundle().tensor("lm_head.weight")?;
+            // Quantised as a reader will find it, in the type of the folder.
+            let stored = embedding_values(model)?;
+            let stored = Values::F32(stored);
+            let short = stored.cast(dtype).map_err(|at| unpacked.too_large(EMBEDDING, at))?;
+            let seen = to_f32(&short);
+            let mut again = vec![0; seen.len()];
+            let scale = quantizer.quantize(&seen, &mut again);
+            unpacked.untied =
+                Some(scale.to_bits()) != view.scale.map(f32::to_bits) || again != unpack_trits(&view)?;
+        }
+        Ok(unpacked)
+    }
+
+    /// Whether the head gets a weight of its own, which the packed model shared with the embedding.
+    pub fn is_untied(&self) -> bool {
+        self.untied
+    }
+
+    /// `config.json` of the folder: the bundle's, but for a head that had to be untied.
+    ///
+    /// # Errors
+    /// As [`json::parse`].
+    pub fn config(&self) -> Result<Value> {
+        let bundle = self.model.bundle();
+        let label = bundle.path().join(CONFIG);
+        let text = String::from_utf8_lossy(bundle.bytes(CONFIG)?).into_owned();
+        let mut config = json::parse(&label, &text)?;
+        if self.untied {
+            config["tie_word_embeddings"] = json!(false);
+        }
+        Ok(config)
+    }
+
+    /// Name and sizes of every tensor of the folder.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let mut config = self.model.config().clone();
+        config.tie_word_embeddings &= !self.untied;
+        config.expected_tensors()
+    }
+
+    /// The values of one tensor, projections in the folder's type and all else as it is stored.
+    ///
+    /// # Errors
+    /// [`ModelError::Wire`] if there is no such section, [`ModelError::Tensor`] for a magnitude that the type cannot hold.
+    pub fn tensor(&self, name: &str) -> Result<Values<'static>> {
+        let view = self.model.bundle().tensor(name)?;
+        if view.dtype == DType::Trit {
+            return self.weights(&view);
+        }
+        let values =
+            if name == EMBEDDING { embedding_values(self.model)? } else { Cow::Owned(f32s(view.bytes)) };
+        Ok(Values::F32(values.into_owned().into()))
+    }
+
+    fn too_large(&self, name: &str, at: usize) -> ModelError {
+        let expected = format!("values that {} can hold", self.dtype.torch_name());
+        let path = self.model.bundle().path();
+        ModelError::tensor(
+            path,
+            name,
+            expected,
+            format!("a larger one at element {at}"),
+            "unpack as f32 or bf16",
+        )
+    }
+
+    fn weights(&self, view: &TensorView<'_>) -> Result<Values<'static>> {
+        let trits = unpack_trits(view)?;
+        let nonzero = trits.iter().filter(|t| **t != 0).count();
+        let scale = f64::from(view.scale.unwrap_or(1.0));
+        // No trit is asked for the magnitude of a matrix of zeros.
+        let magnitude = trits.len() as f64 / nonzero.max(1) as f64 / scale;
+        if nonzero == 0 {
+            return Ok(zeros(trits.len(), self.dtype));
+        }
+        let fault = || {
+            let expected = format!("a magnitude that {} can hold", self.dtype.torch_name());
+            let remedy = "unpack as f32 or bf16";
+            ModelError::tensor(
+                self.model.bundle().path(),
+                view.name,
+                expected,
+                format!("{magnitude:e}"),
+                remedy,
+            )
+        };
+        macro_rules! spread {
+            ($variant:ident, $type:ty, $down:expr, $up:expr, $value:expr) => {{
+                let low: $type = $down;
+                let high: $type = $up;
+                if !high.is_finite() || $value(low) == 0.0 {
+                    return Err(fault());
+                }
+                let upper = share(magnitude, $value(low), $value(high), nonzero);
+                Values::$variant(mix(&trits, low, high, upper, |x| -x, <$type>::from_bits(0)).into())
+            }};
+        }
+        Ok(match self.dtype {
+            FloatType::F64 => spread!(F64, f64, magnitude, magnitude, |x: f64| x),
+            FloatType::F32 => {
+                let low = below(magnitude as f32, |x| f64::from(x) > magnitude, f32::to_bits, f32::from_bits);
+                spread!(F32, f32, low, f32::from_bits(low.to_bits() + 1), f64::from)
+            }
+            FloatType::Bf16 => {
+                let near = bf16::from_f64(magnitude);
+                let low = below(near, |x| x.to_f64() > magnitude, bf16::to_bits, bf16::from_bits);
+                spread!(Bf16, bf16, low, bf16::from_bits(low.to_bits() + 1), bf16::to_f64)
+            }
+            FloatType::F16 => {
+                let near = f16::from_f64(magnitude);
+                let low = below(near, |x| x.to_f64() > magnitude, f16::to_bits, f16::from_bits);
+                spread!(F16, f16, low, f16::from_bits(low.to_bits() + 1), f16::to_f64)
+            }
+        })
+    }
+}
+
+/// The largest number that is not above the wanted one, from the nearest: positive numbers order as their bits do.
+fn below<T: Copy, B: std::ops::Sub<Output = B> + From<u8>>(
+    near: T,
+    above: impl Fn(T) -> bool,
+    bits: impl Fn(T) -> B,
+    value: impl Fn(B) -> T,
+) -> T {
+    if above(near) { value(bits(near) - B::from(1)) } else { near }
+}
+
+/// How many of `count` numbers have to be `high` rather than `low` for their mean to be `wanted`.
+fn share(wanted: f64, low: f64, high: f64, count: usize) -> usize {
+    if high > low { ((wanted - low) / (high - low) * count as f64).round() as usize } else { 0 }
+}
+
+/// Each trit with a magnitude: the first `upper` that are not zero with `high`, the rest with `low`.
+fn mix<T: Copy>(trits: &[i8], low: T, high: T, upper: usize, negate: impl Fn(T) -> T, zero: T) -> Vec<T> {
+    let mut seen = 0;
+    let one = |trit: &i8| {
+        if *trit == 0 {
+            return zero;
+        }
+        seen += 1;
+        let magnitude = if seen <= upper { high } else { low };
+        if *trit < 0 { negate(magnitude) } else { magnitude }
+    };
+    trits.iter().map(one).collect()
+}
+
+fn zeros(count: usize, dtype: FloatType) -> Values<'static> {
+    match dtype {
+        FloatType::F32 => Values::F32(vec![0.0; count].into()),
+        FloatType::F64 => Values::F64(vec![0.0; count].into()),
+        FloatType::F16 => Values::F16(vec![f16::ZERO; count].into()),
+        FloatType::Bf16 => Values::Bf16(vec![bf16::ZERO; count].into()),
+    }
+}
+
+fn unpack_trits(view: &TensorView<'_>) -> Result<Vec<i8>> {
+    match (view.layout, view.shape) {
+        (Some(layout), &[rows, columns]) => Ok(trits::decode(layout, rows, columns, view.bytes)?),
+        _ => Err(WireError::Section {
+            path: Path::new("bundle").into(),
+            section: view.name.into(),
+            expected: "trits".into(),
+            found: view.dtype.to_string(),
+            remedy: "pack the model again",
+        }
+        .into()),
+    }
+}
+
+/// The values as a reader converts them.
+fn to_f32(values: &Values<'_>) -> Vec<f32> {
+    match values {
+        Values::F32(v) => v.to_vec(),
+        Values::F64(v) => v.iter().map(|x| *x as f32).collect(),
+        Values::F16(v) => v.iter().map(|x| x.to_f32()).collect(),
+        Values::Bf16(v) => v.iter().map(|x| x.to_f32()).collect(),
+        _ => vec![],
+    }
+}

@@ -1,0 +1,279 @@
+//! Plans that fit a memory limit: what is kept from the forward to the backward pass, and what is computed again.
+//!
+//! A training step keeps most of its memory for values that wait a long time for their next reader. Whoever waits across
+//! the fullest moment of the plan can be dropped and made again right before that reader, from what is in memory then.
+//! This is checkpointing (Griewank and Walther 2000; Chen et al. 2016) without fixed segments: the plan itself says what
+//! is full when, and each value is weighed by its cost per byte. When the limit is tight, what a dropped value is made
+//! from has been dropped too, and the search walks back as far as it must, in the end to the residual stream.
+//!
+//! The ops that run again are the same ops on the same operands, so every result stays equal to the last bit.
+
+use crate::memory::{bytes, reads, root, writes};
+use crate::{Buffer, Options, Plan, PlanError, Target};
+use graph::{Graph, Node, Op, Value};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Nodes that may be computed again for one value.
+const LONGEST: usize = 96;
+/// Plans that are tried.
+const ROUNDS: usize = 64;
+/// Values that are dropped between two plans.
+const AT_ONCE: usize = 48;
+/// Rounds without progress after which the search ends.
+const PATIENCE: usize = 6;
+
+/// The plan of `g` with an arena of at most `limit` bytes.
+///
+/// # Errors
+/// [`PlanError::Memory`] when the smallest plan that was found is larger.
+pub fn plan_within(
+    g: Graph,
+    target: &Target,
+    options: &Options,
+    limit: usize,
+) -> Result<Plan, PlanError> {
+    let mut best = crate::build(g, target, options)?;
+    let (mut current, mut stale) = (None::<Plan>, 0);
+    let mut goal = limit;
+    for _ in 0..ROUNDS {
+        if best.arena <= limit || stale >= PATIENCE {
+            break;
+        }
+        let plan = current.as_ref().unwrap_or(&best);
+        let map = Timeline::new(plan);
+        // Holes between the places of values: a plan needs more than what is alive at once.
+        let full = map.live.iter().copied().max().unwrap_or(0);
+        goal = goal.min((limit as f64 * full as f64 / plan.arena.max(1) as f64) as usize);
+        let drops = map.choose(goal);
+        if drops.is_empty() {
+            break;
+        }
+        let recomputed = plan.recomputed + drops.iter().map(|d| d.again.len()).sum::<usize>();
+        let mut next = crate::build(map.rewrite(&drops), target, options)?;
+        next.recomputed = recomputed;
+        if next.arena < best.arena {
+            best = next;
+            (current, stale) = (None, 0);
+        } else {
+            // The plan is no smaller, but its fullest moment may be another one.
+            stale += 1;
+            current = Some(next);
+            goal -= goal / 16;
+        }
+    }
+    if best.arena > limit {
+        return Err(PlanError::Memory { limit, reached: best.arena });
+    }
+    Ok(best)
+}
+
+/// A value that is dropped after its reader at `from` and made again before the one at `until`.
+struct Drop {
+    value: Value,
+    until: usize,
+    /// The nodes that make it, in order.
+    again: Vec<u32>,
+}
+
+/// What is in memory when.
+struct Timeline<'a> {
+    plan: &'a Plan,
+    /// The step in which each node runs; for a view or a constant, the step after which it can be read.
+    step: Vec<usize>,
+    /// Steps that touch each value of the arena, in order: its maker, then its readers.
+    uses: BTreeMap<Value, Vec<usize>>,
+    /// Bytes alive during each step.
+    live: Vec<usize>,
+}
+
+impl<'a> Timeline<'a> {
+    fn new(plan: &'a Plan) -> Timeline<'a> {
+        let g = &plan.graph;
+        let mut step = vec![usize::MAX; g.nodes.len()];
+        for (k, s) in plan.steps.iter().enumerate() {
+            plan.nodes(s).iter().for_each(|n| step[*n as usize] = k);
+        }
+        for i in 0..g.nodes.len() {
+            if step[i] == usize::MAX {
+                step[i] = g.nodes[i].inputs.iter().map(|v| step[v.node as usize]).max().unwrap_or(0);
+            }
+        }
+        let mut uses: BTreeMap<Value, Vec<usize>> = BTreeMap::new();
+        for (k, s) in plan.steps.iter().enumerate() {
+            let read = reads(g, s).into_iter().map(|v| root(g, v).0);
+            for v in writes(g, s).into_iter().chain(read) {
+                let place = plan.place(v).map(|p| &plan.buffers[p.buffer as usize]);
+                let list = uses.entry(v).or_default();
+                if matches!(place, Some(Buffer::Arena { .. })) && list.last() != Some(&k) {
+                    list.push(k);
+                }
+            }
+        }
+        uses.retain(|_, list| !list.is_empty());
+        let mut live = vec![0; plan.steps.len()];
+        for (v, list) in &uses {
+            let size = bytes(g, *v);
+            live[list[0]..=list[list.len() - 1]].iter_mut().for_each(|b| *b += size);
+        }
+        Timeline { plan, step, uses, live }
+    }
+
+    /// Values whose absence brings the fullest moments down to `goal`, the cheapest per byte first.
+    fn choose(&self, goal: usize) -> Vec<Drop> {
+        let g = &self.plan.graph;
+        let mut live = self.live.clone();
+        // Spans in which a value is in memory; dropping one splits a span.
+        let mut spans: HashMap<Value, Vec<(usize, usize)>> =
+            self.uses.iter().map(|(v, l)| (*v, vec![(l[0], l[l.len() - 1])])).collect();
+        // What another value is made from at a step must stay until then.
+        let mut needed: HashMap<Value, BTreeSet<usize>> = HashMap::new();
+        let mut drops: Vec<Drop> = vec![];
+        let mut hopeless = BTreeSet::new();
+        while drops.len() < AT_ONCE {
+            let full = (0..live.len()).filter(|k| !hopeless.contains(k)).max_by_key(|k| live[*k]);
+            let Some(peak) = full.filter(|k| live[*k] > goal) else { break };
+            let mut found: Option<(f64, Drop, (usize, usize), Vec<Value>)> = None;
+            for (v, uses) in &self.uses {
+                let size = bytes(g, *v);
+                let alive = spans[v].iter().any(|(a, b)| *a < peak && peak < *b);
+                if !alive || size < 4096 || uses.contains(&peak) {
+                    continue;
+                }
+                let Some(next) = uses.iter().position(|u| *u > peak) else { continue };
+                let Some(before) = next.checked_sub(1) else { continue };
+                let held = needed.get(v).is_some_and(|n| n.range(uses[before] + 1..=uses[next]).next().is_some());
+                if held {
+                    continue;
+                }
+                let (from, until) = (uses[before], uses[next]);
+                let Some((again, sources)) = self.recompute(*v, until, &spans) else { continue };
+                // Freed bytes count for as long as they are free: a short absence helps one moment only.
+                let score = again.iter().map(|n| time(g, *n)).sum::<f64>() / size as f64
+                    / ((until - from) as f64).sqrt();
+                if found.as_ref().is_none_or(|f| score < f.0) {
+                    found = Some((score, Drop { value: *v, until, again }, (from, until), sources));
+                }
+            }
+            let Some((_, drop, (from, until), sources)) = found else {
+                hopeless.insert(peak);
+                continue;
+            };
+            let size = bytes(g, drop.value);
+            live[from + 1..until].iter_mut().for_each(|b| *b = b.saturating_sub(size));
+            let list = spans.entry(drop.value).or_default();
+            if let Some(k) = list.iter().position(|(a, b)| *a <= from && until <= *b) {
+                let (a, b) = list[k];
+                list[k] = (a, from);
+                list.push((until, b));
+            }
+            sources.into_iter().for_each(|s| {
+                needed.entry(s).or_default().insert(until);
+            });
+            drops.push(drop);
+        }
+        drops
+    }
+
+    /// The nodes that make `v` again at a step from what is in memory then, and the values of the arena among that.
+    fn recompute(
+        &self,
+        v: Value,
+        at: usize,
+        spans: &HashMap<Value, Vec<(usize, usize)>>,
+    ) -> Option<(Vec<u32>, Vec<Value>)> {
+        let g = &self.plan.graph;
+        let (mut again, mut sources) = (BTreeSet::new(), vec![]);
+        let mut open = vec![v.node];
+        while let Some(n) = open.pop() {
+            let node = &g.nodes[n as usize];
+            let fixed = node.attrs.iter().any(|(_, a)| matches!(a, graph::Attr::Graph(_)));
+            if fixed || again.len() == LONGEST {
+                return None;
+            }
+            if !again.insert(n) {
+                continue;
+            }
+            for x in &node.inputs {
+                let base = root(g, *x).0;
+                if matches!(g.node(base).op, Op::Input | Op::Constant) {
+                    // A view of it is cheap to make again, and must be: it may have no place after its last reader.
+                    if *x != base {
+                        open.push(x.node);
+                    }
+                    continue;
+                }
+                let stays = self.plan.place(base).is_some_and(|p| {
+                    !matches!(self.plan.buffers[p.buffer as usize], Buffer::Arena { .. })
+                });
+                let there = base != v
+                    && (stays || spans.get(&base).is_some_and(|l| l.iter().any(|(a, b)| *a < at && at <= *b)));
+                if there && self.step[base.node as usize] < at {
+                    if !stays {
+                        sources.push(base);
+                    }
+                    if *x != base {
+                        open.push(x.node);
+                    }
+                } else {
+                    open.push(x.node);
+                }
+            }
+        }
+        // Views that lead to something in memory end there.
+        Some((again.into_iter().collect(), sources))
+    }
+
+    /// The graph in the order of the plan, with the dropped values made again.
+    fn rewrite(&self, drops: &[Drop]) -> Graph {
+        let g = &self.plan.graph;
+        let mut order: Vec<u32> = (0..g.nodes.len() as u32).collect();
+        order.sort_by_key(|n| (!matches!(g.nodes[*n as usize].op, Op::Input), self.step[*n as usize], *n));
+        let mut new = Graph { nodes: vec![], inputs: vec![], outputs: vec![], taps: vec![], ..g.clone() };
+        let mut current: Vec<u32> = vec![0; g.nodes.len()];
+        let push = |new: &mut Graph, node: &Node, current: &[u32]| {
+            let inputs = node.inputs.iter().map(|v| Value { node: current[v.node as usize], ..*v }).collect();
+            new.nodes.push(Node { inputs, ..node.clone() });
+            new.nodes.len() as u32 - 1
+        };
+        let mut waiting: Vec<&Drop> = drops.iter().collect();
+        waiting.sort_by_key(|d| d.until);
+        let mut waiting = waiting.into_iter().peekable();
+        for n in order {
+            while let Some(d) = waiting.next_if(|d| d.until <= self.step[n as usize] && !is_input(g, n)) {
+                // Within the recomputation each node reads the new copies; outside only the dropped value is replaced.
+                let mut inside = current.clone();
+                for k in &d.again {
+                    inside[*k as usize] = push(&mut new, &g.nodes[*k as usize], &inside);
+                }
+                current[d.value.node as usize] = inside[d.value.node as usize];
+            }
+            current[n as usize] = push(&mut new, &g.nodes[n as usize], &current);
+        }
+        let named = |list: &[graph::Named]| -> Vec<graph::Named> {
+            list.iter()
+                .map(|o| graph::Named {
+                    name: o.name.clone(),
+                    value: Value { node: current[o.value.node as usize], ..o.value },
+                })
+                .collect()
+        };
+        (new.inputs, new.outputs, new.taps) = (named(&g.inputs), named(&g.outputs), named(&g.taps));
+        new
+    }
+}
+
+fn is_input(g: &Graph, n: u32) -> bool {
+    g.nodes[n as usize].op == Op::Input
+}
+
+/// A rough time of a node, in arbitrary units: operations, what needs a series, and memory traffic.
+fn time(g: &Graph, n: u32) -> f64 {
+    let node = &g.nodes[n as usize];
+    let inputs: Vec<_> = node.inputs.iter().map(|v| g.ty(*v).clone()).collect();
+    let cost = node.op.cost(&node.attrs, &inputs, &node.types);
+    // A core makes some 64 multiply-adds of a product in the time of 8 bytes from memory, or of one transcendental.
+    cost.operations / 64.0 + cost.transcendental + cost.bytes / 8.0
+}
+
+#[cfg(test)]
+mod tests;
