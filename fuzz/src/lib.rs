@@ -6,13 +6,18 @@
 //! runs the committed corpus and mutations of it with a stable compiler.
 
 mod allocation;
+mod bundle;
 mod config;
 mod graph_text;
 mod safetensors;
 
 /// Every decoder by the name of its target and of its folder in `fuzz/corpus`.
-pub const TARGETS: &[(&str, fn(&[u8]))] =
-    &[("config", config::check), ("graph_text", graph_text::check), ("safetensors", safetensors::check)];
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("bundle", bundle::check),
+    ("config", config::check),
+    ("graph_text", graph_text::check),
+    ("safetensors", safetensors::check),
+];
 
 /// Bytes that a decoder may hold at once, whatever the input.
 const ALLOWANCE: usize = 1 << 20;

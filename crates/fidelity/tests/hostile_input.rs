@@ -124,6 +124,11 @@ fn hold(target: &str) {
 }
 
 #[test]
+fn bundles() {
+    hold("bundle");
+}
+
+#[test]
 fn configurations() {
     hold("config");
 }

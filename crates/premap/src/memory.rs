@@ -354,5 +354,17 @@ fn place(
         })
         .collect();
     let cost = graph::interp::cost(&g);
-    Ok(Plan { graph: g, steps, early, buffers, places, arena: arena.end, unshared, donated, copied, cost, recomputed: 0 })
+    Ok(Plan {
+        graph: g,
+        steps,
+        early,
+        buffers,
+        places,
+        arena: arena.end,
+        unshared,
+        donated,
+        copied,
+        cost,
+        recomputed: 0,
+    })
 }

@@ -26,12 +26,7 @@ const PATIENCE: usize = 6;
 ///
 /// # Errors
 /// [`PlanError::Memory`] when the smallest plan that was found is larger.
-pub fn plan_within(
-    g: Graph,
-    target: &Target,
-    options: &Options,
-    limit: usize,
-) -> Result<Plan, PlanError> {
+pub fn plan_within(g: Graph, target: &Target, options: &Options, limit: usize) -> Result<Plan, PlanError> {
     let mut best = crate::build(g, target, options)?;
     let (mut current, mut stale) = (None::<Plan>, 0);
     let mut goal = limit;
@@ -141,14 +136,16 @@ impl<'a> Timeline<'a> {
                 }
                 let Some(next) = uses.iter().position(|u| *u > peak) else { continue };
                 let Some(before) = next.checked_sub(1) else { continue };
-                let held = needed.get(v).is_some_and(|n| n.range(uses[before] + 1..=uses[next]).next().is_some());
+                let held =
+                    needed.get(v).is_some_and(|n| n.range(uses[before] + 1..=uses[next]).next().is_some());
                 if held {
                     continue;
                 }
                 let (from, until) = (uses[before], uses[next]);
                 let Some((again, sources)) = self.recompute(*v, until, &spans) else { continue };
                 // Freed bytes count for as long as they are free: a short absence helps one moment only.
-                let score = again.iter().map(|n| time(g, *n)).sum::<f64>() / size as f64
+                let score = again.iter().map(|n| time(g, *n)).sum::<f64>()
+                    / size as f64
                     / ((until - from) as f64).sqrt();
                 if found.as_ref().is_none_or(|f| score < f.0) {
                     found = Some((score, Drop { value: *v, until, again }, (from, until), sources));
@@ -202,11 +199,13 @@ impl<'a> Timeline<'a> {
                     }
                     continue;
                 }
-                let stays = self.plan.place(base).is_some_and(|p| {
-                    !matches!(self.plan.buffers[p.buffer as usize], Buffer::Arena { .. })
-                });
+                let stays = self
+                    .plan
+                    .place(base)
+                    .is_some_and(|p| !matches!(self.plan.buffers[p.buffer as usize], Buffer::Arena { .. }));
                 let there = base != v
-                    && (stays || spans.get(&base).is_some_and(|l| l.iter().any(|(a, b)| *a < at && at <= *b)));
+                    && (stays
+                        || spans.get(&base).is_some_and(|l| l.iter().any(|(a, b)| *a < at && at <= *b)));
                 if there && self.step[base.node as usize] < at {
                     if !stays {
                         sources.push(base);

@@ -5,8 +5,8 @@
 //! that keeps everything.
 
 use std::sync::Arc;
-use train::data::Batch;
 use train::config::{ByteSize, Products};
+use train::data::Batch;
 use train::step::{Rates, Step, StepOptions, TrainState};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,8 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut state = TrainState::new(tensors.collect());
     let optimizer = train::config::OptimizerConfig::default();
     let pool = Arc::new(engine::pool::Pool::new(threads));
-    let mut options =
-        StepOptions { memory: (memory > 0).then_some(memory), ..StepOptions::new(8, length) };
+    let mut options = StepOptions { memory: (memory > 0).then_some(memory), ..StepOptions::new(8, length) };
     if arguments.iter().any(|a| a == "stored") {
         options = StepOptions { fuse: false, products: Products::Float, ..options };
     }

@@ -120,11 +120,7 @@ fn loss_and_gradients(g: &Graph, names: &[&str], batch: usize, length: usize) ->
 ///
 /// Inputs: every parameter, `m.NAME`, `v.NAME`, `input_ids` and `labels` i64 [accumulate, B, T] (no first axis when
 /// `accumulate` is 1), the rates. Outputs: `loss`, `grad_norm`, then `new.NAME`, `new.m.NAME`, `new.v.NAME`.
-pub fn step_graph(
-    c: &MatMulFreeConfig,
-    optimizer: &OptimizerConfig,
-    options: &StepOptions,
-) -> Result<Graph> {
+pub fn step_graph(c: &MatMulFreeConfig, optimizer: &OptimizerConfig, options: &StepOptions) -> Result<Graph> {
     let &StepOptions { batch, length, accumulate, .. } = options;
     let shapes = c.expected_tensors();
     let names: Vec<&str> = shapes.iter().map(|(n, _)| n.as_str()).collect();

@@ -1,8 +1,8 @@
 //! The model's graphs: sequence, step, preparation.
 
 use super::{
-    Batch, BitLinear, Block, ChannelMixer, GateUp, Hidden, Inner, Intermediate, Layers, Mlgru, Products, Recurrent,
-    Seq, Vocab, Weight,
+    Batch, BitLinear, Block, ChannelMixer, GateUp, Hidden, Inner, Intermediate, Layers, Mlgru, Products,
+    Recurrent, Seq, Vocab, Weight,
 };
 use crate::config::{ActivationRounding, MatMulFreeConfig, MlgruForm};
 use axes::{Axis, DType};

@@ -62,9 +62,9 @@ impl FromStr for ByteSize {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = [("GiB", 30), ("MiB", 20), ("KiB", 10)].into_iter().find(|(_, shift)| {
-            self.0 >> shift > 0 && self.0 % (1 << shift) == 0
-        });
+        let whole = [("GiB", 30), ("MiB", 20), ("KiB", 10)]
+            .into_iter()
+            .find(|(_, shift)| self.0 >> shift > 0 && self.0 % (1 << shift) == 0);
         match whole {
             Some((unit, shift)) => write!(f, "{}{unit}", self.0 >> shift),
             None => write!(f, "{}", self.0),
@@ -114,7 +114,9 @@ mod tests {
 
     #[test]
     fn units_and_spaces() {
-        for (text, bytes) in [("64mib", 64 << 20), (" 2 GiB ", 2 << 30), ("0.5KiB", 512), ("7", 7), ("12 kB", 12_000)] {
+        for (text, bytes) in
+            [("64mib", 64 << 20), (" 2 GiB ", 2 << 30), ("0.5KiB", 512), ("7", 7), ("12 kB", 12_000)]
+        {
             assert_eq!(text.parse::<ByteSize>().unwrap().bytes(), bytes, "{text}");
         }
         for text in ["", "MiB", "-1MiB", "1e40GiB", "NaN", "64 parsecs"] {
