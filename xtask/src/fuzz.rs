@@ -1,9 +1,11 @@
 //! Fuzzing of the decoders with libFuzzer: a nightly compiler, `cargo fuzz`, and time.
 //!
-//! New inputs go to a folder below `target/`; `--minimize` puts the smallest set that covers what is covered into
-//! `fuzz/corpus`, which every test run replays. Sanitizers are off: the decoders are safe Rust but for one cast, which
+//! New inputs go to a folder below `target/`; `--minimize` puts the few that reach most code into `fuzz/corpus`,
+//! which every test run replays. Sanitizers are off: the decoders are safe Rust but for one cast, which
 //! other tests hold, and without them a run sees five times as many inputs.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +17,10 @@ use crate::run::{Failure, cargo, output, root, succeed, succeeds};
 const LIMITS: &[&str] = &["-rss_limit_mb=512", "-malloc_limit_mb=64", "-timeout=10"];
 /// Longer inputs are slower and find nothing more.
 const LONGEST: &str = "-max_len=8192";
+
+/// Of a committed corpus.
+const MOST_FILES: usize = 200;
+const MOST_BYTES: u64 = 300_000;
 
 /// What the command line asks for.
 struct Wanted {
@@ -129,28 +135,84 @@ fn nightly() -> Result<Nightly, Failure> {
     Ok(Nightly { rustup })
 }
 
-/// Replaces the committed corpus by as few files as reach the same code.
+/// Replaces the committed corpus by the few files that together reach most code.
+///
+/// `cargo fuzz cmin` keeps every file that reaches anything new, thousands of them; libFuzzer's record of what each
+/// reaches is enough to choose the best [`MOST_FILES`].
 fn minimize(nightly: &Nightly, target: &str, work: &Path, committed: &Path) -> Result<(), Failure> {
     let io = |path: &Path, error: std::io::Error| {
         Failure::new(format!("cannot write {}: {error}", path.display()), "check its permissions")
     };
-    let fresh = PathBuf::from(format!("{}.new", work.display()));
-    let _ = fs::remove_dir_all(&fresh);
+    let (fresh, record) = (work.with_extension("new"), work.with_extension("record"));
+    let _ = (fs::remove_dir_all(&fresh), fs::remove_file(&record));
     fs::create_dir_all(&fresh).map_err(|error| io(&fresh, error))?;
     let mut command = nightly.fuzz("run", target);
-    command
-        .args([&fresh, &work.to_owned(), &committed.to_owned()])
-        .arg("--")
-        .args(LIMITS)
-        .arg("-max_len=4096");
-    // By edges of the code, not by how often they are passed: a few hundred files instead of thousands.
+    command.args([&fresh, work, committed]).arg("--").args(LIMITS).arg("-max_len=4096");
+    // By edges of the code, not by how often they are passed.
     command.args(["-set_cover_merge=1", "-use_counters=0"]);
+    command.arg(format!("-merge_control_file={}", record.display()));
     succeed(command, "read the message above")?;
+    let text = fs::read_to_string(&record).map_err(|error| io(&record, error))?;
+    let mut kept = Vec::new();
+    for path in choose(&text) {
+        kept.push(fs::read(root().join("fuzz").join(&path)).map_err(|error| io(&path, error))?);
+    }
     fs::remove_dir_all(committed).map_err(|error| io(committed, error))?;
     fs::create_dir_all(committed).map_err(|error| io(committed, error))?;
-    for file in fs::read_dir(&fresh).map_err(|error| io(&fresh, error))?.flatten() {
-        let to = committed.join(file.file_name());
-        fs::copy(file.path(), &to).map_err(|error| io(&to, error))?;
+    for (number, content) in kept.iter().enumerate() {
+        let to = committed.join(format!("{number:03}"));
+        fs::write(&to, content).map_err(|error| io(&to, error))?;
     }
+    let size = kept.iter().map(Vec::len).sum::<usize>();
+    println!("{} files, {size} bytes in {}", kept.len(), committed.display());
     Ok(())
+}
+
+/// The files of a merge's record, the one that adds most first, as long as one adds anything and the limits hold.
+///
+/// The record has the number of files, the number of the first that was not looked at, the files' names, and then,
+/// for each, `STARTED number size` and `FT number features…`.
+fn choose(record: &str) -> Vec<PathBuf> {
+    let mut lines = record.lines();
+    let count = lines.next().and_then(|line| line.parse().ok()).unwrap_or(0);
+    let names = lines.by_ref().skip(1).take(count).map(PathBuf::from).collect::<Vec<_>>();
+    let mut files = vec![(0_u64, BTreeSet::new()); names.len()];
+    for line in lines {
+        let mut words = line.split(' ');
+        let kind = words.next();
+        let mut numbers = words.filter_map(|word| word.parse::<u64>().ok());
+        let Some(file) = numbers.next().and_then(|number| files.get_mut(number as usize)) else { continue };
+        match kind {
+            Some("STARTED") => file.0 = numbers.next().unwrap_or(0),
+            Some("FT") => file.1.extend(numbers),
+            _ => {}
+        }
+    }
+    let (mut seen, mut kept, mut bytes) = (BTreeSet::new(), Vec::new(), 0);
+    while kept.len() < MOST_FILES {
+        let best = (0..files.len())
+            .map(|file| (files[file].1.len(), Reverse(files[file].0), file))
+            .filter(|(gain, Reverse(size), _)| *gain > 0 && bytes + size <= MOST_BYTES)
+            .max();
+        let Some((_, Reverse(size), file)) = best else { break };
+        seen.extend(std::mem::take(&mut files[file].1));
+        files.iter_mut().for_each(|(_, features)| features.retain(|feature| !seen.contains(feature)));
+        bytes += size;
+        kept.push(names[file].clone());
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_that_reach_most_are_kept() {
+        let record = "4\n0\nsmall\nlarge\nsame\nother\n\
+                      STARTED 0 1\nFT 0 1 2\nCOV 0 7\nSTARTED 1 9\nFT 1 1 2 3\nSTARTED 2 5\nFT 2 1 2 3\n\
+                      STARTED 3 2\nFT 3 4\n";
+        assert_eq!(choose(record), [PathBuf::from("same"), PathBuf::from("other")]);
+        assert!(choose("").is_empty());
+    }
 }

@@ -7,6 +7,7 @@ use crate::error::{Blame, EngineError, Result};
 use crate::instr::{Instr, Scratch, load};
 use crate::pool::Pool;
 use crate::tensor::Tensor;
+use axes::{DType, TritLayout};
 use graph::{Graph, Op, Type};
 use premap::{Buffer, Options, Pattern, Plan, Step};
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub struct Executable {
 /// What a plan takes and gives.
 struct Signature {
     inputs: Vec<(String, Type)>,
+    /// How the trits of each input lie.
+    layouts: Vec<TritLayout>,
     outputs: Vec<(String, Type)>,
     /// Pairs (input, output) that may lie in one place.
     shared: Vec<(usize, usize)>,
@@ -119,6 +122,7 @@ impl Executable {
         };
         let signature = Arc::new(Signature {
             inputs: list(&plan.graph.inputs),
+            layouts: plan.graph.inputs.iter().map(|i| plan.layout(i.value)).collect(),
             outputs: [list(&plan.graph.outputs), list(&plan.graph.taps)].concat(),
             shared: [&plan.donated[..], &plan.copied[..]].concat(),
         });
@@ -283,7 +287,7 @@ impl Executable {
         };
         let (inputs, outputs) = (&self.signature.inputs, &self.signature.outputs);
         if !Arc::ptr_eq(&io.signature, &self.signature) {
-            let all = ("(all)".to_string(), Type::scalar(axes::DType::F32));
+            let all = ("(all)".to_string(), Type::scalar(DType::F32));
             let first = inputs.first().or(outputs.first()).unwrap_or(&all);
             return missing("input", first, "a binding that another plan made");
         }
@@ -382,6 +386,45 @@ impl<'a> Io<'a> {
         self
     }
 
+    /// Binds input `i` to elements as they lie in memory, such as a section of a mapped file, which is used in place:
+    /// little-endian, row-major, packed as the plan's layouts say ([`Options::layouts`]), and at an address that suits
+    /// the type (packed trits: any). Trits are not checked; with illegal codes the results are some numbers.
+    ///
+    /// A fault (a length or an address that does not fit) is reported by the run.
+    pub fn bytes(&mut self, i: usize, bytes: &'a [u8]) -> &mut Self {
+        let Some((name, ty)) = self.signature.inputs.get(i) else {
+            let (name, expected) = (format!("number {i}"), format!("one of {}", self.signature.inputs.len()));
+            let found = "bytes".into();
+            self.fault.get_or_insert(EngineError::Bind { what: "input", name, expected, found });
+            return self;
+        };
+        let layout = self.signature.layouts[i];
+        let size = match (layout, ty.fixed_shape().as_deref()) {
+            (TritLayout::Bytes, Some(shape)) => {
+                shape.iter().product::<usize>() * premap::memory::element(ty.dtype)
+            }
+            (_, Some(&[rows, columns])) => layout.bytes(rows, columns).unwrap_or(usize::MAX),
+            _ => usize::MAX,
+        };
+        let align = ty.dtype.size().unwrap_or(1);
+        let problem = if bytes.len() != size {
+            Some((format!("{size} bytes of {ty}{}", packed(layout)), format!("{} bytes", bytes.len())))
+        } else if !bytes.as_ptr().addr().is_multiple_of(align) {
+            let found = format!("an address that leaves {}", bytes.as_ptr().addr() % align);
+            Some((format!("an address that is a multiple of {align}, for {ty}"), found))
+        } else {
+            None
+        };
+        match problem {
+            None => self.inputs[i] = bytes.as_ptr(),
+            Some((expected, found)) => {
+                let name = name.clone();
+                self.fault.get_or_insert(EngineError::Bind { what: "input", name, expected, found });
+            }
+        }
+        self
+    }
+
     /// Binds output `o` to memory that is written.
     pub fn output(&mut self, o: usize, t: &'a mut Tensor) -> &mut Self {
         if self.fits("output", o, t) {
@@ -394,7 +437,7 @@ impl<'a> Io<'a> {
     /// output is bound and has the type `f32[]`.
     pub fn scalar(&self, o: usize) -> f32 {
         let number =
-            self.signature.outputs.get(o).is_some_and(|(_, ty)| *ty == graph::Type::scalar(axes::DType::F32));
+            self.signature.outputs.get(o).is_some_and(|(_, ty)| *ty == graph::Type::scalar(DType::F32));
         match self.outputs.get(o) {
             // SAFETY: bound to a tensor of that type (`fits`), mutably borrowed for the binding's life.
             Some(p) if number && !p.is_null() => unsafe { p.cast::<f32>().read() },
@@ -425,15 +468,22 @@ impl<'a> Io<'a> {
     /// Whether there is such an input or output and `t` has its type; notes the first fault.
     fn fits(&mut self, what: &'static str, k: usize, t: &Tensor) -> bool {
         let list = if what == "input" { &self.signature.inputs } else { &self.signature.outputs };
+        let layout = if what == "input" { self.signature.layouts.get(k).copied() } else { None };
+        let layout = layout.unwrap_or_default();
         let (name, expected) = match list.get(k) {
-            Some((_, ty)) if t.is(ty) => return true,
-            Some((name, ty)) => (name.clone(), ty.to_string()),
+            Some((_, ty)) if t.is(ty) && layout == TritLayout::Bytes => return true,
+            Some((name, ty)) => (name.clone(), format!("{ty}{}", packed(layout))),
             None => (format!("number {k}"), format!("one of {}", list.len())),
         };
         let found = t.ty().to_string();
         self.fault.get_or_insert(EngineError::Bind { what, name, expected, found });
         false
     }
+}
+
+/// What an error adds to a type whose trits are packed.
+fn packed(layout: TritLayout) -> String {
+    if layout == TritLayout::Bytes { String::new() } else { format!(" ({layout}), bound with `Io::bytes`") }
 }
 
 /// Runs a graph once on tensors given in its order: plans, loads, runs, and returns its outputs (then its taps).

@@ -10,7 +10,8 @@ use crate::dot::Dot;
 use crate::error::{EngineError, Result};
 use crate::exec::Executable;
 use crate::group::GroupCode;
-use crate::kernels::{rows, scan, ternary};
+use crate::kernels::packed::{self, PackedMatrix};
+use crate::kernels::{rows, scan};
 use crate::pool::Pool;
 use crate::reduce::Fold;
 use axes::DType;
@@ -154,7 +155,7 @@ fn has_kernel(plan: &Plan, n: &Node) -> bool {
         | Op::QuantizeWeights => f32s(&n.inputs),
         Op::CrossEntropy | Op::CrossEntropyGrad => plan.graph.ty(n.inputs[0]).dtype == DType::F32,
         Op::TernaryLinear => n.types[0].dtype == DType::F32,
-        Op::Gather => n.types[0].dtype == DType::F32 && plan.graph.ty(n.inputs[1]).dtype == DType::I64,
+        Op::Gather => plan.graph.ty(n.inputs[1]).dtype == DType::I64,
         Op::ScatterAdd => n.types[0].dtype == DType::F32 && plan.graph.ty(n.inputs[0]).dtype == DType::I64,
         _ => false,
     }
@@ -177,7 +178,6 @@ fn scratch_of(plan: &Plan, n: &Node) -> usize {
             let cols = plan.graph.ty(n.inputs[1]).elements().unwrap_or(0);
             rows::rms_norm_grad_scratch(plan.graph.ty(n.inputs[2]).elements().unwrap_or(0), cols)
         }
-        Op::TernaryLinear => n.types[0].elements().unwrap_or(0),
         Op::LinearScan => {
             let (shape, chunk) = scan_shape(plan, n);
             scan::linear_scan_chunked_scratch(shape, chunk)
@@ -318,8 +318,12 @@ impl Memory<'_> {
     /// # Safety
     /// The value must have been written before.
     pub(crate) unsafe fn bytes(&self, v: Value) -> &[u8] {
-        // SAFETY: as `read`.
-        unsafe { std::slice::from_raw_parts(self.at(v), self.len(v) * self.size(v)) }
+        let size = self.plan.bytes(v);
+        if size == 0 {
+            return &[];
+        }
+        // SAFETY: as `read`; the plan knows how the value's trits are packed.
+        unsafe { std::slice::from_raw_parts(self.at(v), size) }
     }
 }
 
@@ -518,11 +522,11 @@ unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Re
                 m.write::<f32>(out(1))[0] = scale;
             }
             Op::TernaryLinear => {
-                let y = m.write::<f32>(out(0));
-                // SAFETY: i32 and f32 have one size and alignment; the sums are written before they are read.
-                let acc = std::slice::from_raw_parts_mut(scratch.as_mut_ptr().cast::<i32>(), y.len());
                 let (sx, sw) = (m.read::<f32>(inp(1)), m.read::<f32>(inp(3))[0]);
-                ternary::matmul(pool, m.read(inp(0)), sx, m.read(inp(2)), sw, acc, y);
+                let (layout, shape) = (m.plan.layout(inp(2)), sizes(m.plan, inp(2)));
+                let w = PackedMatrix::new(layout, shape[0], shape[1], m.bytes(inp(2)))
+                    .ok_or_else(|| format!("a {layout} matrix of sizes {shape:?} has another length"))?;
+                packed::matmul(pool, m.read(inp(0)), sx, w, sw, m.write(out(0)));
             }
             Op::LinearScan => {
                 let (shape, chunk) = scan_shape(m.plan, n);
@@ -570,8 +574,15 @@ unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Re
             }
             Op::Gather => {
                 let cols = sizes(m.plan, inp(0))[1..].iter().product();
-                rows::gather::<f32>(pool, m.read(inp(0)), cols, m.read(inp(1)), m.write(out(0)))
-                    .map_err(|e| e.to_string())?;
+                let ids = m.read(inp(1));
+                // Rows are copied as they are, whatever the numbers in them are called.
+                match m.size(out(0)) {
+                    1 => rows::gather::<u8>(pool, m.read(inp(0)), cols, ids, m.write(out(0))),
+                    2 => rows::gather::<u16>(pool, m.read(inp(0)), cols, ids, m.write(out(0))),
+                    4 => rows::gather::<u32>(pool, m.read(inp(0)), cols, ids, m.write(out(0))),
+                    _ => rows::gather::<u64>(pool, m.read(inp(0)), cols, ids, m.write(out(0))),
+                }
+                .map_err(|e| e.to_string())?;
             }
             Op::ScatterAdd => {
                 let cols = n.types[0].fixed_shape().unwrap_or_default()[1..].iter().product();

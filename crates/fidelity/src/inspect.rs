@@ -100,7 +100,8 @@ impl Inspection {
         }
         totals.state_bytes =
             state_names(&config).iter().map(|(_, s)| 4 * s.iter().product::<usize>() as u64).sum();
-        let step = step_graph(&config, Form::Prepared)?.specialize(&Bindings::from([("B".into(), 1)]));
+        let step = step_graph(&config, Form::Prepared, EmbeddingType::F32)?
+            .specialize(&Bindings::from([("B".into(), 1)]));
         let cost = premap::plan(&step, &engine::target(), &Default::default())?.cost;
         totals.operations_per_token = cost.operations + cost.transcendental;
         let config = config.to_json();
@@ -144,7 +145,7 @@ pub enum Which {
 pub fn model_graph(config: &MatMulFreeConfig, which: Which) -> Result<Graph> {
     Ok(match which {
         Which::Sequence => sequence_graph(config, &GraphOptions::default())?,
-        Which::Step => step_graph(config, Form::Prepared)?,
+        Which::Step => step_graph(config, Form::Prepared, EmbeddingType::F32)?,
     })
 }
 

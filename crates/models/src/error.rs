@@ -131,6 +131,9 @@ impl ModelError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 "free some space or choose another folder; what was there before is untouched"
             }
+            io::ErrorKind::FileTooLarge => {
+                "raise the limit on the size of files (`ulimit -f`); what was there before is untouched"
+            }
             io::ErrorKind::ReadOnlyFilesystem => "choose a folder that can be written",
             io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
                 "check which part of the path is a folder"

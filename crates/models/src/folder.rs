@@ -386,8 +386,8 @@ pub(crate) fn split(sizes: impl ExactSizeIterator<Item = u64>, limit: u64) -> Ve
     shards
 }
 
-/// What `transformers` derives from a model's configuration.
-pub(crate) fn generation_config(config: &Map<String, Value>) -> Value {
+/// The `generation_config.json` that `transformers` derives from a model's configuration.
+pub fn generation_config(config: &Map<String, Value>) -> Value {
     let mut fields = Map::new();
     fields.insert("_from_model_config".into(), json!(true));
     for key in ["bos_token_id", "eos_token_id", "pad_token_id", "transformers_version"] {
@@ -403,7 +403,12 @@ pub(crate) fn generation_config(config: &Map<String, Value>) -> Value {
 /// # Errors
 /// [`ModelError::Io`] if the file cannot be written.
 pub fn write_json(path: &Path, value: &Value) -> Result<()> {
+    atomic::write_bytes(path, json_text(value).as_bytes())
+}
+
+/// The text that [`write_json`] writes.
+pub fn json_text(value: &Value) -> String {
     let mut value = value.clone();
     value.sort_all_objects();
-    atomic::write_bytes(path, format!("{value:#}\n").as_bytes())
+    format!("{value:#}\n")
 }

@@ -60,6 +60,10 @@ pub fn write_model(
         }
         let mut config = fields.clone();
         config.insert("torch_dtype".into(), json!(options.dtype.torch_name()));
+        // Newer writers call it so.
+        if config.contains_key("dtype") {
+            config.insert("dtype".into(), json!(options.dtype.torch_name()));
+        }
         write_json(&folder.join(CONFIG), &Value::Object(config))?;
         if !files.iter().any(|(name, _)| *name == GENERATION_CONFIG) {
             write_json(&folder.join(GENERATION_CONFIG), &generation_config(fields))?;

@@ -7,11 +7,13 @@
 //!    once; broadcasts become ways of reading.
 //! 3. [`schedule`](schedule::schedule): an order of steps, the wanted early results first, in-place updates last.
 //! 4. [`memory`](memory::assign): every value gets a place in one arena, with reuse after its last reader.
-//! 5. [`remat`](remat::plan_within), under a memory limit: values that wait long are computed again instead of kept.
+//! 5. [`layout`](layout::resolve): how trits lie in memory, and that everything which reads them can.
+//! 6. [`remat`](remat::plan_within), under a memory limit: values that wait long are computed again instead of kept.
 //!
 //! The plan says nothing about instructions: the engine runs it, and the compiler emits from it.
 
 pub mod group;
+pub mod layout;
 pub mod lower;
 pub mod memory;
 pub mod pattern;
@@ -70,6 +72,31 @@ pub enum PlanError {
         /// The output.
         output: String,
     },
+    /// An input that is to be packed is no matrix of trits.
+    #[error(
+        "the input `{input}` cannot be laid out as {layout} trits: expected trits of two axes, found {found}"
+    )]
+    Layout {
+        /// The input.
+        input: String,
+        /// The wanted layout.
+        layout: axes::TritLayout,
+        /// The input's type.
+        found: String,
+    },
+    /// Something reads a packed input that only reads trits of one byte each.
+    #[error(
+        "the input `{input}` is packed ({layout}), which only ternary products read, and {reader} reads it too; give \
+         that input as bytes"
+    )]
+    PackedReader {
+        /// The input.
+        input: String,
+        /// Its layout.
+        layout: axes::TritLayout,
+        /// The op or the output that reads it.
+        reader: String,
+    },
     /// Steps that wait for each other: a fault of the planner.
     #[error("the steps of the plan wait for each other, {0} of them are left over; please report this graph")]
     Cycle(usize),
@@ -110,8 +137,10 @@ pub fn plan(graph: &Graph, target: &Target, options: &Options) -> Result<Plan, P
 
 /// The plan of a lowered graph as it stands.
 fn build(lowered: Graph, target: &Target, options: &Options) -> Result<Plan, PlanError> {
+    let layouts = layout::resolve(&lowered, options)?;
     let chains = pattern::find(&lowered, target, options);
     let groups = group::group(&lowered, &chains, options);
     let order = schedule::schedule(&lowered, &groups, &chains, options)?;
-    memory::assign(lowered, groups, chains, order, target, options)
+    let plan = memory::assign(lowered, groups, chains, order, target, options)?;
+    Ok(Plan { layouts, ..plan })
 }

@@ -151,7 +151,13 @@ pub fn assign(
                         steps.push(Step::Node(*n));
                     }
                 } else {
-                    let inner = Options { donate: vec![], early: vec![], taps: false, ..options.clone() };
+                    let inner = Options {
+                        donate: vec![],
+                        early: vec![],
+                        layouts: vec![],
+                        taps: false,
+                        ..options.clone()
+                    };
                     let plans =
                         regions.iter().map(|r| crate::plan(r, target, &inner)).collect::<Result<_, _>>()?;
                     steps.push(Step::Control(*n, plans));
@@ -365,6 +371,7 @@ fn place(
         donated,
         copied,
         cost,
+        layouts: HashMap::new(),
         recomputed: 0,
     })
 }

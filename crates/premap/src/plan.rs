@@ -1,6 +1,8 @@
 //! What planning yields.
 
+use axes::TritLayout;
 use graph::{Cost, Graph, Op, Value};
+use std::collections::HashMap;
 
 /// What a backend can do.
 #[derive(Clone, Debug)]
@@ -67,11 +69,21 @@ pub struct Options {
     /// Bytes that the arena may take at most; what does not fit is computed again when it is needed
     /// ([`crate::remat`]). `None`: nothing is computed twice.
     pub memory: Option<usize>,
+    /// Inputs of trits that are not one byte each: (input, layout). Only ternary products may read them.
+    pub layouts: Vec<(String, TritLayout)>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { donate: vec![], early: vec![], fuse: true, reuse: true, taps: false, memory: None }
+        Options {
+            donate: vec![],
+            early: vec![],
+            fuse: true,
+            reuse: true,
+            taps: false,
+            memory: None,
+            layouts: vec![],
+        }
     }
 }
 
@@ -190,6 +202,8 @@ pub struct Plan {
     pub buffers: Vec<Buffer>,
     /// A place for each result of each node that needs one.
     pub places: Vec<Vec<Option<Place>>>,
+    /// How the trits of a value lie, where not one byte each; see [`Plan::layout`].
+    pub layouts: HashMap<Value, TritLayout>,
     /// Bytes of the arena.
     pub arena: usize,
     /// Bytes that all arena values would take without reuse.
@@ -208,6 +222,20 @@ impl Plan {
     /// Where `v` lies.
     pub fn place(&self, v: Value) -> Option<Place> {
         self.places.get(v.node as usize)?.get(v.out as usize).copied().flatten()
+    }
+
+    /// How the trits of `v` lie.
+    pub fn layout(&self, v: Value) -> TritLayout {
+        self.layouts.get(&v).copied().unwrap_or_default()
+    }
+
+    /// Bytes that `v` takes, packed as its layout says.
+    pub fn bytes(&self, v: Value) -> usize {
+        match (self.layout(v), self.graph.ty(v).fixed_shape().as_deref()) {
+            (TritLayout::Bytes, _) => crate::memory::bytes(&self.graph, v),
+            (layout, Some(&[rows, columns])) => layout.bytes(rows, columns).unwrap_or(usize::MAX),
+            _ => 0,
+        }
     }
 
     /// The nodes of a step.
@@ -236,6 +264,12 @@ impl Plan {
                 Step::Copy { output, .. } => writeln!(out, "{i:4} copy to output {output}"),
                 _ => writeln!(out, "{i:4} {:<40} {ty:<20} {scope}", names.join("+")),
             };
+        }
+        for input in &self.graph.inputs {
+            if let Some(layout) = self.layouts.get(&input.value) {
+                let (ty, bytes) = (self.graph.ty(input.value), self.bytes(input.value));
+                let _ = writeln!(out, "input {:<40} {ty:<20} {layout}, {bytes} bytes", input.name);
+            }
         }
         let _ = writeln!(out, "arena {} bytes ({} without reuse)", self.arena, self.unshared);
         if self.recomputed > 0 {

@@ -19,6 +19,8 @@ const LONGEST: usize = 96;
 const ROUNDS: usize = 64;
 /// Values that are dropped between two plans.
 const AT_ONCE: usize = 48;
+/// Steps for which an expensive result that was made again waits for the next value that needs it.
+const WAIT: usize = 64;
 /// Rounds without progress after which the search ends.
 const PATIENCE: usize = 6;
 
@@ -68,6 +70,17 @@ struct Drop {
     until: usize,
     /// The nodes that make it, in order.
     again: Vec<u32>,
+    /// Nodes whose results an earlier value has made again already.
+    shared: Vec<u32>,
+}
+
+/// How a value would be made again.
+#[derive(Default)]
+struct Way {
+    again: BTreeSet<u32>,
+    shared: BTreeSet<u32>,
+    /// Values of the arena that are read.
+    sources: Vec<Value>,
 }
 
 /// What is in memory when.
@@ -123,11 +136,13 @@ impl<'a> Timeline<'a> {
         // What another value is made from at a step must stay until then.
         let mut needed: HashMap<Value, BTreeSet<usize>> = HashMap::new();
         let mut drops: Vec<Drop> = vec![];
+        // Expensive nodes that some chosen value makes again, and when.
+        let mut revived: HashMap<u32, BTreeSet<usize>> = HashMap::new();
         let mut hopeless = BTreeSet::new();
         while drops.len() < AT_ONCE {
             let full = (0..live.len()).filter(|k| !hopeless.contains(k)).max_by_key(|k| live[*k]);
             let Some(peak) = full.filter(|k| live[*k] > goal) else { break };
-            let mut found: Option<(f64, Drop, (usize, usize), Vec<Value>)> = None;
+            let mut found: Option<(f64, Value, (usize, usize), Way)> = None;
             for (v, uses) in &self.uses {
                 let size = bytes(g, *v);
                 let alive = spans[v].iter().any(|(a, b)| *a < peak && peak < *b);
@@ -142,18 +157,32 @@ impl<'a> Timeline<'a> {
                     continue;
                 }
                 let (from, until) = (uses[before], uses[next]);
-                let Some((again, sources)) = self.recompute(*v, until, &spans) else { continue };
-                // Freed bytes count for as long as they are free: a short absence helps one moment only.
-                let score = again.iter().map(|n| time(g, *n)).sum::<f64>()
-                    / size as f64
-                    / ((until - from) as f64).sqrt();
+                let near = |n: u32| {
+                    let at = until.saturating_sub(WAIT)..=until + WAIT;
+                    revived.get(&n).is_some_and(|r| r.range(at).next().is_some())
+                };
+                let Some(way) = self.recompute(*v, until, &spans, &near) else { continue };
+                // Freed bytes count for as long as they are free. Counted by the bytes alone, a value would be made
+                // again and again between its readers in one layer (eleven times each, a step twice as long).
+                let score =
+                    way.again.iter().map(|n| time(g, *n)).sum::<f64>() / (size * (until - from)) as f64;
                 if found.as_ref().is_none_or(|f| score < f.0) {
-                    found = Some((score, Drop { value: *v, until, again }, (from, until), sources));
+                    found = Some((score, *v, (from, until), way));
                 }
             }
-            let Some((_, drop, (from, until), sources)) = found else {
+            let Some((_, value, (from, until), way)) = found else {
                 hopeless.insert(peak);
                 continue;
+            };
+            let Way { again, shared, sources } = way;
+            for n in again.iter().filter(|n| expensive(g, **n)) {
+                revived.entry(*n).or_default().insert(until);
+            }
+            let drop = Drop {
+                value,
+                until,
+                again: again.into_iter().collect(),
+                shared: shared.into_iter().collect(),
             };
             let size = bytes(g, drop.value);
             live[from + 1..until].iter_mut().for_each(|b| *b = b.saturating_sub(size));
@@ -168,58 +197,65 @@ impl<'a> Timeline<'a> {
             });
             drops.push(drop);
         }
+        // In the order in which they run, so that the first that needs an expensive result makes it for the others.
+        drops.sort_by_key(|d| d.until);
+        let mut made: HashMap<u32, usize> = HashMap::new();
+        for d in &mut drops {
+            let near = |n: u32| made.get(&n).is_some_and(|at| d.until - at <= WAIT);
+            if let Some(way) = self.recompute(d.value, d.until, &spans, &near) {
+                d.again = way.again.into_iter().collect();
+                d.shared = way.shared.into_iter().collect();
+            }
+            made.extend(d.again.iter().filter(|n| expensive(g, **n)).map(|n| (*n, d.until)));
+        }
         drops
     }
 
-    /// The nodes that make `v` again at a step from what is in memory then, and the values of the arena among that.
+    /// The nodes that make `v` again at a step from what is in memory then; `near` says which nodes' results will have
+    /// been made again for others shortly before.
     fn recompute(
         &self,
         v: Value,
         at: usize,
         spans: &HashMap<Value, Vec<(usize, usize)>>,
-    ) -> Option<(Vec<u32>, Vec<Value>)> {
+        near: &dyn Fn(u32) -> bool,
+    ) -> Option<Way> {
         let g = &self.plan.graph;
-        let (mut again, mut sources) = (BTreeSet::new(), vec![]);
+        let mut way = Way::default();
         let mut open = vec![v.node];
         while let Some(n) = open.pop() {
             let node = &g.nodes[n as usize];
-            let fixed = node.attrs.iter().any(|(_, a)| matches!(a, graph::Attr::Graph(_)));
-            if fixed || again.len() == LONGEST {
+            let region = node.attrs.iter().any(|(_, a)| matches!(a, graph::Attr::Graph(_)));
+            if region || way.again.len() == LONGEST {
                 return None;
             }
-            if !again.insert(n) {
+            if n != v.node && near(n) {
+                way.shared.insert(n);
+                continue;
+            }
+            if !way.again.insert(n) {
                 continue;
             }
             for x in &node.inputs {
                 let base = root(g, *x).0;
-                if matches!(g.node(base).op, Op::Input | Op::Constant) {
-                    // A view of it is cheap to make again, and must be: it may have no place after its last reader.
-                    if *x != base {
-                        open.push(x.node);
-                    }
-                    continue;
+                let at_rest = matches!(g.node(base).op, Op::Input | Op::Constant);
+                let stays = at_rest
+                    || self.plan.place(base).is_some_and(|p| {
+                        !matches!(self.plan.buffers[p.buffer as usize], Buffer::Arena { .. })
+                    });
+                let alive = || spans.get(&base).is_some_and(|l| l.iter().any(|(a, b)| *a < at && at <= *b));
+                let there =
+                    at_rest || (base != v && self.step[base.node as usize] < at && (stays || alive()));
+                if there && !stays {
+                    way.sources.push(base);
                 }
-                let stays = self
-                    .plan
-                    .place(base)
-                    .is_some_and(|p| !matches!(self.plan.buffers[p.buffer as usize], Buffer::Arena { .. }));
-                let there = base != v
-                    && (stays
-                        || spans.get(&base).is_some_and(|l| l.iter().any(|(a, b)| *a < at && at <= *b)));
-                if there && self.step[base.node as usize] < at {
-                    if !stays {
-                        sources.push(base);
-                    }
-                    if *x != base {
-                        open.push(x.node);
-                    }
-                } else {
+                // A view of what is there is made again too: it costs nothing, and may have no place any more.
+                if !there || *x != base {
                     open.push(x.node);
                 }
             }
         }
-        // Views that lead to something in memory end there.
-        Some((again.into_iter().collect(), sources))
+        Some(way)
     }
 
     /// The graph in the order of the plan, with the dropped values made again.
@@ -229,6 +265,7 @@ impl<'a> Timeline<'a> {
         order.sort_by_key(|n| (!matches!(g.nodes[*n as usize].op, Op::Input), self.step[*n as usize], *n));
         let mut new = Graph { nodes: vec![], inputs: vec![], outputs: vec![], taps: vec![], ..g.clone() };
         let mut current: Vec<u32> = vec![0; g.nodes.len()];
+        let mut latest: HashMap<u32, u32> = HashMap::new();
         let push = |new: &mut Graph, node: &Node, current: &[u32]| {
             let inputs = node.inputs.iter().map(|v| Value { node: current[v.node as usize], ..*v }).collect();
             new.nodes.push(Node { inputs, ..node.clone() });
@@ -241,8 +278,12 @@ impl<'a> Timeline<'a> {
             while let Some(d) = waiting.next_if(|d| d.until <= self.step[n as usize] && !is_input(g, n)) {
                 // Within the recomputation each node reads the new copies; outside only the dropped value is replaced.
                 let mut inside = current.clone();
+                for k in &d.shared {
+                    inside[*k as usize] = latest.get(k).copied().unwrap_or(inside[*k as usize]);
+                }
                 for k in &d.again {
                     inside[*k as usize] = push(&mut new, &g.nodes[*k as usize], &inside);
+                    latest.insert(*k, inside[*k as usize]);
                 }
                 current[d.value.node as usize] = inside[d.value.node as usize];
             }
@@ -265,6 +306,12 @@ fn is_input(g: &Graph, n: u32) -> bool {
     g.nodes[n as usize].op == Op::Input
 }
 
+/// Whether a result is worth its memory for a while: products, scans, quantised weights.
+fn expensive(g: &Graph, n: u32) -> bool {
+    let op = g.nodes[n as usize].op;
+    matches!(op.class(), graph::Class::Composite) || op == Op::DotGeneral
+}
+
 /// A rough time of a node, in arbitrary units: operations, what needs a series, and memory traffic.
 fn time(g: &Graph, n: u32) -> f64 {
     let node = &g.nodes[n as usize];
@@ -273,6 +320,3 @@ fn time(g: &Graph, n: u32) -> f64 {
     // A core makes some 64 multiply-adds of a product in the time of 8 bytes from memory, or of one transcendental.
     cost.operations / 64.0 + cost.transcendental + cost.bytes / 8.0
 }
-
-#[cfg(test)]
-mod tests;

@@ -107,6 +107,13 @@ pub struct Entry {
     pub checksum: u32,
 }
 
+impl Entry {
+    /// Bytes of the entry itself in the table, scale and name included.
+    pub fn table_length(&self) -> u64 {
+        entry_length(&self.name, self.content.shape().len()) as u64
+    }
+}
+
 /// What the header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {

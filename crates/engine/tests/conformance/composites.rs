@@ -6,6 +6,7 @@ use graph::{Array, Attrs, Dim, Op, Var};
 
 pub(crate) fn add(c: &mut Cases) {
     quantisers(c);
+    products(c);
     norms(c);
     recurrences(c);
     losses(c);
@@ -55,6 +56,41 @@ fn quantisers(c: &mut Cases) {
         let (a, sa) = x.quantize_activations("half_even");
         let (b, _) = y.quantize_activations("half_away");
         vec![a, sa, b]
+    });
+}
+
+/// The backward products of a projection: gradients times trits, and times int8 activations.
+fn products(c: &mut Cases) {
+    for (m, k) in [(1, 1), (9, 7), (4, 256), (130, 33)] {
+        c.add(format!("gradient times trits {m} x {k}"), |maker| {
+            let (dy, w) = (maker.f(&[2, 5, m]), maker.f(&[m, k]));
+            let (t, s) = w.quantize_weights();
+            let (q, sx) = maker.f(&[3, k]).quantize_activations("half_even");
+            let w_q = t.convert(DType::F32) / &s;
+            vec![dy.dot_general(&w_q, (&[2], &[0]), (&[], &[])), q.ternary_linear(&sx, &t, &s)]
+        });
+        c.add(format!("gradient times activations {m} x {k}"), |maker| {
+            let (dy, x) = (maker.f(&[2, 5, m]), maker.f(&[2, 5, k]));
+            let (q, s) = x.quantize_activations("half_away");
+            let y_q = q.convert(DType::F32) / s.broadcast_last(&Dim::from(k));
+            vec![dy.dot_general(&y_q, (&[0, 1], &[0, 1]), (&[], &[])), q, s]
+        });
+    }
+    c.add("products that are not of that kind", |m| {
+        let (dy, w) = (m.f(&[4, 6]), m.f(&[6, 3]));
+        let (t, s) = w.quantize_weights();
+        let w_q = t.convert(DType::F32) / &s;
+        // Read twice, contracted over the columns, from the left.
+        let (dz, other) = (m.f(&[4, 3]), m.f(&[6, 3]).quantize_weights());
+        let other = other.0.convert(DType::F32) / &other.1;
+        let left = m.f(&[6, 3]).quantize_weights();
+        let left = left.0.convert(DType::F32) / &left.1;
+        vec![
+            dy.dot_general(&w_q, (&[1], &[0]), (&[], &[])),
+            w_q,
+            dz.dot_general(&other, (&[1], &[1]), (&[], &[])),
+            left.dot_general(&dy, (&[0], &[1]), (&[], &[])),
+        ]
     });
 }
 

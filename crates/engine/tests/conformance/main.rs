@@ -5,6 +5,8 @@
 mod cases;
 mod composites;
 mod faults;
+mod layouts;
+mod limits;
 mod memory;
 mod random;
 mod regions;

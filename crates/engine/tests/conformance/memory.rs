@@ -29,7 +29,7 @@ pub(crate) fn check_updates(
             early: early.iter().map(|o| c.graph.outputs[*o].name.clone()).collect(),
             fuse,
             reuse,
-            taps: false,
+            ..Options::default()
         };
         for pool in POOLS.iter() {
             for in_place in [true, false] {

@@ -1,10 +1,13 @@
-//! `fidelity inspect`: what a model folder holds, and its graph.
+//! `fidelity inspect`: what a model folder or a bundle holds, and its graph.
 
 use super::common::{self, Threads};
 use super::print;
 use anyhow::Result;
+use fidelity::bundle::BundleInspection;
+use fidelity::convert::{Kind, kind};
 use fidelity::inspect::{Inspection, Which, describe_plan, model_graph};
 use graph::draw::{self, DrawOptions};
+use models::bundle::ModelBundle;
 use models::config::MatMulFreeConfig;
 use models::folder::ModelFolder;
 use std::path::{Path, PathBuf};
@@ -13,6 +16,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   fidelity inspect MODEL                              configuration, parameters, sizes
   fidelity inspect MODEL --trits --json               the same as JSON, with counts of -1, 0 and 1
+  fidelity inspect model.fid                          sections, layouts, bits per weight, trits
   fidelity inspect MODEL --svg model.svg              a drawing, grouped by layer
   fidelity inspect MODEL --graph --step               the text form of the streaming step
   fidelity inspect MODEL --plan --batch 8 --length 256";
@@ -20,12 +24,12 @@ Examples:
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("shown").args(["svg", "graph", "plan"]).multiple(false))]
 pub(super) struct Args {
-    /// Folder of the model
+    /// Folder of the model, or a bundle
     model: PathBuf,
     /// Print one JSON value
     #[arg(long, conflicts_with = "shown")]
     json: bool,
-    /// Count the trits of every ternary parameter (reads all weights)
+    /// Count the trits of every ternary parameter (reads all weights; of a bundle they are always counted)
     #[arg(long, conflicts_with = "shown")]
     trits: bool,
     /// Draw the graph into this file; - is standard output
@@ -70,6 +74,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.svg.is_some() || args.graph || args.plan {
         return show(args);
     }
+    if kind(&args.model)? == Kind::Bundle {
+        let inspection = BundleInspection::open(&args.model)?;
+        if args.json {
+            return print::json(&inspection);
+        }
+        common::warn(&inspection.warnings);
+        return print::text(&inspection.to_string());
+    }
     let mut inspection = Inspection::open(&args.model)?;
     if args.trits {
         inspection.count_trits(&mut fidelity::loaded::Loaded::open(&args.model)?, &args.threads.pool())?;
@@ -86,9 +98,18 @@ fn show(args: &Args) -> Result<()> {
     if let Some(path) = args.svg.as_deref().filter(|p| *p != Path::new("-")) {
         common::check_output(path)?;
     }
-    let parsed = MatMulFreeConfig::from_folder(&ModelFolder::open(&args.model)?)?;
-    common::warn(&parsed.warnings);
-    let graph = model_graph(&parsed.config, if args.step { Which::Step } else { Which::Sequence })?;
+    let (config, warnings) = match kind(&args.model)? {
+        Kind::Folder => {
+            let parsed = MatMulFreeConfig::from_folder(&ModelFolder::open(&args.model)?)?;
+            (parsed.config, parsed.warnings)
+        }
+        Kind::Bundle => {
+            let model = ModelBundle::open(&args.model)?;
+            (model.config().clone(), model.warnings().to_vec())
+        }
+    };
+    common::warn(&warnings);
+    let graph = model_graph(&config, if args.step { Which::Step } else { Which::Sequence })?;
     let Some(path) = &args.svg else {
         return print::text(&if args.plan {
             describe_plan(&graph, args.batch as usize, args.length as usize)?

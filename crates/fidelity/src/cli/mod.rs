@@ -4,6 +4,7 @@
 //! JSON value and nothing else on standard output. Exit codes: 0, 1 for an error, 2 for wrong usage.
 
 mod common;
+mod convert;
 mod demo;
 mod doctor;
 mod eval;
@@ -26,13 +27,14 @@ Examples:
   fidelity train --print-config > run.toml          a configuration with every default
   fidelity train run.toml --set train.steps=1000    train
   fidelity generate runs/matmulfree/model \"Once\"    go on with a text
-  fidelity inspect MODEL                            what a model folder holds
+  fidelity inspect MODEL                            what a model folder or a bundle holds
+  fidelity pack MODEL model.fid                     two bits a weight, in one file
   fidelity doctor                                   what this computer has";
 
 /// Post-transformer AI: train, evaluate and run ternary, linear-time language models.
 ///
 /// MODEL is a folder in the layout of the Hugging Face libraries: config.json, model.safetensors (or shards) and
-/// tokenizer.json.
+/// tokenizer.json; or a bundle (.fid), which `pack` makes of one.
 #[derive(Parser)]
 #[command(name = "fidelity", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
@@ -57,7 +59,19 @@ enum Verb {
     /// Measure how well a model predicts a text
     #[command(after_help = perplexity::EXAMPLES)]
     Perplexity(perplexity::Args),
-    /// Show what a model folder holds; draw, print or plan its graph
+    /// Pack a model into a bundle: one file, two bits a weight (or 1.6), used in place
+    #[command(after_help = convert::PACK_EXAMPLES)]
+    Pack(convert::PackArgs),
+    /// Unpack a bundle into a model folder
+    #[command(after_help = convert::UNPACK_EXAMPLES)]
+    Unpack(convert::UnpackArgs),
+    /// Convert a model folder or a bundle into another type, layout or form
+    #[command(after_help = convert::CONVERT_EXAMPLES)]
+    Convert(convert::ConvertArgs),
+    /// Make a model of a named size with random weights
+    #[command(after_help = convert::SYNTH_EXAMPLES)]
+    Synth(convert::SynthArgs),
+    /// Show what a model folder or a bundle holds; draw, print or plan its graph
     #[command(after_help = inspect::EXAMPLES)]
     Inspect(inspect::Args),
     /// Show what this computer has: processor, memory, tools of later targets
@@ -85,6 +99,10 @@ pub(crate) fn main() -> ExitCode {
         Verb::Eval(args) => eval::run(&args),
         Verb::Generate(args) => generate::run(&args),
         Verb::Perplexity(args) => perplexity::run(&args),
+        Verb::Pack(args) => convert::pack(&args),
+        Verb::Unpack(args) => convert::unpack(&args),
+        Verb::Convert(args) => convert::convert(&args),
+        Verb::Synth(args) => convert::synth(&args),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Completions { shell } => completions(shell),

@@ -4,9 +4,10 @@ use super::{
     Batch, BitLinear, Block, ChannelMixer, GateUp, Hidden, Inner, Intermediate, Layers, Mlgru, Products,
     Recurrent, Seq, Vocab, Weight,
 };
+use crate::bundle::{EMBEDDING, EMBEDDING_SCALE, EmbeddingType};
 use crate::config::{ActivationRounding, MatMulFreeConfig, MlgruForm};
-use axes::{Axis, DType};
-use graph::typed::{Traced, TracedExt, embedding, input, typed};
+use axes::{Axis, DType, Last};
+use graph::typed::{Traced, TracedExt, input, typed};
 use graph::{Cx, Dim, Graph, GraphError, Type, Var};
 
 /// How projections are computed.
@@ -36,6 +37,8 @@ pub struct GraphOptions {
     pub states: bool,
     /// Names every inner value that the reference's trace names.
     pub trace: bool,
+    /// How the embedding lies in memory, in the prepared form.
+    pub embedding: EmbeddingType,
 }
 
 /// Inputs and outputs of the states, in order: `state.N`, then `conv_state.N.K`.
@@ -88,6 +91,8 @@ struct Source<'a> {
     cx: &'a Cx,
     c: &'a MatMulFreeConfig,
     form: Form,
+    /// How the embedding lies in memory.
+    stored: EmbeddingType,
     /// Effective lower bounds, (L, inner).
     bounds: Option<Traced<(Layers, Inner)>>,
     /// The embedding table, when the head shares it.
@@ -95,8 +100,9 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    fn new(cx: &'a Cx, c: &'a MatMulFreeConfig, form: Form) -> Source<'a> {
-        let mut s = Source { cx, c, form, bounds: None, table: None };
+    fn new(cx: &'a Cx, c: &'a MatMulFreeConfig, form: Form, stored: EmbeddingType) -> Source<'a> {
+        let stored = if form == Form::Prepared { stored } else { EmbeddingType::F32 };
+        let mut s = Source { cx, c, form, stored, bounds: None, table: None };
         if c.use_lower_bound {
             let dims = [c.num_hidden_layers.into(), c.hidden_size.into()];
             s.bounds = Some(if form == Form::Prepared {
@@ -193,11 +199,26 @@ impl<'a> Source<'a> {
         (self.vector("model.norm.weight", d), self.bitlinear("lm_head", d, self.c.vocab_size))
     }
 
-    fn embeddings(&mut self) -> Traced<(Vocab, Hidden)> {
-        let dims = [self.c.vocab_size.into(), self.c.hidden_size.into()];
-        let table: Traced<(Vocab, Hidden)> = input(self.cx, "model.embeddings.weight", &dims);
-        self.table = Some(table.var().clone());
-        table
+    /// The embedding's rows at `ids`. A table of a narrower type is read as it is: rows first, numbers second, so that
+    /// no f32 table comes to be.
+    fn embedded<R: Last<Axis = Hidden>>(&mut self, ids: &Traced<R::Rest, i64>) -> Traced<R> {
+        let (cx, ids) = (self.cx, ids.var());
+        let dims: [Dim; 2] = [self.c.vocab_size.into(), self.c.hidden_size.into()];
+        let dtype = match self.stored {
+            EmbeddingType::F32 => DType::F32,
+            EmbeddingType::Bf16 => DType::BF16,
+            EmbeddingType::I8 => DType::I8,
+        };
+        let table = cx.input(EMBEDDING, Type::new(dtype, dims.clone()));
+        let rows = table.gather(ids).convert(DType::F32);
+        if self.stored == EmbeddingType::F32 {
+            self.table = Some(table);
+        }
+        if self.stored != EmbeddingType::I8 {
+            return typed(rows);
+        }
+        let scale = cx.input(EMBEDDING_SCALE, Type::new(DType::F32, [dims[0].clone()]));
+        typed(&rows * &scale.gather(ids).broadcast_last(&dims[1]))
     }
 
     fn state(&self, layer: usize, batch: &Dim, given: bool) -> Recurrent {
@@ -252,13 +273,12 @@ fn finish(cx: Cx, outputs: Vec<(String, Var)>, trace: bool) -> Result<Graph, Gra
 /// `hidden_states.L` (after the final norm).
 pub fn sequence_graph(c: &MatMulFreeConfig, o: &GraphOptions) -> Result<Graph, GraphError> {
     let cx = Cx::abstract_();
-    let mut source = Source::new(&cx, c, o.form);
+    let mut source = Source::new(&cx, c, o.form, o.embedding);
     let (b, t) = (Dim::symbol("B"), Dim::symbol("T"));
     let ids: Traced<(Batch, Seq), i64> = input(&cx, "input_ids", &[b.clone(), t.clone()]);
     let mask: Option<Traced<(Batch, Seq)>> =
         o.mask.then(|| input(&cx, "attention_mask", &[b.clone(), t.clone()]));
-    let table = source.embeddings();
-    let mut h: Traced<(Batch, Seq, Hidden)> = cx.scope("embeddings", || embedding(&table, &ids));
+    let mut h: Traced<(Batch, Seq, Hidden)> = cx.scope("embeddings", || source.embedded(&ids));
     let mut outputs = vec![];
     for l in 0..c.num_hidden_layers {
         h.tap(&format!("hidden_states.{l}"));
@@ -307,14 +327,14 @@ fn push_state(outputs: &mut Vec<(String, Var)>, l: usize, next: Option<Recurrent
     }
 }
 
-/// The streaming step: `input_ids` i64 (B) and the states in, `logits` (B, V) and the new states out.
-pub fn step_graph(c: &MatMulFreeConfig, form: Form) -> Result<Graph, GraphError> {
+/// The streaming step: `input_ids` i64 (B) and the states in, `logits` (B, V) and the new states out. `stored` is how
+/// the embedding lies in memory, in the prepared form.
+pub fn step_graph(c: &MatMulFreeConfig, form: Form, stored: EmbeddingType) -> Result<Graph, GraphError> {
     let cx = Cx::abstract_();
-    let mut source = Source::new(&cx, c, form);
+    let mut source = Source::new(&cx, c, form, stored);
     let b = Dim::symbol("B");
     let ids: Traced<(Batch,), i64> = input(&cx, "input_ids", std::slice::from_ref(&b));
-    let table = source.embeddings();
-    let mut h: Traced<(Batch, Hidden)> = cx.scope("embeddings", || embedding(&table, &ids));
+    let mut h: Traced<(Batch, Hidden)> = cx.scope("embeddings", || source.embedded(&ids));
     let mut outputs = vec![];
     for l in 0..c.num_hidden_layers {
         h.tap(&format!("hidden_states.{l}"));

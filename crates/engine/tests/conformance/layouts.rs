@@ -1,0 +1,156 @@
+//! Packed trits in a plan, inputs that lie in somebody else's bytes, tables of narrow types.
+
+use crate::support::POOLS;
+use axes::{DType, TritLayout};
+use engine::{Executable, Tensor, run_once};
+use graph::{Array, Cx, Graph, Type, interp};
+use premap::{Options, PlanError};
+
+const N: usize = 3;
+const K: usize = 301;
+const M: usize = 6;
+
+/// y = ternary product of quantised activations with the input `w`, and what `extra` makes of it.
+fn product(extra: impl FnOnce(&graph::Var) -> Option<graph::Var>) -> Graph {
+    let cx = Cx::abstract_();
+    let x = cx.input("x", Type::new(DType::F32, [N, K]));
+    let w = cx.input("w", Type::new(DType::Trit, [M, K]));
+    let s = cx.input("s", Type::scalar(DType::F32));
+    let (q, s_x) = x.quantize_activations("half_even");
+    let y = q.ternary_linear(&s_x, &w, &s);
+    match extra(&w) {
+        Some(e) => cx.finish(&[("y", &y), ("e", &e)]),
+        None => cx.finish(&[("y", &y)]),
+    }
+    .unwrap()
+}
+
+fn numbers(count: usize) -> Vec<f32> {
+    (0..count).map(|i| ((i * 7919 % 1009) as f32 / 504.5 - 1.0) * 3.0).collect()
+}
+
+fn packed(layout: TritLayout) -> Options {
+    Options { layouts: vec![("w".into(), layout)], ..Options::default() }
+}
+
+#[test]
+fn a_product_of_any_layout_used_in_place_is_that_of_bytes() {
+    let g = product(|_| None);
+    let x = Tensor::from_f32([N, K], &numbers(N * K));
+    let trits: Vec<i8> = (0..M * K).map(|i| (i * 31 % 7 % 3) as i8 - 1).collect();
+    let w = Tensor::from_i8(DType::Trit, [M, K], &trits);
+    let s = Tensor::from_f32([], &[7.5]);
+    let plain = run_once(&g, &[&x, &w, &s], &Options::default(), POOLS[0].clone()).unwrap();
+    for layout in TritLayout::ALL {
+        let size = layout.bytes(M, K).unwrap();
+        // At an odd address: packed trits may lie anywhere.
+        let file = [vec![0xff], barewire::trits::encode(layout, M, K, &trits).unwrap()].concat();
+        for pool in POOLS.iter() {
+            let mut exe = Executable::new(&g, &packed(layout), pool.clone()).unwrap();
+            assert_eq!(exe.plan().bytes(g.inputs[1].value), size);
+            assert_eq!(exe.plan().layout(exe.plan().graph.inputs[1].value), layout);
+            let told = exe.plan().describe();
+            assert_eq!(
+                told.contains(&format!("{layout}, {size} bytes")),
+                layout != TritLayout::Bytes,
+                "{told}"
+            );
+            let mut y = Tensor::zeros(DType::F32, [N, M]);
+            let mut io = exe.io();
+            io.input(0, &x).bytes(1, &file[1..]).input(2, &s).output(0, &mut y);
+            exe.run(&mut io).unwrap();
+            drop(io);
+            assert_eq!(y.f32(), plain[0].1.f32(), "{layout}");
+        }
+    }
+}
+
+#[test]
+fn bytes_that_do_not_fit_are_refused() {
+    let g = product(|_| None);
+    let (x, s) = (Tensor::from_f32([N, K], &numbers(N * K)), Tensor::from_f32([], &[1.0]));
+    let mut exe = Executable::new(&g, &packed(TritLayout::Storage), POOLS[0].clone()).unwrap();
+    let size = TritLayout::Storage.bytes(M, K).unwrap();
+    let file = vec![0u8; size + 8];
+    let mut y = Tensor::zeros(DType::F32, [N, M]);
+    for wrong in [0, size - 1, size + 1] {
+        let mut io = exe.io();
+        io.input(0, &x).bytes(1, &file[..wrong]).input(2, &s).output(0, &mut y);
+        let e = exe.run(&mut io).unwrap_err().to_string();
+        assert!(e.contains("`w`") && e.contains(&format!("{size} bytes")) && e.contains("storage"), "{e}");
+        assert!(e.contains(&format!("found {wrong} bytes")), "{e}");
+    }
+    // One byte a trit for an input that the plan has packed.
+    let w = Tensor::zeros(DType::Trit, [M, K]);
+    let mut io = exe.io();
+    io.input(0, &x).input(1, &w).input(2, &s).output(0, &mut y);
+    let e = exe.run(&mut io).unwrap_err().to_string();
+    assert!(e.contains("`w`") && e.contains("storage") && e.contains("Io::bytes"), "{e}");
+    // Numbers of four bytes at an address that is no multiple of four.
+    let wide = Tensor::zeros(DType::F32, [N * K + 1]);
+    let mut io = exe.io();
+    io.bytes(0, &wide.bytes()[2..][..4 * N * K]).bytes(1, &file[..size]).input(2, &s).output(0, &mut y);
+    let e = exe.run(&mut io).unwrap_err().to_string();
+    assert!(e.contains("`x`") && e.contains("multiple of 4") && e.contains("leaves 2"), "{e}");
+    let mut io = exe.io();
+    io.bytes(9, &file);
+    let e = exe.run(&mut io).unwrap_err().to_string();
+    assert!(e.contains("number 9") && e.contains("one of 3"), "{e}");
+}
+
+#[test]
+fn only_ternary_products_read_packed_trits() {
+    let plan = |g: &Graph, o: &Options| premap::plan(g, &engine::target(), o).map(|_| ());
+    let options = packed(TritLayout::Compute);
+    let reader = product(|w| Some(w.convert(DType::F32).sum(&[1])));
+    let e = plan(&reader, &options).unwrap_err();
+    assert!(matches!(&e, PlanError::PackedReader { reader, .. } if reader == "convert"), "{e}");
+    assert!(plan(&reader, &Options::default()).is_ok());
+    assert!(plan(&reader, &packed(TritLayout::Bytes)).is_ok());
+    let output = product(|w| Some(w.clone()));
+    let e = plan(&output, &options).unwrap_err();
+    assert!(e.to_string().contains("output `e`") && e.to_string().contains("compute"), "{e}");
+    let unknown = Options { layouts: vec![("v".into(), TritLayout::Compute)], ..Options::default() };
+    assert!(matches!(plan(&product(|_| None), &unknown), Err(PlanError::Unknown { kind: "input", .. })));
+    let number = Options { layouts: vec![("x".into(), TritLayout::Compute)], ..Options::default() };
+    let e = plan(&product(|_| None), &number).unwrap_err();
+    assert!(matches!(&e, PlanError::Layout { input, .. } if input == "x"), "{e}");
+}
+
+#[test]
+fn rows_of_narrow_tables_are_gathered_as_they_are() {
+    const ROWS: usize = 5;
+    const COLUMNS: usize = 7;
+    let ids = Tensor::from_i64([4], &[4, 0, 4, 2]);
+    for dtype in [DType::F32, DType::F64, DType::BF16, DType::F16, DType::I8, DType::I64, DType::Bool] {
+        let cx = Cx::abstract_();
+        let table = cx.input("table", Type::new(dtype, [ROWS, COLUMNS]));
+        let scale = cx.input("scale", Type::new(DType::F32, [ROWS]));
+        let at = cx.input("ids", Type::new(DType::I64, [4]));
+        let rows = table.gather(&at);
+        let y = &rows.convert(DType::F32) * &scale.gather(&at).broadcast_last(&COLUMNS.into());
+        let g = cx.finish(&[("rows", &rows), ("y", &y)]).unwrap();
+        let values: Vec<f64> = (0..ROWS * COLUMNS).map(|i| f64::from(i as u32 % 2)).collect();
+        let values = if dtype == DType::Bool {
+            values
+        } else {
+            (0..ROWS * COLUMNS).map(|i| i as f64 - 17.0).collect()
+        };
+        let table = Array::<f32>::from_f64(dtype, [ROWS, COLUMNS], &values);
+        let scales = Array::<f32>::from_f64(DType::F32, [ROWS], &[0.5, 1.0, 1.5, 2.0, 2.5]);
+        let expected = interp::run(&g, vec![table.clone(), scales.clone(), ids.to_array()], true).unwrap();
+        let (table, scales) = (Tensor::from_array(&table), Tensor::from_array(&scales));
+        let mut exe = Executable::new(&g, &Options::default(), POOLS[1].clone()).unwrap();
+        let mut found = [Tensor::zeros(dtype, [4, COLUMNS]), Tensor::zeros(DType::F32, [4, COLUMNS])];
+        let mut io = exe.io();
+        io.bytes(0, table.bytes()).bytes(1, scales.bytes()).input(2, &ids);
+        found.iter_mut().enumerate().for_each(|(o, t)| {
+            io.output(o, t);
+        });
+        exe.run(&mut io).unwrap();
+        drop(io);
+        for (found, (name, expected)) in found.iter().zip(&expected.outputs) {
+            assert_eq!(found.to_array::<f32>().to_f64(), expected.to_f64(), "{name} of {dtype}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! `fidelity pack`, `unpack`, `convert` and `synth`: models in other forms.
+
+use super::common::{self, Threads};
+use super::print;
+use anyhow::Result;
+use axes::TritLayout;
+use clap::ValueEnum;
+use fidelity::convert::{self, Form, Model, Step};
+use fidelity::error::Fault;
+use fidelity::inspect::size;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use models::bundle::{EmbeddingType, PackOptions};
+use models::safetensors::FloatType;
+use models::shapes::{SHAPES, Shape};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+pub(super) const PACK_EXAMPLES: &str = "\
+The bundle holds what runs: trits, scales, norms, embedding, tokenizer, configuration. The
+weights that the trits were made of are not in it; keep the folder to go on training.
+docs/bundle.md describes the file.
+
+Examples:
+  fidelity pack MODEL model.fid
+  fidelity pack MODEL model.fid --layout storage --embedding int8     the smallest file";
+
+pub(super) const UNPACK_EXAMPLES: &str = "\
+The folder's weights have the trits and the scale of the bundle's when they are quantised.
+
+Examples:
+  fidelity unpack model.fid MODEL
+  fidelity unpack model.fid MODEL --dtype bf16";
+
+pub(super) const CONVERT_EXAMPLES: &str = "\
+IN is a model folder or a bundle, OUT a bundle where its name ends in .fid and a folder
+otherwise. T is f32, bf16, f16 or f64 for a folder and a layout of trits (compute,
+interchange, storage) for a bundle.
+
+Examples:
+  fidelity convert MODEL MODEL-bf16 --type bf16
+  fidelity convert MODEL model.fid --type interchange
+  fidelity convert model.fid small.fid --type storage --embedding int8
+  fidelity convert model.fid MODEL";
+
+pub(super) const SYNTH_EXAMPLES: &str = "\
+The weights are random, as at the start of training. The same seed gives the same model.
+Byte-level shapes come with their tokenizer; the published ones run on --tokens.
+
+Examples:
+  fidelity synth --list
+  fidelity synth --shape mmfree-1m MODEL
+  fidelity synth --shape mmfree-370m model.fid --seed 7";
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Layout {
+    /// Two bits, as the kernels read them
+    Compute,
+    /// Two bits, row by row, for other programs
+    Interchange,
+    /// 1.6 bits
+    Storage,
+}
+
+impl From<Layout> for TritLayout {
+    fn from(layout: Layout) -> TritLayout {
+        match layout {
+            Layout::Compute => TritLayout::Compute,
+            Layout::Interchange => TritLayout::Interchange,
+            Layout::Storage => TritLayout::Storage,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Embedding {
+    /// As it is
+    F32,
+    /// Half the size
+    Bf16,
+    /// A quarter, with a scale for each token
+    Int8,
+}
+
+impl From<Embedding> for EmbeddingType {
+    fn from(embedding: Embedding) -> EmbeddingType {
+        match embedding {
+            Embedding::F32 => EmbeddingType::F32,
+            Embedding::Bf16 => EmbeddingType::Bf16,
+            Embedding::Int8 => EmbeddingType::I8,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Float {
+    F32,
+    Bf16,
+    F16,
+    F64,
+}
+
+impl From<Float> for FloatType {
+    fn from(float: Float) -> FloatType {
+        match float {
+            Float::F32 => FloatType::F32,
+            Float::Bf16 => FloatType::Bf16,
+            Float::F16 => FloatType::F16,
+            Float::F64 => FloatType::F64,
+        }
+    }
+}
+
+#[derive(clap::Args)]
+pub(super) struct PackArgs {
+    /// Folder of the model
+    model: PathBuf,
+    /// The bundle to write
+    #[arg(value_name = "OUT.fid")]
+    out: PathBuf,
+    /// How the trits lie
+    #[arg(long, value_enum, default_value = "compute")]
+    layout: Layout,
+    /// How the embedding is stored
+    #[arg(long, value_enum, default_value = "f32")]
+    embedding: Embedding,
+    #[command(flatten)]
+    threads: Threads,
+}
+
+pub(super) fn pack(args: &PackArgs) -> Result<()> {
+    if !convert::names_bundle(&args.out)? {
+        let cause = format!("{} does not end in .fid", args.out.display());
+        return Err(Fault::new(cause, format!("name the bundle {}.fid", args.out.display())).into());
+    }
+    let options = PackOptions { layout: args.layout.into(), embedding: args.embedding.into() };
+    run(&open(&args.model)?, &args.out, Form::Bundle(options), &args.threads)
+}
+
+#[derive(clap::Args)]
+pub(super) struct UnpackArgs {
+    /// The bundle
+    #[arg(value_name = "IN.fid")]
+    bundle: PathBuf,
+    /// The folder to write
+    dir: PathBuf,
+    /// Type of the weights
+    #[arg(long, value_enum, default_value = "f32")]
+    dtype: Float,
+    #[command(flatten)]
+    threads: Threads,
+}
+
+pub(super) fn unpack(args: &UnpackArgs) -> Result<()> {
+    if args.bundle.is_dir() {
+        let cause = format!("{} is a folder, not a bundle", args.bundle.display());
+        return Err(Fault::new(cause, "`fidelity convert` takes folders to folders").into());
+    }
+    if convert::names_bundle(&args.dir)? {
+        let cause = format!("{} has the name of a bundle", args.dir.display());
+        return Err(Fault::new(cause, "name a folder, or use `fidelity convert`").into());
+    }
+    let model = Model::Bundle(Box::new(models::bundle::ModelBundle::open(&args.bundle)?));
+    common::warn(model.warnings());
+    run(&model, &args.dir, Form::Folder(args.dtype.into()), &args.threads)
+}
+
+#[derive(clap::Args)]
+pub(super) struct ConvertArgs {
+    /// A model folder or a bundle
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// The folder, or the bundle (.fid), to write
+    out: PathBuf,
+    /// Type of a folder's weights (f32 unless said) or layout of a bundle's trits (compute, or
+    /// that of IN)
+    #[arg(long = "type", value_name = "T")]
+    kind: Option<String>,
+    /// How a bundle's embedding is stored (f32, or as in IN)
+    #[arg(long, value_enum)]
+    embedding: Option<Embedding>,
+    #[command(flatten)]
+    threads: Threads,
+}
+
+pub(super) fn convert(args: &ConvertArgs) -> Result<()> {
+    let to_bundle = convert::names_bundle(&args.out)?;
+    let kind = args.kind.as_deref();
+    let wrong = |found: &str| convert::wrong_type(found, to_bundle);
+    // The type is looked at before anything is opened.
+    let layout =
+        kind.filter(|_| to_bundle).map(|t| Layout::from_str(t, true).map_err(|_| wrong(t))).transpose()?;
+    let float =
+        kind.filter(|_| !to_bundle).map(|t| Float::from_str(t, true).map_err(|_| wrong(t))).transpose()?;
+    if args.embedding.is_some() && !to_bundle {
+        let cause = "--embedding is for bundles, and OUT is a folder";
+        return Err(Fault::new(cause, "name a file that ends in .fid, or leave --embedding out").into());
+    }
+    let model = open(&args.input)?;
+    let kept = match &model {
+        Model::Bundle(bundle) => PackOptions {
+            layout: bundle.layout().unwrap_or(TritLayout::Compute),
+            embedding: bundle.embedding_type(),
+        },
+        _ => PackOptions::default(),
+    };
+    let form = if to_bundle {
+        Form::Bundle(PackOptions {
+            layout: layout.map_or(kept.layout, Into::into),
+            embedding: args.embedding.map_or(kept.embedding, Into::into),
+        })
+    } else {
+        Form::Folder(float.map_or(FloatType::F32, Into::into))
+    };
+    run(&model, &args.out, form, &args.threads)
+}
+
+#[derive(clap::Args)]
+pub(super) struct SynthArgs {
+    /// The size
+    #[arg(long, value_name = "NAME", required_unless_present = "list", value_parser = parse_shape)]
+    shape: Option<&'static Shape>,
+    /// The folder, or the bundle (.fid), to write
+    #[arg(required_unless_present = "list")]
+    out: Option<PathBuf>,
+    /// Seed of the weights
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// List the sizes
+    #[arg(long)]
+    list: bool,
+    /// Layout of a bundle's trits
+    #[arg(long, value_enum)]
+    layout: Option<Layout>,
+    /// How a bundle's embedding is stored
+    #[arg(long, value_enum)]
+    embedding: Option<Embedding>,
+    /// Type of a folder's weights
+    #[arg(long, value_enum)]
+    dtype: Option<Float>,
+    #[command(flatten)]
+    threads: Threads,
+}
+
+fn parse_shape(name: &str) -> Result<&'static Shape, String> {
+    Shape::find(name).ok_or_else(|| {
+        let names: Vec<&str> = SHAPES.iter().map(|shape| shape.name).collect();
+        format!("there is no such size; write one of {}", names.join(", "))
+    })
+}
+
+pub(super) fn synth(args: &SynthArgs) -> Result<()> {
+    if args.list {
+        return list();
+    }
+    let (Some(shape), Some(out)) = (args.shape, &args.out) else { return list() };
+    let form = if convert::names_bundle(out)? {
+        if args.dtype.is_some() {
+            let cause = "--dtype is for folders, and OUT is a bundle";
+            return Err(Fault::new(cause, "name a folder, or use --layout and --embedding").into());
+        }
+        let default = PackOptions::default();
+        Form::Bundle(PackOptions {
+            layout: args.layout.map_or(default.layout, Into::into),
+            embedding: args.embedding.map_or(default.embedding, Into::into),
+        })
+    } else {
+        if args.layout.is_some() || args.embedding.is_some() {
+            let cause = "--layout and --embedding are for bundles, and OUT is a folder";
+            return Err(Fault::new(cause, "name a file that ends in .fid, or use --dtype").into());
+        }
+        Form::Folder(args.dtype.map_or(FloatType::F32, Into::into))
+    };
+    run(&Model::synthetic(shape, args.seed), out, form, &args.threads)
+}
+
+fn list() -> Result<()> {
+    let mut text =
+        format!("{:<12} {:>13} {:>7} {:>7} {:>7}  \n", "shape", "parameters", "layers", "hidden", "vocab");
+    for shape in SHAPES {
+        let count = shape.config().parameter_count().unwrap_or(0);
+        let Shape { name, vocab_size, hidden_size, num_hidden_layers, about } = shape;
+        text += &format!(
+            "{name:<12} {count:>13} {num_hidden_layers:>7} {hidden_size:>7} {vocab_size:>7}  {about}\n"
+        );
+    }
+    print::text(&text)
+}
+
+fn open(path: &Path) -> Result<Model> {
+    let model = Model::open(path)?;
+    common::warn(model.warnings());
+    Ok(model)
+}
+
+fn run(model: &Model, out: &Path, form: Form, threads: &Threads) -> Result<()> {
+    if matches!(form, Form::Bundle(_)) {
+        common::check_output(out)?;
+    }
+    let start = Instant::now();
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}") {
+        bar.set_style(style);
+    }
+    let notes = convert::write(model, out, form, &threads.pool(), &mut |step: Step<'_>| {
+        bar.set_length(step.of);
+        bar.set_position(step.done);
+        bar.set_message(step.tensor.to_owned());
+    })?;
+    bar.finish_and_clear();
+    common::warn(&notes);
+    let seconds = start.elapsed().as_secs_f64();
+    print::note(&format!("written {} ({}) in {seconds:.1} s", out.display(), size(convert::size_of(out))));
+    Ok(())
+}
