@@ -38,6 +38,7 @@ impl Level {
     }
 
     /// Whether the bodies of `multiversion!` run compiled for AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) const fn has_avx2(self) -> bool {
         matches!(self, Level::Avx2 | Level::Avx512)
     }
@@ -110,7 +111,7 @@ pub fn requested() -> Result<Option<Level>, SimdError> {
 pub fn available(level: Level) -> bool {
     match level {
         Level::Portable => true,
-        Level::Neon => false,
+        Level::Neon => cfg!(target_arch = "aarch64"),
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => {
             std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
