@@ -48,6 +48,11 @@ pub struct HeatMap {
     pub width: f64,
 }
 
+/// A coordinate of a cell, of which there are many: a tenth of a pixel will do.
+fn tenth(value: f64) -> String {
+    number((value * 10.0).round() / 10.0)
+}
+
 impl HeatMap {
     /// The picture as a file of its own.
     pub fn to_svg(&self) -> String {
@@ -95,7 +100,7 @@ impl HeatMap {
         let end = x.last().copied().unwrap_or(0.0)
             + if x.len() > 1 { (x[x.len() - 1] - x[0]) / (x.len() - 1) as f64 } else { 1.0 };
         let ends = [x[0], end];
-        let axis = Axis::tight(&ends, false, (left, right), ((right - left) / 80.0).max(2.0));
+        let axis = Axis::tight(&ends, false, (left, right), ((right - left) / 80.0).clamp(2.0, 8.0));
         let axis_at = |value: f64| axis.place(value).clamp(left, right);
         for (i, values) in rows.iter().enumerate() {
             let row = &self.rows[i];
@@ -104,21 +109,25 @@ impl HeatMap {
             let mut levels: [String; LEVELS.len()] = Default::default();
             for (k, value) in values.iter().enumerate().filter(|(_, v)| v.is_finite()) {
                 let (from, to) = (axis_at(x[k]), axis_at(x.get(k + 1).copied().unwrap_or(end)));
+                // A thick line takes half the bytes of a rectangle.
                 let _ = write!(
                     levels[self.level(*value, low, high)],
-                    "M{} {}h{}v{}h-{}z",
-                    number(from),
-                    number(y),
-                    number(to - from),
-                    number(inner),
-                    number(to - from)
+                    "M{} {}h{}",
+                    tenth(from),
+                    tenth(y + inner / 2.0),
+                    tenth(to - from)
                 );
             }
             let shown = last(values).map_or("no value yet".to_owned(), self.format);
             let name = svg::escape(&row.name);
-            let _ = writeln!(svg, "<g data-row=\"{name}\"><title>{name}: {}</title>", svg::escape(&shown));
+            let _ = writeln!(
+                svg,
+                "<g data-row=\"{name}\" stroke-width=\"{}\"><title>{name}: {}</title>",
+                tenth(inner),
+                svg::escape(&shown)
+            );
             for (level, path) in levels.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
-                let _ = writeln!(svg, "<path class=\"f{} h{level}\" d=\"{path}\"/>", self.colour);
+                let _ = writeln!(svg, "<path class=\"s{} h{level}\" d=\"{path}\"/>", self.colour);
             }
             svg.push_str("</g>\n");
             if labelled {

@@ -150,12 +150,12 @@ impl Plot {
         let one = zero.filter(|_| usable.iter().all(|p| p.1 == 0.0)).map(|_| 1.0);
         let ys = || usable.iter().map(|p| p.1).chain(zero).chain(one);
         let (bottom, top) = (height - 36.0, 54.0);
-        let y = Axis::over(ys(), self.log_y, (bottom, top), ((bottom - top) / 44.0).max(2.0));
+        let y = Axis::over(ys(), self.log_y, (bottom, top), ((bottom - top) / 44.0).clamp(2.0, 8.0));
         let y_ticks = y.ticks();
         let widest = |ticks: &[(f64, String)]| ticks.iter().map(|t| width_of(&t.1)).fold(0.0, f64::max);
         let left = 14.0 + widest(&y_ticks);
         let second = self.second.as_ref().filter(|_| !self.log_y).map(|(name, factor)| {
-            let axis = y.scaled(*factor, ((bottom - top) / 44.0).max(2.0));
+            let axis = y.scaled(*factor, ((bottom - top) / 44.0).clamp(2.0, 8.0));
             (name, *factor, axis.ticks())
         });
         // Names beside the plot, or inside it where a second scale takes that place.
@@ -163,7 +163,7 @@ impl Plot {
         let names = names.map(|s| width_of(&s.name)).fold(0.0, f64::max);
         let right = width - 12.0 - second.as_ref().map_or(names * 1.08, |(_, _, ticks)| widest(ticks));
         let xs: Vec<f64> = usable.iter().map(|p| p.0).collect();
-        let x = Axis::tight(&xs, self.log_x, (left, right), ((right - left) / 80.0).max(2.0));
+        let x = Axis::tight(&xs, self.log_x, (left, right), ((right - left) / 80.0).clamp(2.0, 8.0));
 
         let mut svg = String::new();
         svg::open(&mut svg, self.size, &self.title, alone);

@@ -41,7 +41,7 @@ pub(crate) fn style_sheet() -> String {
          stroke-linejoin:round;stroke-linecap:round}.faint{stroke-width:1;opacity:.34}.dashed{stroke-dasharray:5 4}",
     );
     for (level, opacity) in LEVELS.iter().enumerate() {
-        let _ = write!(css, ".h{level}{{fill-opacity:{opacity}}}");
+        let _ = write!(css, ".h{level}{{fill-opacity:{opacity};stroke-opacity:{opacity}}}");
     }
     css.push_str(&theme_rules(&LIGHT));
     let _ = write!(css, "@media(prefers-color-scheme:dark){{{}}}", theme_rules(&DARK));

@@ -116,7 +116,7 @@ fn a_heat_map_has_a_cell_for_each_value() {
     assert!(!zeros.to_svg().contains("NaN") && cells(&zeros.to_svg(), "z") == 4);
 }
 
-/// Cells of a row: each is a closed subpath.
+/// Cells of a row: each is a line of its own.
 fn cells(svg: &str, name: &str) -> usize {
     let group = svg.split(&format!("data-row=\"{name}\"")).nth(1).unwrap().split("</g>").next().unwrap();
     group.split(" d=\"").skip(1).map(|d| d.split('"').next().unwrap().matches('M').count()).sum()
