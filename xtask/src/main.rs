@@ -1,8 +1,10 @@
-//! The chores of this workspace: set-up and tests, demo, benchmarks, golden data.
+//! The chores of this workspace: set-up and tests, aarch64, fuzzing, demo, benchmarks, golden data.
 //!
 //! `cargo xtask --help` lists them. Plain Rust without dependencies, so that it builds in a second before anything
 //! else can. Every command it runs is printed as it could be typed.
 
+mod arm;
+mod fuzz;
 mod golden;
 mod run;
 mod setup;
@@ -13,7 +15,7 @@ use std::process::ExitCode;
 use run::Failure;
 
 const HELP: &str = "\
-Set-up, tests, benchmarks and golden data of this workspace.
+Set-up, tests, fuzzing, benchmarks and golden data of this workspace.
 
 Usage: cargo xtask <COMMAND> [OPTIONS]
 
@@ -21,6 +23,10 @@ Commands:
   test [--quick | --long]   install what is missing, then formatting, lints, documentation and all tests
                             --quick  formatting, lints and unit tests only
                             --long   also the tests marked as long, in release mode
+  arm                       cross-compile the tests of kernels and codecs for aarch64 and run them under qemu
+  fuzz [TARGET…] [--minutes N] [--minimize]
+                            fuzz the decoders, or those named, N minutes each (default 10); needs a nightly
+                            compiler and cargo-fuzz; --minimize then replaces the committed corpus
   demo [ARGS…]              build the `fidelity` command in release mode and run `fidelity demo ARGS…`
   bench [NAME…]             run the named benchmarks of the crates, or all
   golden [--check]          copy the committed part of the golden data from the folder FIDELITY_GOLDEN
@@ -32,6 +38,8 @@ Options:
 Examples:
   cargo xtask test
   cargo xtask test --quick
+  cargo xtask arm
+  cargo xtask fuzz bundle --minutes 1
   cargo xtask demo --help
   cargo xtask bench kernels
   FIDELITY_GOLDEN=/data/golden cargo xtask golden
@@ -64,6 +72,8 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
         ["test"] => suite::run(suite::Scope::Usual),
         ["test", "--quick"] => suite::run(suite::Scope::Quick),
         ["test", "--long"] => suite::run(suite::Scope::Long),
+        ["arm"] => arm::test(),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         ["bench", names @ ..] => suite::bench(names),
         ["golden"] => golden::refresh(golden::Mode::Copy),
         ["golden", "--check"] => golden::refresh(golden::Mode::Check),

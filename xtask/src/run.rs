@@ -75,6 +75,12 @@ pub(crate) fn succeeds(mut command: Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
+/// What a command prints on standard output, if it runs and succeeds.
+pub(crate) fn output(mut command: Command) -> Option<String> {
+    let output = command.stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Builds the `fidelity` command in release mode and runs one of its verbs.
 pub(crate) fn fidelity(verb: &str, arguments: &[&str]) -> Result<(), Failure> {
     let mut command =

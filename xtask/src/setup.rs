@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use crate::run::{Failure, cargo, succeed, succeeds};
+use crate::run::{Failure, cargo, output, succeed, succeeds};
 
 /// Packages of Debian or Ubuntu; none is needed to build or test the workspace as it is.
 const APT_PACKAGES: &[&str] = &[];
@@ -27,8 +27,13 @@ pub(crate) fn ensure() -> Result<(), Failure> {
         command.args(["component", "add", component]);
         succeed(command, "install it with your system's packages")?;
     }
-    apt_packages()?;
+    apt_packages(APT_PACKAGES)?;
     pip_wheels()?;
+    crates()
+}
+
+/// Fetches the crates of Cargo.lock that are missing.
+pub(crate) fn crates() -> Result<(), Failure> {
     if succeeds(cargo(&["fetch", "--locked", "--offline"])) {
         println!("nothing to install: tools and crates are here");
         return Ok(());
@@ -39,28 +44,38 @@ pub(crate) fn ensure() -> Result<(), Failure> {
     succeed(cargo(&["fetch", "--locked"]), remedy).map(drop)
 }
 
-fn apt_packages() -> Result<(), Failure> {
+/// Installs the packages of Debian or Ubuntu that are missing.
+pub(crate) fn apt_packages(names: &[&str]) -> Result<(), Failure> {
     let present = |name: &&&str| {
-        let mut query = Command::new("dpkg");
-        query.args(["-s", name]);
-        succeeds(query)
+        let mut query = Command::new("dpkg-query");
+        query.args(["-W", "-f=${Status}", name]);
+        output(query).is_some_and(|status| status.ends_with(" installed"))
     };
-    let missing = APT_PACKAGES.iter().filter(|name| !present(name)).copied().collect::<Vec<_>>();
+    let missing = names.iter().filter(|name| !present(name)).copied().collect::<Vec<_>>();
     if missing.is_empty() {
         return Ok(());
     }
     println!("installing: system packages {}", missing.join(" "));
-    // As root the command is apt-get itself; anyone else may be asked for a password by sudo.
-    let mut command = match succeeds(shell("test \"$(id -u)\" = 0")) {
-        true => Command::new("apt-get"),
-        false => {
-            let mut sudo = Command::new("sudo");
-            sudo.arg("apt-get");
-            sudo
-        }
-    };
-    command.args(["install", "--yes", "--no-install-recommends"]).args(&missing);
-    succeed(command, "run `apt-get update`, or install them in your system's own way").map(drop)
+    let mut install = vec!["install", "--yes", "--no-install-recommends"];
+    install.extend(&missing);
+    let remedy = "install them in your system's own way";
+    if succeed(apt(&install), remedy).is_err() {
+        // A new machine has no lists of packages yet, and an old one lists versions that are gone.
+        succeed(apt(&["update"]), "check the network, and the lists in /etc/apt")?;
+        succeed(apt(&install), remedy)?;
+    }
+    Ok(())
+}
+
+/// As root the command is apt-get itself; anyone else may be asked for a password by sudo.
+fn apt(arguments: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    if !succeeds(shell("test \"$(id -u)\" = 0")) {
+        command = Command::new("sudo");
+        command.arg("apt-get");
+    }
+    command.args(arguments);
+    command
 }
 
 fn pip_wheels() -> Result<(), Failure> {

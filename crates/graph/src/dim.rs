@@ -112,6 +112,15 @@ impl Dim {
         }
     }
 
+    /// Whether a coefficient has left the numbers that sizes are computed in; it then stands at their end, and the
+    /// lower end is no number that can be read back.
+    pub(crate) fn saturated(&self) -> bool {
+        match self {
+            Dim::Fixed(n) => i64::try_from(*n).is_err(),
+            Dim::Poly(terms) => terms.iter().any(|(_, k)| matches!(*k, i64::MIN | i64::MAX)),
+        }
+    }
+
     /// Reads the form that `Display` writes: terms joined by `+` or `-`, factors joined by `*`.
     pub fn parse(text: &str) -> Option<Dim> {
         let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();

@@ -111,7 +111,7 @@ fn malformed(node: usize, op: &'static str, problem: String) -> GraphError {
 fn check_size(d: &Dim) -> Result<(), String> {
     let mut symbols = BTreeSet::new();
     d.symbols(&mut symbols);
-    if d.fixed().map_or(symbols.is_empty(), |n| i64::try_from(n).is_err()) {
+    if d.saturated() || (d.fixed().is_none() && symbols.is_empty()) {
         return Err(format!("{d} is not a size"));
     }
     match symbols.iter().find(|s| !dim::is_symbol(s)) {

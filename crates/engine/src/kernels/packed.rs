@@ -16,6 +16,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod pack;
 mod planes;
 mod portable;
@@ -233,6 +235,8 @@ fn few(
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: the level is Avx2 only on machines that have AVX2.
                 Level::Avx2 => unsafe { avx2::few(&w, &shape, span, planes, n, out) },
+                #[cfg(target_arch = "aarch64")]
+                Level::Neon => neon::few(&w, &shape, span, planes, n, out),
                 _ => portable::products(&w, &shape, span, x, n, out),
             }
             if let (Finish::Rescale(scale_x, scale_w), true) = (finish, span.last) {
@@ -263,6 +267,8 @@ fn many(
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level is Avx2 only on machines that have AVX2.
             Level::Avx2 => unsafe { avx2::many(&w, &shape, x, count, out) },
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => neon::many(&w, &shape, x, count, out),
             _ => shape.spans(usize::MAX).for_each(|span| portable::products(&w, &shape, span, x, count, out)),
         }
         if let Finish::Rescale(scale_x, scale_w) = finish {

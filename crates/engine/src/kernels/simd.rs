@@ -38,6 +38,7 @@ impl Level {
     }
 
     /// Whether the bodies of `multiversion!` run compiled for AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) const fn has_avx2(self) -> bool {
         matches!(self, Level::Avx2 | Level::Avx512)
     }
@@ -110,7 +111,7 @@ pub fn requested() -> Result<Option<Level>, SimdError> {
 pub fn available(level: Level) -> bool {
     match level {
         Level::Portable => true,
-        Level::Neon => false,
+        Level::Neon => cfg!(target_arch = "aarch64"),
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => {
             std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
@@ -236,6 +237,14 @@ macro_rules! multiversion {
                 #[target_feature(enable = "avx2,fma")]
                 fn wide($($arg: $ty),*) $(-> $ret)? {
                     $body::<$crate::kernels::simd::Fused>($($arg),*)
+                }
+                #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+                fn wider($($arg: $ty),*) $(-> $ret)? {
+                    $body::<$crate::kernels::simd::Fused>($($arg),*)
+                }
+                if $crate::kernels::simd::level() == $crate::kernels::simd::Level::Avx512 {
+                    // SAFETY: the level is Avx512 only where `available` found these on this machine.
+                    return unsafe { wider($($arg),*) };
                 }
                 if $crate::kernels::simd::level().has_avx2() {
                     // SAFETY: the level has AVX2 only where `available` found AVX2 and FMA on this machine.

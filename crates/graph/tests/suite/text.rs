@@ -113,6 +113,9 @@ fn errors_name_the_line_and_the_cause() {
         ("graph(x=%0) -> (y=%0) {\n%0:f32[B] = input\n} graph", "line 3: expected the end"),
         ("graph(\"x", "a string without its closing quote"),
         ("graph() -> () {\n%0:i64[9999999999999999999999] = input }", "is not a type"),
+        // Two coefficients whose sum is below every number that could be read back.
+        ("graph(x=%0) -> () {\n%0:f32[-9223372036854775807*B-B] = input }", "is not a size"),
+        ("graph(x=%0) -> () {\n%0:f32[9223372036854775807*B+B] = input }", "is not a size"),
     ];
     for (text, expected) in cases {
         let error = Graph::parse(text).unwrap_err().to_string();
