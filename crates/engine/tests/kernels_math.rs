@@ -3,8 +3,8 @@
 mod common;
 
 use common::{Random, each_level};
-use engine::kernels::simd::Level;
 use engine::kernels::math;
+use engine::kernels::simd::Level;
 
 fn erf(x: f64) -> f64 {
     // A series of positive terms: e^-x² * Σ 2^n x^(2n+1) / (2n+1)!!
