@@ -341,7 +341,8 @@ impl Memory<'_> {
 impl Instr {
     /// Bytes that a region's executables and carried values hold.
     pub(crate) fn memory(&self) -> usize {
-        let carried = |c: &[Vec<crate::Tensor>; 2]| c.iter().flatten().map(|t| t.bytes().len()).sum::<usize>();
+        let carried =
+            |c: &[Vec<crate::Tensor>; 2]| c.iter().flatten().map(|t| t.bytes().len()).sum::<usize>();
         match self {
             Instr::Scan { body, carry, .. } => body.memory() + carried(carry),
             Instr::While { body, condition, carry, .. } => {

@@ -42,6 +42,8 @@ const UNSAFE_PLACES: &[&str] = &[
     "crates/alex/src/loader",
     // An allocator that counts, for the tests of the decoders.
     "fuzz/src/allocation.rs",
+    // The same, for what running a bundle costs.
+    "crates/fidelity/tests/bundle_memory.rs",
 ];
 
 const LONGEST_FILE: usize = 800;

@@ -143,9 +143,9 @@ pub fn force(level: Level) -> bool {
 
 /// The scalar operations whose best form depends on the instruction set.
 pub trait Isa: Copy {
-    /// `a * b + c`, with one rounding where the hardware fuses.
+    /// `a * b + c` with one rounding.
     fn fma(a: f32, b: f32, c: f32) -> f32;
-    /// `a * b + c` in f64.
+    /// `a * b + c` in f64, of factors whose product is exact there.
     fn fma64(a: f64, b: f64, c: f64) -> f64;
     /// Largest integer not above `x`; keeps NaN, infinities and the sign of zero.
     fn floor(x: f32) -> f32;
@@ -157,7 +157,7 @@ pub trait Isa: Copy {
 #[derive(Clone, Copy, Debug)]
 pub struct Fused;
 
-/// No fused multiply-add; rounding by arithmetic, because baseline x86-64 would call libm for each element.
+/// No fused multiply-add, so it is emulated, exactly; rounding by arithmetic, because baseline x86-64 would call libm for each element.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain;
 
@@ -186,10 +186,21 @@ const TWO_23: f32 = 8_388_608.0;
 impl Isa for Plain {
     #[inline(always)]
     fn fma(a: f32, b: f32, c: f32) -> f32 {
-        a * b + c
+        // The product is exact in f64, and the sum is rounded to odd there: rounding that to f32 rounds once (Boldo and
+        // Melquiond 2008, "Emulation of FMA and correctly rounded sums"). So this machine gives the bits of the others.
+        let (p, c) = (f64::from(a) * f64::from(b), f64::from(c));
+        let sum = p + c;
+        let of_c = sum - p;
+        let error = (p - (sum - of_c)) + (c - of_c);
+        let bits = sum.to_bits();
+        // One step towards the exact sum, from an even neighbour; an infinite sum has the error NaN.
+        let step = if (error > 0.0) == (sum > 0.0) { bits.wrapping_add(1) } else { bits.wrapping_sub(1) };
+        let odd = if (error.abs() > 0.0) & (bits & 1 == 0) { step } else { bits };
+        f64::from_bits(odd) as f32
     }
     #[inline(always)]
     fn fma64(a: f64, b: f64, c: f64) -> f64 {
+        // Used on factors that were f32, whose product is exact.
         a * b + c
     }
     #[inline(always)]
