@@ -170,6 +170,7 @@ fn golden_trits_are_exact_and_scales_agree() {
     for case in ["case_a", "case_b", "case_c_shortconv_patched"] {
         let Some(dir) = golden(&format!("matmulfree/{case}")) else { continue };
         let golden = TensorFile::open(dir.join("quant_weights.safetensors")).unwrap();
+        let master = TensorFile::open(dir.join("model.safetensors")).unwrap();
         for layout in LAYOUTS {
             let (_dir, bundle) = packed(&dir, layout, EmbeddingType::F32);
             let names = projections(bundle.config());
@@ -182,12 +183,13 @@ fn golden_trits_are_exact_and_scales_agree() {
                     expected,
                     "{case} {name}"
                 );
-                // The reference sums |W| in f32, this engine in f64: the last bit may differ.
-                let expected = golden.to_f32(&format!("{name}.scale")).unwrap()[0];
-                assert!(
-                    scale.to_bits().abs_diff(expected.to_bits()) <= 1,
-                    "{case} {name}: {scale} {expected}"
-                );
+                // Both sum |W| in f32, here in blocks: one and two units in the last place from the exact scale.
+                let weights = master.to_f64(&name).unwrap();
+                let mean = weights.iter().map(|w| w.abs()).sum::<f64>() / weights.len() as f64;
+                let exact = 1.0 / (mean as f32);
+                let off = |scale: f32| scale.to_bits().abs_diff(exact.to_bits());
+                let reference = golden.to_f32(&format!("{name}.scale")).unwrap()[0];
+                assert!(off(scale) <= 1 && off(reference) <= 2, "{case} {name}: {scale} {reference} {exact}");
             }
         }
     }

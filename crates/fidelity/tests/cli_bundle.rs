@@ -327,6 +327,34 @@ fn killed_runs_leave_no_half_written_files() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn runs_that_are_told_to_stop_clean_up() {
+    let tiny = Tiny::new();
+    let target = tiny.path("x.fid");
+    let partial = || {
+        let entries = fs::read_dir(tiny.dir.path()).unwrap().flatten();
+        entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(".partial")).count()
+    };
+    for signal in ["-INT", "-TERM"] {
+        // Large enough to be caught in the middle.
+        let mut child = Command::new(env!("CARGO_BIN_EXE_fidelity"))
+            .args(args!["synth", "--shape", "mmfree-370m", target])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let start = Instant::now();
+        while partial() == 0 && start.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(partial(), 1);
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}");
+        assert_eq!(partial(), 0, "{signal}");
+        assert!(!target.exists());
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_told_and_leaves_what_was_there() {

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::{ModelError, Result};
@@ -34,11 +35,12 @@ pub fn try_write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -
         return fill_in_place(path, fill);
     }
     remove_left_overs(folder, &name);
-    let temporary = temporary(folder, &name);
-    let outcome = fill_and_rename(&temporary, path, folder, fill);
+    let place = Temporary::new(folder, &name);
+    let temporary = &place.0;
+    let outcome = fill_and_rename(temporary, path, folder, fill);
     if outcome.is_err() {
         // The first error is the one to report; a temporary file that cannot be removed is found later.
-        let _ = fs::remove_file(&temporary);
+        let _ = fs::remove_file(temporary);
     }
     outcome
 }
@@ -55,11 +57,36 @@ fn split(path: &Path) -> Result<(&Path, String)> {
     Ok((folder, name))
 }
 
-/// A name that no other process and no other call uses.
-fn temporary(folder: &Path, name: &str) -> PathBuf {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    folder.join(format!(".{name}.{}-{count}.partial", std::process::id()))
+/// What is being written under temporary names now.
+static OPEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Removes whatever is being written and is not yet under its final name: for a program that is told to stop.
+///
+/// What other threads go on writing may come back; call it and exit.
+pub fn abandon() {
+    // A thread that panicked while it held the list left it whole.
+    for path in OPEN.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    }
+}
+
+/// A name that no other process and no other call uses, known to [`abandon`] as long as this lives.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(folder: &Path, name: &str) -> Self {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!(".{name}.{}-{count}.partial", std::process::id()));
+        OPEN.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
+        Self(path)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        OPEN.lock().unwrap_or_else(PoisonError::into_inner).retain(|path| *path != self.0);
+    }
 }
 
 /// Fills a folder so that under `path` stands all of it or what was there before.
@@ -67,7 +94,7 @@ fn temporary(folder: &Path, name: &str) -> PathBuf {
 /// The files go into a temporary folder beside it. Where `path` does not exist, or is an empty folder, one rename makes
 /// it appear whole. Where it holds files, those of the new folder replace them one by one once all are written, each by
 /// a rename: every file is whole at any time, and files of other names stay. `stale` names files that the new content
-/// replaces without having one of that name; they are removed between.
+/// replaces without having one of that name; they are removed last.
 ///
 /// # Errors
 /// Whatever `fill` returns; [`ModelError::Io`]. Up to the first rename, what was there before is untouched.
@@ -83,23 +110,26 @@ pub fn write_folder(
     }
     fs::create_dir_all(folder).map_err(|error| ModelError::io("create", folder, error))?;
     remove_left_overs(folder, &name);
-    let temporary = temporary(folder, &name);
+    let place = Temporary::new(folder, &name);
+    let temporary = &place.0;
     let io = |action| move |error| ModelError::io(action, path, error);
-    fs::create_dir(&temporary).map_err(io("create"))?;
-    let outcome = fill(&temporary).and_then(|()| {
-        sync_folder(&temporary).map_err(io("write"))?;
-        if fs::rename(&temporary, path).is_err() {
-            move_over(&temporary, path, stale).map_err(io("write"))?;
+    fs::create_dir(temporary).map_err(io("create"))?;
+    let outcome = fill(temporary).and_then(|()| {
+        sync_folder(temporary).map_err(io("write"))?;
+        match fs::rename(temporary, path) {
+            Err(_) if path.is_dir() => move_over(temporary, path, stale).map_err(io("write"))?,
+            renamed => renamed.map_err(io("write"))?,
         }
         sync_folder(folder).map_err(io("write"))
     });
     if outcome.is_err() {
-        let _ = fs::remove_dir_all(&temporary);
+        let _ = fs::remove_dir_all(temporary);
     }
     outcome
 }
 
-/// Moves every file of `from` into `to`, which holds others, and removes the rest of `from`.
+/// Moves every file of `from` into `to`, which holds others, and then removes what they make stale: whoever comes between
+/// finds a whole model, old or new.
 fn move_over(from: &Path, to: &Path, stale: impl Fn(&str) -> bool) -> io::Result<()> {
     let list = |folder: &Path| -> io::Result<Vec<String>> {
         let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
@@ -108,11 +138,11 @@ fn move_over(from: &Path, to: &Path, stale: impl Fn(&str) -> bool) -> io::Result
     let mut new = list(from)?;
     // Configurations last: a reader that comes between finds new weights with the old one rather than none.
     new.sort_by_key(|name| (name.ends_with(".json"), name.clone()));
-    for name in list(to)?.iter().filter(|name| stale(name) && !new.contains(name)) {
-        fs::remove_file(to.join(name))?;
-    }
     for name in &new {
         fs::rename(from.join(name), to.join(name))?;
+    }
+    for name in list(to)?.iter().filter(|name| stale(name) && !new.contains(name)) {
+        fs::remove_file(to.join(name))?;
     }
     sync_folder(to)?;
     fs::remove_dir(from)

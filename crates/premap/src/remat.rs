@@ -161,7 +161,7 @@ impl<'a> Timeline<'a> {
                     let at = until.saturating_sub(WAIT)..=until + WAIT;
                     revived.get(&n).is_some_and(|r| r.range(at).next().is_some())
                 };
-                let Some(way) = self.recompute(*v, until, &spans, &near) else { continue };
+                let Some(way) = self.recompute(*v, until, &spans, 0, &near) else { continue };
                 // Freed bytes count for as long as they are free. Counted by the bytes alone, a value would be made
                 // again and again between its readers in one layer (eleven times each, a step twice as long).
                 let score =
@@ -202,7 +202,7 @@ impl<'a> Timeline<'a> {
         let mut made: HashMap<u32, usize> = HashMap::new();
         for d in &mut drops {
             let near = |n: u32| made.get(&n).is_some_and(|at| d.until - at <= WAIT);
-            if let Some(way) = self.recompute(d.value, d.until, &spans, &near) {
+            if let Some(way) = self.recompute(d.value, d.until, &spans, 0, &near) {
                 d.again = way.again.into_iter().collect();
                 d.shared = way.shared.into_iter().collect();
             }
@@ -211,13 +211,14 @@ impl<'a> Timeline<'a> {
         drops
     }
 
-    /// The nodes that make `v` again at a step from what is in memory then; `near` says which nodes' results will have
-    /// been made again for others shortly before.
+    /// The nodes that make `v` again at a step from what is in memory then, or was `slack` steps before; `near`
+    /// says which nodes' results will have been made again for others shortly before.
     fn recompute(
         &self,
         v: Value,
         at: usize,
         spans: &HashMap<Value, Vec<(usize, usize)>>,
+        slack: usize,
         near: &dyn Fn(u32) -> bool,
     ) -> Option<Way> {
         let g = &self.plan.graph;
@@ -243,7 +244,8 @@ impl<'a> Timeline<'a> {
                     || self.plan.place(base).is_some_and(|p| {
                         !matches!(self.plan.buffers[p.buffer as usize], Buffer::Arena { .. })
                     });
-                let alive = || spans.get(&base).is_some_and(|l| l.iter().any(|(a, b)| *a < at && at <= *b));
+                let alive =
+                    || spans.get(&base).is_some_and(|l| l.iter().any(|(a, b)| *a < at && at <= *b + slack));
                 let there =
                     at_rest || (base != v && self.step[base.node as usize] < at && (stays || alive()));
                 if there && !stays {

@@ -294,6 +294,13 @@ fn run(model: &Model, out: &Path, form: Form, threads: &Threads) -> Result<()> {
     if matches!(form, Form::Bundle(_)) {
         common::check_output(out)?;
     }
+    // A run that is told to stop takes its half-written file along.
+    let stop = || {
+        models::atomic::abandon();
+        std::process::exit(130)
+    };
+    // Where no handler can be set, the next write of the same target removes what this one leaves.
+    let _ = ctrlc::set_handler(stop);
     let start = Instant::now();
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}") {
