@@ -6,6 +6,7 @@
 
 use crate::dot::{Factor, product};
 use crate::kernels::gemm::{MatMut, MatRef, gemm_parallel};
+use crate::kernels::packed::{PackedMatrix, unpack_rows};
 use crate::kernels::rows;
 use crate::pool::Pool;
 use graph::Node;
@@ -15,6 +16,36 @@ use graph::ops::dot::DotAxes;
 const BLOCK: usize = 1 << 20;
 /// Rows that a task turns into floats.
 const TASK: usize = 64;
+
+/// The right factor: int8 activations or trits.
+#[derive(Clone, Copy)]
+pub(crate) enum Quantized<'a> {
+    /// One byte each, row-major.
+    Bytes(&'a [i8]),
+    /// Packed trits.
+    Packed(PackedMatrix<'a>),
+}
+
+impl Quantized<'_> {
+    /// q / scale for whole rows from row `at`; `scale` has one element, or one per row of q.
+    fn rows(self, at: usize, cols: usize, scale: &[f32], out: &mut [f32]) {
+        match (self, scale) {
+            (Quantized::Bytes(q), [_]) => {
+                rows::dequantize_rows(&q[at * cols..][..out.len()], scale, out.len(), out);
+            }
+            (Quantized::Bytes(q), _) => {
+                let scale = &scale[at..at + out.len() / cols];
+                rows::dequantize_rows(&q[at * cols..][..out.len()], scale, cols, out);
+            }
+            // The bits of ±1 / scale.
+            (Quantized::Packed(w), [scale]) => unpack_rows(w, at, 1.0 / scale, out),
+            (Quantized::Packed(w), _) => {
+                let each = out.chunks_exact_mut(cols).zip(&scale[at..]).enumerate();
+                each.for_each(|(r, (out, scale))| unpack_rows(w, at + r, 1.0 / scale, out));
+            }
+        }
+    }
+}
 
 /// A product ready to run.
 pub(crate) struct Dequantized {
@@ -55,7 +86,7 @@ impl Dequantized {
         &self,
         pool: &Pool,
         a: &[f32],
-        q: &[i8],
+        q: Quantized<'_>,
         scale: &[f32],
         c: &mut [f32],
         scratch: &mut [f32],
@@ -74,13 +105,7 @@ impl Dequantized {
             let len = self.block().min(self.rows - from);
             let floats = &mut right[..len * cols];
             pool.chunks(floats, TASK * cols, |task, floats| {
-                let at = from + task * TASK;
-                let count = floats.len() / cols;
-                let q = &q[at * cols..][..count * cols];
-                match scale {
-                    [_] => rows::dequantize_rows(q, scale, q.len(), floats),
-                    _ => rows::dequantize_rows(q, &scale[at..at + count], cols, floats),
-                }
+                q.rows(from + task * TASK, cols, scale, floats);
             });
             let lhs = MatRef::with_strides(
                 &a[from * self.left.contract..],

@@ -36,6 +36,7 @@ pub fn target() -> premap::Target {
             Pattern::SumOfProducts,
             Pattern::DequantizedProduct,
         ],
+        packs: true,
     }
 }
 
@@ -153,11 +154,12 @@ impl Executable {
         self.runs
     }
 
-    /// Bytes held between runs: arena, scratch and constants.
+    /// Bytes held between runs: arena, scratch and constants, those of regions and what their loops carry included.
     pub fn memory(&self) -> usize {
         self.arena.len()
             + self.scratch.bytes()
             + self.constants.iter().map(|c| c.1.bytes().len()).sum::<usize>()
+            + self.instrs.iter().map(Instr::memory).sum::<usize>()
     }
 
     /// Measures every step from now on.

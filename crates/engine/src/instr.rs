@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::copy::{Copy, Layout};
-use crate::dequantized::Dequantized;
+use crate::dequantized::{Dequantized, Quantized};
 use crate::dot::Dot;
 use crate::error::{EngineError, Result};
 use crate::exec::Executable;
@@ -14,7 +14,7 @@ use crate::kernels::packed::{self, PackedMatrix};
 use crate::kernels::{rows, scan};
 use crate::pool::Pool;
 use crate::reduce::Fold;
-use axes::DType;
+use axes::{DType, TritLayout};
 use graph::{EvalCx, Node, Op, Value};
 use premap::{Fused, Pattern, Place, Plan, Step};
 use std::sync::Arc;
@@ -325,9 +325,33 @@ impl Memory<'_> {
         // SAFETY: as `read`; the plan knows how the value's trits are packed.
         unsafe { std::slice::from_raw_parts(self.at(v), size) }
     }
+
+    /// A matrix of trits, in the layout that the plan says.
+    ///
+    /// # Safety
+    /// The value must have been written before.
+    unsafe fn matrix(&self, v: Value) -> Result<PackedMatrix<'_>, String> {
+        let (layout, shape) = (self.plan.layout(v), sizes(self.plan, v));
+        // SAFETY: handed on to the caller.
+        PackedMatrix::new(layout, shape[0], shape[1], unsafe { self.bytes(v) })
+            .ok_or_else(|| format!("a {layout} matrix of sizes {shape:?} has another length"))
+    }
 }
 
 impl Instr {
+    /// Bytes that a region's executables and carried values hold.
+    pub(crate) fn memory(&self) -> usize {
+        let carried = |c: &[Vec<crate::Tensor>; 2]| c.iter().flatten().map(|t| t.bytes().len()).sum::<usize>();
+        match self {
+            Instr::Scan { body, carry, .. } => body.memory() + carried(carry),
+            Instr::While { body, condition, carry, .. } => {
+                body.memory() + condition.memory() + carried(carry)
+            }
+            Instr::Branch { bodies, .. } => bodies.iter().map(Executable::memory).sum(),
+            _ => 0,
+        }
+    }
+
     /// The executables of the regions.
     pub(crate) fn bodies(&mut self) -> Vec<&mut Executable> {
         match self {
@@ -363,9 +387,13 @@ impl Instr {
                 Ok(())
             }
             Instr::Dequantized(f, d) => {
-                // SAFETY: as above; the second operand is int8 or trits, one byte each.
+                // SAFETY: as above; the second operand is int8, or trits as the plan lays them out.
                 unsafe {
-                    let (a, q, scale) = (m.read(f.inputs[0]), m.read(f.inputs[1]), m.read(f.inputs[2]));
+                    let (a, scale) = (m.read(f.inputs[0]), m.read(f.inputs[2]));
+                    let q = match plan.layout(f.inputs[1]) {
+                        TritLayout::Bytes => Quantized::Bytes(m.read(f.inputs[1])),
+                        _ => Quantized::Packed(m.matrix(f.inputs[1])?),
+                    };
                     d.run(pool, a, q, scale, m.write(f.outputs[0]), &mut scratch.f32s);
                 }
                 Ok(())
@@ -518,15 +546,19 @@ unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Re
                 );
             }
             Op::QuantizeWeights => {
-                let scale = rows::quantize_weights(pool, m.read(inp(0)), m.write(out(0)));
-                m.write::<f32>(out(1))[0] = scale;
+                let w = m.read(inp(0));
+                m.write::<f32>(out(1))[0] = match m.plan.layout(out(0)) {
+                    TritLayout::Bytes => rows::quantize_weights(pool, w, m.write(out(0))),
+                    _ => {
+                        let shape = sizes(m.plan, out(0));
+                        let trits = std::slice::from_raw_parts_mut(m.at(out(0)), m.plan.bytes(out(0)));
+                        packed::quantize_weights_packed(pool, w, shape[0], shape[1], trits)
+                    }
+                };
             }
             Op::TernaryLinear => {
                 let (sx, sw) = (m.read::<f32>(inp(1)), m.read::<f32>(inp(3))[0]);
-                let (layout, shape) = (m.plan.layout(inp(2)), sizes(m.plan, inp(2)));
-                let w = PackedMatrix::new(layout, shape[0], shape[1], m.bytes(inp(2)))
-                    .ok_or_else(|| format!("a {layout} matrix of sizes {shape:?} has another length"))?;
-                packed::matmul(pool, m.read(inp(0)), sx, w, sw, m.write(out(0)));
+                packed::matmul(pool, m.read(inp(0)), sx, m.matrix(inp(2))?, sw, m.write(out(0)));
             }
             Op::LinearScan => {
                 let (shape, chunk) = scan_shape(m.plan, n);

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Random, each_level};
+use engine::kernels::simd::Level;
 use engine::kernels::math;
 
 fn erf(x: f64) -> f64 {
@@ -137,4 +138,38 @@ fn special_values() {
         assert!(at(math::cos_slice, -infinity).is_nan());
         assert!(at(math::sin_slice, -0.0).is_sign_negative());
     });
+}
+
+#[test]
+fn every_instruction_set_gives_the_same_bits() {
+    let mut random = Random::new(77);
+    // Magnitudes of all kinds, and what has no magnitude.
+    let mut x: Vec<f32> = (0..20_000).map(|_| f32::from_bits(random.next() << 1 ^ random.next())).collect();
+    x.extend(random.vec(20_000, -20.0, 20.0));
+    x.extend([0.0, -0.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MIN_POSITIVE, f32::MAX, 1e-45]);
+    let functions: [(&str, fn(&[f32], &mut [f32])); 8] = [
+        ("exp", math::exp_slice),
+        ("log", math::log_slice),
+        ("tanh", math::tanh_slice),
+        ("sigmoid", math::sigmoid_slice),
+        ("silu", math::silu_slice),
+        ("softplus", math::softplus_slice),
+        ("erf", math::erf_slice),
+        ("sin", math::sin_slice),
+    ];
+    for (name, f) in functions {
+        let made = std::cell::RefCell::new(Vec::<(Level, Vec<f32>)>::new());
+        each_level(|level| {
+            let mut y = vec![0.0; x.len()];
+            f(&x, &mut y);
+            made.borrow_mut().push((level, y));
+        });
+        let made = made.into_inner();
+        for (level, y) in &made[1..] {
+            for (i, (a, b)) in made[0].1.iter().zip(y).enumerate() {
+                let same = a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+                assert!(same, "{name}({:e}): {a:e} portable, {b:e} {level:?}", x[i]);
+            }
+        }
+    }
 }

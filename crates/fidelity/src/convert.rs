@@ -308,7 +308,7 @@ fn write_folder(
             let files: Vec<(&str, &[u8])> = model.companions().collect();
             write_model(path, &unpacked.config()?, &files, &unpacked.tensors(), options, &mut |name| {
                 tell(name);
-                unpacked.tensor(name)
+                unpacked.tensor(name, quantizer)
             })?;
             if unpacked.is_untied() {
                 notes.push(

@@ -62,6 +62,8 @@ pub struct Report {
     pub sample: String,
     /// The trained model.
     pub model: PathBuf,
+    /// The page of the run.
+    pub page: Option<PathBuf>,
     /// Seconds in all.
     pub seconds: f64,
 }
@@ -143,6 +145,7 @@ pub fn run(demo: &Demo, say: &mut dyn FnMut(&str)) -> Result<Report> {
         prompt,
         sample,
         model: summary.model,
+        page: summary.page,
         seconds: started.elapsed().as_secs_f64(),
     })
 }
@@ -172,6 +175,9 @@ impl Report {
         }
         rows.push(("time in all".into(), format!("{:.0} s", self.seconds)));
         rows.push(("trained model".into(), self.model.display().to_string()));
+        if let Some(page) = &self.page {
+            rows.push(("page of the run".into(), page.display().to_string()));
+        }
         let width = rows.iter().map(|r| r.0.len()).max().unwrap_or(0);
         rows.iter().map(|(k, v)| format!("  {k:<width$}  {v}\n")).collect()
     }

@@ -187,10 +187,7 @@ impl Default for Report {
 }
 
 fn cpu() -> Cpu {
-    let kernels = match simd::level() {
-        simd::Level::Avx2 => "avx2",
-        simd::Level::Portable => "portable",
-    };
+    let kernels = simd::level().name();
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info
         .lines()

@@ -1,13 +1,15 @@
 //! Evaluates a model on given inputs: logits, loss, hidden states, gradients, traces, in any form and precision.
 
 use crate::error::fault;
-use crate::loaded::Loaded;
-use anyhow::{Result, bail};
+use crate::loaded::{Loaded, UNPACK};
+use crate::weights::Weight;
+use anyhow::Result;
 use axes::DType;
 use engine::{Executable, Tensor, pool::Pool};
 use furnace::Remat;
 use graph::{Array, Bindings, Graph, Scalar, interp};
-use models::matmulfree::{Form, GraphOptions, sequence_graph, state_names};
+use models::matmulfree::{Form, GraphOptions, projections, sequence_graph, state_names};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -90,26 +92,51 @@ impl Loaded {
         if request.grads && request.integer {
             return fault("gradients flow through the float path", "leave out `--integer`");
         }
+        let packed = self.bundle().is_some();
+        if request.grads && packed {
+            return fault("gradients need master weights, and a bundle holds trits", UNPACK);
+        }
         let options = GraphOptions {
-            form: if request.integer { Form::Integer } else { Form::Float },
+            form: match (packed, request.integer) {
+                (true, _) => Form::Prepared,
+                (false, true) => Form::Integer,
+                (false, false) => Form::Float,
+            },
             mask: batch.attention_mask.is_some(),
             labels: batch.labels.is_some(),
             states: pieces.len() > 1,
             trace: request.trace,
+            embedding: self.embedding_type(),
         };
-        match request.arithmetic {
-            Arithmetic::F32 => self.eval_in::<f32>(batch, request, &options, &pieces, &|g, inputs, b| {
-                run_engine(g, inputs, b, pool)
-            }),
-            Arithmetic::F64 => self.eval_in::<f64>(batch, request, &options, &pieces, &|g, inputs, b| {
-                let made = interp::run(g, inputs, false)?;
-                let cost = interp::cost(&graph::passes::dead_code(&g.specialize(b)));
-                Ok((
-                    made.outputs.into_iter().chain(made.taps).collect(),
-                    cost.operations + cost.transcendental,
-                ))
-            }),
+        let mut made = match request.arithmetic {
+            Arithmetic::F32 => {
+                // A plan for each length of a piece.
+                let plans = RefCell::new(BTreeMap::new());
+                self.eval_in::<f32>(batch, request, &options, &pieces, &|graph, feeds, sizes| {
+                    self.run_engine(graph, feeds, sizes, &mut plans.borrow_mut(), pool)
+                })
+            }
+            Arithmetic::F64 => {
+                let weights = RefCell::new(BTreeMap::new());
+                self.eval_in::<f64>(batch, request, &options, &pieces, &|graph, feeds, sizes| {
+                    interpret(graph, feeds, sizes, &mut weights.borrow_mut())
+                })
+            }
+        }?;
+        if request.trace && packed {
+            self.trace_weights(&mut made.values)?;
         }
+        Ok(made)
+    }
+
+    /// Trits and scales under the names that they have in the trace of master weights.
+    fn trace_weights(&self, values: &mut BTreeMap<String, Array<f64>>) -> Result<()> {
+        for name in projections(&self.config) {
+            let path = name.strip_prefix("model.").unwrap_or(&name).trim_end_matches(".weight");
+            values.insert(format!("{path}.trits"), self.weight(&format!("{name}.trits"))?.to_array()?);
+            values.insert(format!("{path}.w_scale"), self.weight(&format!("{name}.scale"))?.to_array()?);
+        }
+        Ok(())
     }
 
     fn check(&self, batch: &Batch) -> Result<()> {
@@ -139,7 +166,7 @@ impl Loaded {
         request: &Request,
         options: &GraphOptions,
         pieces: &[(usize, usize)],
-        run: &dyn Fn(&Graph, Vec<Array<S>>, &Bindings) -> Result<(Vec<(String, Array<S>)>, f64)>,
+        run: &dyn Fn(&Graph, Vec<Feed<'_, S>>, &Bindings) -> Result<Made<S>>,
     ) -> Result<Evaluation> {
         // A cut sequence is evaluated without labels: its loss is that of the joined logits.
         let labels_inside = options.labels && pieces.len() == 1;
@@ -158,8 +185,6 @@ impl Loaded {
                 (n.clone(), Array::float(DType::F32, shape, zeros))
             })
             .collect();
-        let weights: BTreeMap<&str, Array<S>> =
-            self.parameters.iter().map(|(n, t)| (n.as_str(), t.to_array())).collect();
         let mut parts: BTreeMap<String, Vec<Array<S>>> = BTreeMap::new();
         let mut operations = vec![];
         for (from, to) in pieces {
@@ -167,7 +192,7 @@ impl Loaded {
                 v.chunks(batch.length).flat_map(|row| row[*from..*to].to_vec()).collect()
             };
             let shape = [batch.batch, to - from];
-            let ids = |v: &[i64]| Array::int(DType::I64, shape, columns(v));
+            let ids = |v: &[i64]| Feed::Array(Array::int(DType::I64, shape, columns(v)));
             let inputs = graph
                 .inputs
                 .iter()
@@ -177,15 +202,12 @@ impl Loaded {
                         "labels" => ids(batch.labels.as_deref().unwrap_or(&[])),
                         "attention_mask" => {
                             let m = columns(batch.attention_mask.as_deref().unwrap_or(&[]));
-                            Array::float(
-                                DType::F32,
-                                shape,
-                                m.iter().map(|x| S::from_f64(*x as f64)).collect(),
-                            )
+                            let m = m.iter().map(|x| S::from_f64(*x as f64)).collect();
+                            Feed::Array(Array::float(DType::F32, shape, m))
                         }
-                        name => match (weights.get(name), state.get(name)) {
-                            (Some(w), _) | (None, Some(w)) => w.clone(),
-                            _ => bail!("the model has no weight `{name}`"),
+                        name => match state.get(name) {
+                            Some(state) => Feed::Array(state.clone()),
+                            None => Feed::Weight(self.weight(name)?),
                         },
                     })
                 })
@@ -235,29 +257,86 @@ fn pieces(cut: &Cut, length: usize) -> Vec<(usize, usize)> {
     out
 }
 
-fn run_engine(
-    g: &Graph,
-    inputs: Vec<Array<f32>>,
-    bindings: &Bindings,
-    pool: &Arc<Pool>,
-) -> Result<(Vec<(String, Array<f32>)>, f64)> {
-    let g = g.specialize(bindings);
-    let options = premap::Options { taps: true, ..Default::default() };
-    let mut exe = Executable::new(&g, &options, pool.clone())?;
-    let inputs: Vec<Tensor> = inputs.iter().map(Tensor::from_array).collect();
-    let named: Vec<_> = g.outputs.iter().chain(&g.taps).cloned().collect();
-    let mut outputs: Vec<Tensor> = named.iter().map(|o| Tensor::of(g.ty(o.value))).collect();
-    let mut io = exe.io();
-    inputs.iter().enumerate().for_each(|(i, t)| {
-        io.input(i, t);
-    });
-    outputs.iter_mut().enumerate().for_each(|(o, t)| {
-        io.output(o, t);
-    });
-    exe.run(&mut io)?;
-    drop(io);
-    let work = exe.plan().cost.operations + exe.plan().cost.transcendental;
-    Ok((named.into_iter().map(|n| n.name).zip(outputs.iter().map(Tensor::to_array)).collect(), work))
+/// What an input of a graph is given.
+enum Feed<'a, S> {
+    /// A value of this evaluation.
+    Array(Array<S>),
+    /// A weight where it lies.
+    Weight(Weight<'a>),
+}
+
+/// Outputs and taps by name, and the work of the run.
+type Made<S> = (Vec<(String, Array<S>)>, f64);
+
+/// Runs a graph in the reference interpreter; `weights` keeps their copies from piece to piece.
+fn interpret(
+    graph: &Graph,
+    feeds: Vec<Feed<'_, f64>>,
+    sizes: &Bindings,
+    weights: &mut BTreeMap<String, Array<f64>>,
+) -> Result<Made<f64>> {
+    let mut inputs = vec![];
+    for (feed, input) in feeds.into_iter().zip(&graph.inputs) {
+        inputs.push(match (feed, weights.get(&input.name)) {
+            (Feed::Array(array), _) => array,
+            (Feed::Weight(_), Some(array)) => array.clone(),
+            (Feed::Weight(weight), None) => {
+                let array = weight.to_array()?;
+                weights.insert(input.name.clone(), array.clone());
+                array
+            }
+        });
+    }
+    let made = interp::run(graph, inputs, false)?;
+    let cost = interp::cost(&graph::passes::dead_code(&graph.specialize(sizes)));
+    Ok((made.outputs.into_iter().chain(made.taps).collect(), cost.operations + cost.transcendental))
+}
+
+impl Loaded {
+    /// Runs a graph on the engine, weights bound where they lie.
+    fn run_engine(
+        &self,
+        graph: &Graph,
+        feeds: Vec<Feed<'_, f32>>,
+        sizes: &Bindings,
+        plans: &mut BTreeMap<usize, Executable>,
+        pool: &Arc<Pool>,
+    ) -> Result<Made<f32>> {
+        let length = sizes.get("T").copied().unwrap_or(0);
+        if !plans.contains_key(&length) {
+            let graph = graph.specialize(sizes);
+            let options = premap::Options { taps: true, ..self.plan_options(&graph)? };
+            plans.insert(length, Executable::new(&graph, &options, pool.clone())?);
+        }
+        let Some(exe) = plans.get_mut(&length) else { return fault("there is no plan", "report this") };
+        let planned = &exe.plan().graph;
+        let named: Vec<_> = planned.outputs.iter().chain(&planned.taps).cloned().collect();
+        let mut outputs: Vec<Tensor> = named.iter().map(|o| Tensor::of(planned.ty(o.value))).collect();
+        let own: Vec<Option<Tensor>> = feeds
+            .iter()
+            .map(|feed| match feed {
+                Feed::Array(array) => Some(Tensor::from_array(array)),
+                Feed::Weight(_) => None,
+            })
+            .collect();
+        let mut io = exe.io();
+        for (i, (feed, own)) in feeds.iter().zip(&own).enumerate() {
+            match (feed, own) {
+                (Feed::Weight(weight), _) => weight.bind(&mut io, i),
+                (Feed::Array(_), Some(tensor)) => {
+                    io.input(i, tensor);
+                }
+                (Feed::Array(_), None) => {}
+            }
+        }
+        outputs.iter_mut().enumerate().for_each(|(o, t)| {
+            io.output(o, t);
+        });
+        exe.run(&mut io)?;
+        drop(io);
+        let work = exe.plan().cost.operations + exe.plan().cost.transcendental;
+        Ok((named.into_iter().map(|n| n.name).zip(outputs.iter().map(Tensor::to_array)).collect(), work))
+    }
 }
 
 /// Joins pieces along the second axis.

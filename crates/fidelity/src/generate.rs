@@ -1,16 +1,18 @@
 //! Text from a model, token by token, with a state of constant size.
 //!
 //! A [`Generator`] is fed a prompt and then draws tokens; both go through the streaming step on prepared trits, so a
-//! token costs the same at any position. It can be fed again after it has stopped: a conversation is one long text.
+//! token costs the same at any position, in the same memory; prompts are read in chunks ([`Stream::feed`]). It can be fed again after it has stopped: a conversation is one long text.
 //!
 //! The end token that stops a turn counts as a token and is not shown; it enters the state when the next turn begins.
 
 use crate::error::{check_tokens, fault};
 use crate::loaded::{Loaded, Stream};
+use crate::state::{Snapshot, fingerprint};
 use anyhow::Result;
 use engine::pool::Pool;
 use models::generation::{FinishReason, Sampler, Sampling, StopRule};
 use models::matmulfree::Form;
+use models::rng::Rng;
 use models::tokenizer::Tokenizer;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,9 +64,31 @@ pub struct Generator<'a> {
     sampler: Sampler,
     stop: StopRule,
     vocab: usize,
-    history: Vec<u32>,
+    seen: Seen,
+    /// Tokens read and drawn.
+    position: u64,
     /// Drawn, and not yet in the state.
     pending: Option<u32>,
+}
+
+/// The tokens that occurred, once each: all that a repetition penalty asks of the past, in bounded memory.
+struct Seen {
+    ids: Vec<u32>,
+    known: Vec<bool>,
+}
+
+impl Seen {
+    fn new(vocab: usize) -> Seen {
+        Seen { ids: vec![], known: vec![false; vocab] }
+    }
+
+    fn add(&mut self, token: u32) {
+        if let Some(known) = self.known.get_mut(token as usize)
+            && !std::mem::replace(known, true)
+        {
+            self.ids.push(token);
+        }
+    }
 }
 
 impl<'a> Generator<'a> {
@@ -78,7 +102,7 @@ impl<'a> Generator<'a> {
         let end_tokens = if options.ignore_eos { vec![] } else { model.config.eos_token_id.clone() };
         let stop = StopRule { end_tokens, max_tokens: options.max_tokens };
         let stream = model.stream(1, Form::Prepared, pool)?;
-        Ok(Generator { stream, sampler, stop, vocab, history: vec![], pending: None })
+        Ok(Generator { stream, sampler, stop, vocab, seen: Seen::new(vocab), position: 0, pending: None })
     }
 
     /// Reads tokens without drawing any.
@@ -91,10 +115,9 @@ impl<'a> Generator<'a> {
             return Ok(());
         }
         self.settle()?;
-        for token in tokens {
-            self.stream.step(&[*token])?;
-        }
-        self.history.extend_from_slice(tokens);
+        self.stream.feed(tokens)?;
+        tokens.iter().for_each(|token| self.seen.add(*token));
+        self.position += tokens.len() as u64;
         Ok(())
     }
 
@@ -103,7 +126,7 @@ impl<'a> Generator<'a> {
     /// # Errors
     /// When nothing has been fed, when the logits are no numbers, and whatever `each` returns.
     pub fn generate(&mut self, each: &mut dyn FnMut(u32) -> Result<()>) -> Result<Turn> {
-        if self.history.is_empty() {
+        if self.position == 0 {
             return fault(
                 "there is nothing to go on from: the prompt is empty",
                 "feed at least one token first",
@@ -114,8 +137,9 @@ impl<'a> Generator<'a> {
         let mut finish = FinishReason::Length;
         while tokens.len() < self.stop.max_tokens {
             self.settle()?;
-            let token = self.sampler.sample(self.stream.logits(), &self.history)?;
-            self.history.push(token);
+            let token = self.sampler.sample(self.stream.logits(), &self.seen.ids)?;
+            self.seen.add(token);
+            self.position += 1;
             self.pending = Some(token);
             tokens.push(token);
             let ended = self.stop.after(token, tokens.len());
@@ -133,13 +157,54 @@ impl<'a> Generator<'a> {
     /// Back to the start of a text; the random state goes on.
     pub fn reset(&mut self) {
         self.stream.reset();
-        self.history.clear();
+        self.seen = Seen::new(self.vocab);
+        self.position = 0;
         self.pending = None;
     }
 
-    /// Everything read and drawn so far.
-    pub fn history(&self) -> &[u32] {
-        &self.history
+    /// Tokens read and drawn so far.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// All that the next tokens depend on, to go on from later.
+    ///
+    /// # Errors
+    /// None for a generator that exists.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let states = self.stream.states().into_iter();
+        Ok(Snapshot {
+            model: fingerprint(self.stream.model())?,
+            position: self.position,
+            pending: self.pending,
+            sampling: *self.sampler.options(),
+            random: self.sampler.rng().state(),
+            seen: self.seen.ids.clone(),
+            logits: self.stream.logits().to_vec(),
+            states: states.map(|(name, t)| (name, t.shape().to_vec(), t.f32().to_vec())).collect(),
+        })
+    }
+
+    /// Goes on where a snapshot was taken. Options for sampling stay those of this generator; its random state becomes
+    /// the snapshot's, unless `reseed` keeps the one of its seed.
+    ///
+    /// # Errors
+    /// A snapshot of another model, or one that this model cannot have left; the generator is then unchanged.
+    pub fn restore(&mut self, snapshot: &Snapshot, reseed: bool) -> Result<()> {
+        let shapes = self.stream.states().into_iter().map(|(name, t)| (name, t.shape().to_vec()));
+        snapshot.check(self.stream.model(), &shapes.collect::<Vec<_>>())?;
+        let (states, logits) = self.stream.places();
+        for (tensor, (_, _, values)) in states.iter_mut().zip(&snapshot.states) {
+            tensor.f32_mut().copy_from_slice(values);
+        }
+        logits.f32_mut().copy_from_slice(&snapshot.logits);
+        if !reseed {
+            self.sampler = Sampler::resume(*self.sampler.options(), Rng::from_state(snapshot.random))?;
+        }
+        self.seen = Seen::new(self.vocab);
+        snapshot.seen.iter().for_each(|token| self.seen.add(*token));
+        (self.position, self.pending) = (snapshot.position, snapshot.pending);
+        Ok(())
     }
 
     /// Bytes of the state, which no text makes longer.

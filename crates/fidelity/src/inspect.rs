@@ -4,9 +4,11 @@
 //! every weight, are made when they are asked for ([`Inspection::count_trits`]).
 
 use crate::loaded::Loaded;
+use crate::weights::Weight;
 use anyhow::Result;
 use engine::pool::Pool;
 use graph::{Bindings, Graph};
+use models::bundle::EmbeddingType;
 use models::config::MatMulFreeConfig;
 use models::folder::ModelFolder;
 use models::matmulfree::{Form, GraphOptions, prepared_names, sequence_graph, state_names, step_graph};
@@ -116,12 +118,10 @@ impl Inspection {
     pub fn count_trits(&mut self, model: &mut Loaded, pool: &Arc<Pool>) -> Result<()> {
         model.prepare(pool)?;
         for parameter in self.parameters.iter_mut().filter(|p| p.ternary) {
-            if let Some(trits) = model.weight(&format!("{}.trits", parameter.name)) {
-                let mut counts = [0; 3];
-                for trit in trits.i8() {
-                    counts[(trit.signum() + 1) as usize] += 1;
-                }
-                parameter.trits = Some(counts);
+            if let Weight::Packed { layout, shape: [rows, columns], bytes } =
+                model.weight(&format!("{}.trits", parameter.name))?
+            {
+                parameter.trits = Some(barewire::trits::histogram(layout, rows, columns, bytes)?);
             }
         }
         Ok(())

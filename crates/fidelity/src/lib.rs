@@ -15,7 +15,10 @@ pub mod generate;
 pub mod inspect;
 pub mod loaded;
 pub mod perplexity;
+pub mod state;
+pub mod stream;
 pub mod training;
+pub mod weights;
 
 /// What most users need.
 pub mod prelude {

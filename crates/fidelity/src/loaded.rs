@@ -1,27 +1,47 @@
-//! A model from disk, ready to run.
+//! A model from disk, ready to run: a folder of master weights, or a bundle that is used where it is mapped.
+//!
+//! Both run the same graphs on the same kernels. A folder's projections are packed at the first use (two bits a weight,
+//! in memory); a bundle's are bound to plans as they lie in the file, so opening one copies no weights.
 
+use crate::convert::{Kind, kind};
+use crate::error::{Fault, fault};
+use crate::weights::{Packed, Weight};
 use anyhow::{Context, Result};
-use engine::{Executable, Tensor, pool::Pool};
+use axes::DType;
+use engine::{Tensor, pool::Pool};
 use graph::{Bindings, Graph};
+use models::bundle::{EmbeddingType, ModelBundle};
 use models::config::MatMulFreeConfig;
 use models::folder::{ModelFolder, Weights};
-use models::matmulfree::{Form, GraphOptions, prepare_graph, sequence_graph, state_names, step_graph};
+use models::matmulfree::{Form, GraphOptions, bounds_graph, projections, sequence_graph};
 use models::tokenizer::Tokenizer;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Configuration, weights and tokenizer of a model folder.
+pub use crate::stream::Stream;
+
+/// Configuration, weights and tokenizer of a model.
 pub struct Loaded {
     /// The configuration.
     pub config: MatMulFreeConfig,
-    /// The parameters under their names in the state dict.
+    /// The master weights under their names in the state dict; none where the model is a bundle.
     pub parameters: BTreeMap<String, Tensor>,
-    /// The tokenizer, when the folder has one.
+    /// The tokenizer, when there is one.
     pub tokenizer: Option<Tokenizer>,
     /// What the user should know.
     pub warnings: Vec<String>,
-    prepared: Option<BTreeMap<String, Tensor>>,
+    prepared: Option<Prepared>,
+    bundle: Option<ModelBundle>,
+}
+
+/// What the prepared form reads beside the norms and the embedding.
+#[derive(Default)]
+struct Prepared {
+    /// Trits by the name of their projection; none for a bundle, whose own are used.
+    packed: BTreeMap<String, Packed>,
+    /// Scales (`NAME.scale`) and effective lower bounds.
+    small: BTreeMap<String, Tensor>,
 }
 
 /// The parameters of a weights file as tensors, converted to f32.
@@ -37,9 +57,17 @@ pub fn parameters(config: &MatMulFreeConfig, weights: &Weights) -> Result<BTreeM
 }
 
 impl Loaded {
-    /// Opens a folder of `config.json`, `model.safetensors` (or shards) and, when there is one, `tokenizer.json`.
-    pub fn open(dir: impl AsRef<Path>) -> Result<Loaded> {
-        let folder = ModelFolder::open(dir)?;
+    /// Opens a folder of `config.json`, `model.safetensors` (or shards) and, when there is one, `tokenizer.json`; or a
+    /// bundle, every byte of which is checked.
+    ///
+    /// # Errors
+    /// Those of opening either.
+    pub fn open(path: impl AsRef<Path>) -> Result<Loaded> {
+        let path = path.as_ref();
+        if kind(path)? == Kind::Bundle {
+            return Loaded::from_bundle(ModelBundle::open(path)?);
+        }
+        let folder = ModelFolder::open(path)?;
         let parsed = MatMulFreeConfig::from_folder(&folder)?;
         let parameters = parameters(&parsed.config, folder.weights())?;
         let tokenizer = match folder.tokenizer_path() {
@@ -48,7 +76,38 @@ impl Loaded {
         };
         // `from_folder` has the folder's own warnings among its.
         let warnings = parsed.warnings;
-        Ok(Loaded { config: parsed.config, parameters, tokenizer, warnings, prepared: None })
+        Ok(Loaded { warnings, ..Loaded::from_parts(parsed.config, parameters, tokenizer) })
+    }
+
+    /// A model that runs on the bytes of an open bundle.
+    ///
+    /// # Errors
+    /// A tokenizer that cannot be read, or a machine that is not little-endian.
+    pub fn from_bundle(bundle: ModelBundle) -> Result<Loaded> {
+        if cfg!(target_endian = "big") {
+            return fault(
+                "a bundle's numbers are little-endian, and this machine is not, so they cannot be used in place",
+                "unpack the bundle on another machine (`fidelity unpack`), and use the folder here",
+            );
+        }
+        let tokenizer = match bundle.tokenizer_json()? {
+            Some(json) => Some(Tokenizer::from_json(json, &bundle.bundle().path().join("tokenizer.json"))?),
+            None => None,
+        };
+        let mut small = BTreeMap::new();
+        for name in projections(bundle.config()) {
+            // A section of trits has a scale: the reader of bundles checks it.
+            let scale = bundle.bundle().tensor(&name)?.scale.unwrap_or(1.0);
+            small.insert(format!("{name}.scale"), Tensor::from_f32([], &[scale]));
+        }
+        Ok(Loaded {
+            config: bundle.config().clone(),
+            parameters: BTreeMap::new(),
+            tokenizer,
+            warnings: bundle.warnings().to_vec(),
+            prepared: Some(Prepared { packed: BTreeMap::new(), small }),
+            bundle: Some(bundle),
+        })
     }
 
     /// A model from its parts.
@@ -57,117 +116,126 @@ impl Loaded {
         parameters: BTreeMap<String, Tensor>,
         tokenizer: Option<Tokenizer>,
     ) -> Loaded {
-        Loaded { config, parameters, tokenizer, warnings: vec![], prepared: None }
+        Loaded { config, parameters, tokenizer, warnings: vec![], prepared: None, bundle: None }
+    }
+
+    /// The bundle that the model runs from, unless it is a folder.
+    pub fn bundle(&self) -> Option<&ModelBundle> {
+        self.bundle.as_ref()
     }
 
     /// Number of parameters.
     pub fn parameter_count(&self) -> usize {
-        self.parameters.values().map(Tensor::len).sum()
+        match self.bundle {
+            Some(_) => self.config.parameter_count().and_then(|n| usize::try_from(n).ok()).unwrap_or(0),
+            None => self.parameters.values().map(Tensor::len).sum(),
+        }
     }
 
-    /// Trits, scales and lower bounds, computed from the master weights at the first call.
+    /// Packed trits, scales and lower bounds, made of the master weights at the first call. A bundle has them.
     pub fn prepare(&mut self, pool: &Arc<Pool>) -> Result<()> {
-        if self.prepared.is_none() {
-            let g = prepare_graph(&self.config)?;
-            let inputs: Vec<&Tensor> = g.inputs.iter().map(|i| &self.parameters[&i.name]).collect();
-            let made = engine::run_once(&g, &inputs, &Default::default(), pool.clone())?;
-            self.prepared = Some(made.into_iter().collect());
+        if self.prepared.is_some() {
+            return Ok(());
+        }
+        let mut made = Prepared::default();
+        for name in projections(&self.config) {
+            let master = self.parameters.get(&name);
+            // A head without a weight of its own shares the embedding's.
+            let master = master.or_else(|| self.parameters.get(models::bundle::EMBEDDING));
+            let master = master.with_context(|| format!("the model has no weight `{name}`"))?;
+            let (packed, scale) = Packed::quantize(pool, master);
+            made.packed.insert(name.clone(), packed);
+            made.small.insert(format!("{name}.scale"), scale);
+        }
+        if let Some(graph) = bounds_graph(&self.config)? {
+            let inputs: Vec<&Tensor> = graph.inputs.iter().map(|i| &self.parameters[&i.name]).collect();
+            made.small.extend(engine::run_once(&graph, &inputs, &Default::default(), pool.clone())?);
+        }
+        self.prepared = Some(made);
+        Ok(())
+    }
+
+    /// The weight called `name`: a parameter, or, once prepared, `PROJECTION.trits`, `PROJECTION.scale`,
+    /// `lower_bounds_eff`.
+    ///
+    /// # Errors
+    /// A name that the model does not have.
+    pub fn weight(&self, name: &str) -> Result<Weight<'_>> {
+        let prepared = self.prepared.as_ref();
+        let small = || prepared.and_then(|p| p.small.get(name));
+        if let Some(tensor) = self.parameters.get(name).or_else(small) {
+            return Ok(Weight::Tensor(tensor));
+        }
+        let projection = name.strip_suffix(".trits");
+        if let Some(packed) = projection.and_then(|p| prepared?.packed.get(p)) {
+            return Ok(packed.view());
+        }
+        if let Some(bundle) = &self.bundle {
+            let view = bundle.bundle().tensor(projection.unwrap_or(name))?;
+            return Ok(match (view.layout, view.shape) {
+                (Some(layout), &[rows, columns]) if projection.is_some() => {
+                    Weight::Packed { layout, shape: [rows, columns], bytes: view.bytes }
+                }
+                (Some(_), _) => {
+                    let cause = format!("`{name}` is packed: a bundle holds trits and no master weights");
+                    return Err(Fault::new(cause, UNPACK).into());
+                }
+                _ => Weight::Mapped { dtype: view.dtype, shape: view.shape, bytes: view.bytes },
+            });
+        }
+        fault(format!("the model has no weight `{name}`"), "check the names in its weights file")
+    }
+
+    /// The number in a weight that is one, such as `PROJECTION.scale`.
+    pub(crate) fn scalar(&self, name: &str) -> Option<f32> {
+        match self.weight(name) {
+            Ok(Weight::Tensor(t)) if t.dtype() == DType::F32 && t.len() == 1 => Some(t.f32()[0]),
+            _ => None,
+        }
+    }
+
+    /// How the embedding lies in memory.
+    pub fn embedding_type(&self) -> EmbeddingType {
+        self.bundle.as_ref().map_or(EmbeddingType::F32, ModelBundle::embedding_type)
+    }
+
+    /// Refuses a form that needs master weights where there are none.
+    pub(crate) fn check_form(&self, form: Form) -> Result<()> {
+        if self.bundle.is_some() && form != Form::Prepared {
+            return fault("a bundle holds trits and no master weights", UNPACK);
         }
         Ok(())
     }
 
-    /// The weight called `name`, prepared or not.
-    pub fn weight(&self, name: &str) -> Option<&Tensor> {
-        self.parameters.get(name).or_else(|| self.prepared.as_ref()?.get(name))
+    /// Options for planning a graph of this model: how the trits of its inputs lie.
+    ///
+    /// # Errors
+    /// An input of trits that the model does not have.
+    pub fn plan_options(&self, graph: &Graph) -> Result<premap::Options> {
+        let trits = graph.inputs.iter().filter(|i| graph.ty(i.value).dtype == DType::Trit);
+        let layouts = trits.map(|i| Ok((i.name.clone(), self.weight(&i.name)?.layout())));
+        Ok(premap::Options { layouts: layouts.collect::<Result<_>>()?, ..Default::default() })
     }
 
     /// The whole-sequence graph for these sizes.
     pub fn sequence(&self, options: &GraphOptions, batch: usize, length: usize) -> Result<Graph> {
         let bindings = Bindings::from([("B".to_string(), batch), ("T".to_string(), length)]);
-        Ok(sequence_graph(&self.config, options)?.specialize(&bindings))
+        let options = GraphOptions { embedding: self.embedding_type(), ..*options };
+        Ok(sequence_graph(&self.config, &options)?.specialize(&bindings))
     }
 
     /// A stream: one token in, one row of logits out, with a state of constant size.
+    ///
+    /// # Errors
+    /// A form that needs master weights, of a bundle; a graph that cannot be planned.
     pub fn stream(&mut self, batch: usize, form: Form, pool: &Arc<Pool>) -> Result<Stream<'_>> {
+        self.check_form(form)?;
         if form == Form::Prepared {
             self.prepare(pool)?;
         }
-        let g = step_graph(&self.config, form)?.specialize(&Bindings::from([("B".to_string(), batch)]));
-        let exe = Executable::new(&g, &Default::default(), pool.clone())?;
-        let make = || -> Vec<Tensor> {
-            let shape = |s: &Vec<usize>| std::iter::once(batch).chain(s.iter().copied()).collect::<Vec<_>>();
-            state_names(&self.config).iter().map(|(_, s)| Tensor::zeros(axes::DType::F32, shape(s))).collect()
-        };
-        let logits = Tensor::zeros(axes::DType::F32, [batch, self.config.vocab_size]);
-        Ok(Stream {
-            states: [make(), make()],
-            ids: Tensor::zeros(axes::DType::I64, [batch]),
-            exe,
-            logits,
-            model: self,
-        })
+        Stream::new(self, batch, form, pool)
     }
 }
 
-/// A model with its recurrent state; the work of a step does not depend on how many came before.
-pub struct Stream<'a> {
-    model: &'a Loaded,
-    exe: Executable,
-    states: [Vec<Tensor>; 2],
-    ids: Tensor,
-    logits: Tensor,
-}
-
-impl Stream<'_> {
-    /// Feeds one token per sequence; the logits of the next ones, (batch, vocabulary).
-    pub fn step(&mut self, tokens: &[u32]) -> Result<&[f32]> {
-        self.ids.i64_mut().iter_mut().zip(tokens).for_each(|(i, t)| *i = i64::from(*t));
-        let names = state_names(&self.model.config);
-        let mut io = self.exe.io();
-        let (now, next) = self.states.split_at_mut(1);
-        for (i, input) in self.exe.plan().graph.inputs.iter().enumerate() {
-            if input.name == "input_ids" {
-                io.input(i, &self.ids);
-            } else if let Some(k) = names.iter().position(|(n, _)| *n == input.name) {
-                io.input(i, &now[0][k]);
-            } else {
-                io.input(
-                    i,
-                    self.model.weight(&input.name).with_context(|| format!("no weight {}", input.name))?,
-                );
-            }
-        }
-        io.output(0, &mut self.logits);
-        for (k, t) in next[0].iter_mut().enumerate() {
-            io.output(1 + k, t);
-        }
-        self.exe.run(&mut io)?;
-        self.states.swap(0, 1);
-        Ok(self.logits.f32())
-    }
-
-    /// The logits of the last step.
-    pub fn logits(&self) -> &[f32] {
-        self.logits.f32()
-    }
-
-    /// Back to the state before the first token.
-    pub fn reset(&mut self) {
-        self.states[0].iter_mut().for_each(|t| t.f32_mut().fill(0.0));
-    }
-
-    /// The recurrent states by name.
-    pub fn states(&self) -> Vec<(String, &Tensor)> {
-        state_names(&self.model.config).into_iter().map(|(n, _)| n).zip(&self.states[0]).collect()
-    }
-
-    /// Operations of one step, counted from the plan that runs.
-    pub fn operations(&self) -> f64 {
-        self.exe.plan().cost.operations + self.exe.plan().cost.transcendental
-    }
-
-    /// Bytes of the state.
-    pub fn state_bytes(&self) -> usize {
-        self.states[0].iter().map(|t| t.bytes().len()).sum()
-    }
-}
+/// What to do where a bundle is not enough.
+pub(crate) const UNPACK: &str = "unpack it (`fidelity unpack IN.fid DIR`) and name the folder";

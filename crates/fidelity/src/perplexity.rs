@@ -9,7 +9,8 @@
 
 use crate::error::{check_tokens, fault};
 use crate::loaded::Loaded;
-use anyhow::{Context, Result};
+use crate::weights::{Slot, bind, slots};
+use anyhow::Result;
 use axes::DType;
 use engine::{Executable, Tensor, pool::Pool};
 use models::matmulfree::{Form, GraphOptions, state_names};
@@ -136,49 +137,39 @@ struct Windows<'a> {
     pool: &'a Arc<Pool>,
     states: Vec<Tensor>,
     /// For windows of the length of the last one.
-    loaded: Option<(usize, Executable)>,
+    loaded: Option<(usize, Executable, Vec<Slot<'a>>)>,
+    names: Vec<String>,
     logits: Tensor,
 }
 
 impl<'a> Windows<'a> {
     fn new(model: &'a Loaded, pool: &'a Arc<Pool>) -> Windows<'a> {
         let shape = |s: Vec<usize>| std::iter::once(1).chain(s).collect::<Vec<_>>();
-        let states = state_names(&model.config)
-            .into_iter()
-            .map(|(_, s)| Tensor::zeros(DType::F32, shape(s)))
-            .collect();
-        Windows { model, pool, states, loaded: None, logits: Tensor::zeros(DType::F32, [0]) }
+        let (names, sizes): (Vec<String>, Vec<Vec<usize>>) = state_names(&model.config).into_iter().unzip();
+        let states = sizes.into_iter().map(|s| Tensor::zeros(DType::F32, shape(s))).collect();
+        Windows { model, pool, states, loaded: None, names, logits: Tensor::zeros(DType::F32, [0]) }
     }
 
     /// Logits (n, V) after each of n tokens.
     fn next(&mut self, tokens: &[u32]) -> Result<&[f32]> {
         let n = tokens.len();
-        let exe = match self.loaded.take() {
-            Some((length, exe)) if length == n => exe,
+        let ready = match self.loaded.take() {
+            Some(ready) if ready.0 == n => ready,
             _ => {
                 let options = GraphOptions { form: Form::Prepared, states: true, ..Default::default() };
                 let graph = self.model.sequence(&options, 1, n)?;
                 self.logits = Tensor::zeros(DType::F32, [1, n, self.model.config.vocab_size]);
-                Executable::new(&graph, &Default::default(), self.pool.clone())?
+                let exe = Executable::new(&graph, &self.model.plan_options(&graph)?, self.pool.clone())?;
+                let slots = slots(&exe.plan().graph, &self.names, |name| self.model.weight(name))?;
+                (n, exe, slots)
             }
         };
-        let (_, exe) = self.loaded.insert((n, exe));
+        let (_, exe, slots) = self.loaded.insert(ready);
         let ids = Tensor::from_i64([1, n], &tokens.iter().map(|t| i64::from(*t)).collect::<Vec<_>>());
-        let names = state_names(&self.model.config);
         let mut next: Vec<Tensor> =
             self.states.iter().map(|s| Tensor::zeros(DType::F32, s.shape().to_vec())).collect();
         let mut io = exe.io();
-        for (i, input) in exe.plan().graph.inputs.iter().enumerate() {
-            let state = names.iter().position(|(name, _)| *name == input.name);
-            match (input.name.as_str(), state) {
-                ("input_ids", _) => io.input(i, &ids),
-                (_, Some(k)) => io.input(i, &self.states[k]),
-                (name, None) => io.input(
-                    i,
-                    self.model.weight(name).with_context(|| format!("the model has no weight `{name}`"))?,
-                ),
-            };
-        }
+        bind(&mut io, slots, &ids, &self.states);
         io.output(0, &mut self.logits);
         for (k, state) in next.iter_mut().enumerate() {
             io.output(1 + k, state);

@@ -45,7 +45,5 @@ fn interrupted() -> Arc<AtomicBool> {
 
 /// The most memory that this process has held, in bytes, where the system tells.
 pub fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kb| kb * 1024)
+    train::memory::ProcessMemory::now().map(|memory| memory.peak)
 }

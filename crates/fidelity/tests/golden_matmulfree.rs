@@ -2,11 +2,11 @@
 
 mod common;
 use common::{golden, read};
-use engine::pool::Pool;
+use engine::{Tensor, pool::Pool};
 use fidelity::eval::{Arithmetic, Batch, Cut, Request};
 use fidelity::loaded::Loaded;
 use graph::Array;
-use models::matmulfree::Form;
+use models::matmulfree::{Form, GraphOptions};
 use models::safetensors::TensorFile;
 use std::path::Path;
 use std::sync::Arc;
@@ -62,6 +62,42 @@ fn logits_loss_hidden_states_and_gradients() {
             let d = worst(&got[&format!("grad.{name}")], v);
             assert!(d <= 1e-5 * peak, "{case} grad.{name}: {d:e} of {peak:e}");
         }
+    });
+}
+
+#[test]
+fn the_training_form_has_the_gradients_of_the_published_code() {
+    let pool = Arc::new(Pool::new(2));
+    each(|case, dir, model, batch| {
+        let mask = batch.attention_mask.is_some();
+        let options = GraphOptions { form: Form::Training, mask, labels: true, ..Default::default() };
+        let g = model.sequence(&options, batch.batch, batch.length).unwrap();
+        let names: Vec<&str> = model.parameters.keys().map(String::as_str).collect();
+        let g = furnace::grad_graph(&g, "loss", &names, furnace::Remat::default()).unwrap();
+        let shape = [batch.batch, batch.length];
+        let masks = batch.attention_mask.clone().unwrap_or_default();
+        let masks: Vec<f32> = masks.into_iter().map(|m| m as f32).collect();
+        let inputs: Vec<Tensor> = (g.inputs.iter())
+            .map(|i| match i.name.as_str() {
+                "input_ids" => Tensor::from_i64(shape, &batch.input_ids),
+                "labels" => Tensor::from_i64(shape, batch.labels.as_ref().unwrap()),
+                "attention_mask" => Tensor::from_f32(shape, &masks),
+                name => model.parameters[name].clone(),
+            })
+            .collect();
+        let inputs: Vec<&Tensor> = inputs.iter().collect();
+        let made = engine::run_once(&g, &inputs, &Default::default(), pool.clone()).unwrap();
+        let grads = read(dir, "grads.safetensors");
+        assert_eq!(grads.len(), names.len());
+        for (name, v) in &grads {
+            let (_, got) = made.iter().find(|(n, _)| *n == format!("grad.{name}")).unwrap();
+            let peak = v.iter().fold(0f64, |m, x| m.max(x.abs()));
+            let d = worst(&got.to_array(), v);
+            assert!(d <= 1e-5 * peak, "{case} grad.{name}: {d:e} of {peak:e}");
+        }
+        let loss = made.iter().find(|(n, _)| n == "loss").unwrap().1.f32()[0];
+        let want = read(dir, "outputs.safetensors")["loss"][0];
+        assert!((f64::from(loss) - want).abs() <= 1e-5, "{case}: {loss} against {want}");
     });
 }
 

@@ -157,6 +157,19 @@ impl Sampler {
         Ok(candidates.iter().rev().find(|(_, weight)| *weight > 0.0).map_or(best, |(id, _)| *id))
     }
 
+    /// A sampler whose draws go on where [`Sampler::rng`] was taken; the seed of `options` is not used.
+    ///
+    /// # Errors
+    /// As [`Sampler::new`].
+    pub fn resume(options: Sampling, rng: Rng) -> Result<Self> {
+        Ok(Self { rng, ..Self::new(options)? })
+    }
+
+    /// The options.
+    pub fn options(&self) -> &Sampling {
+        &self.options
+    }
+
     /// The random state, for a generation that goes on elsewhere.
     pub fn rng(&self) -> &Rng {
         &self.rng

@@ -137,10 +137,9 @@ pub fn plan(graph: &Graph, target: &Target, options: &Options) -> Result<Plan, P
 
 /// The plan of a lowered graph as it stands.
 fn build(lowered: Graph, target: &Target, options: &Options) -> Result<Plan, PlanError> {
-    let layouts = layout::resolve(&lowered, options)?;
     let chains = pattern::find(&lowered, target, options);
+    let layouts = layout::resolve(&lowered, &chains, target, options)?;
     let groups = group::group(&lowered, &chains, options);
     let order = schedule::schedule(&lowered, &groups, &chains, options)?;
-    let plan = memory::assign(lowered, groups, chains, order, target, options)?;
-    Ok(Plan { layouts, ..plan })
+    memory::assign(lowered, groups, chains, order, layouts, target, options)
 }

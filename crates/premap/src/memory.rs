@@ -3,7 +3,7 @@
 use crate::group::is_read;
 use crate::schedule::{Order, Unit, contiguous_slice};
 use crate::{Access, Buffer, Fused, Group, Options, Place, Plan, PlanError, Step, Target};
-use axes::DType;
+use axes::{DType, TritLayout};
 use graph::{Attr, Graph, Op, Value};
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,9 +12,13 @@ pub fn element(dtype: DType) -> usize {
     dtype.size().unwrap_or(1)
 }
 
-pub(crate) fn bytes(g: &Graph, v: Value) -> usize {
+/// Bytes that a value takes, its trits packed as `layouts` says.
+pub(crate) fn bytes(g: &Graph, layouts: &HashMap<Value, TritLayout>, v: Value) -> usize {
     let t = g.ty(v);
-    t.elements().unwrap_or(0) * element(t.dtype)
+    match (layouts.get(&v), t.fixed_shape().as_deref()) {
+        (Some(layout), Some(&[rows, columns])) => layout.bytes(rows, columns).unwrap_or(usize::MAX),
+        _ => t.elements().unwrap_or(0) * element(t.dtype),
+    }
 }
 
 /// The value whose memory `v` lies in, and the byte at which it begins there.
@@ -108,6 +112,7 @@ pub fn assign(
     groups: Vec<Group>,
     chains: Vec<Fused>,
     order: Order,
+    layouts: HashMap<Value, TritLayout>,
     target: &Target,
     options: &Options,
 ) -> Result<Plan, PlanError> {
@@ -151,7 +156,9 @@ pub fn assign(
                         steps.push(Step::Node(*n));
                     }
                 } else {
+                    let held = beside(&g, *n, &layouts);
                     let inner = Options {
+                        memory: options.memory.map(|limit| limit.saturating_sub(held)),
                         donate: vec![],
                         early: vec![],
                         layouts: vec![],
@@ -168,7 +175,22 @@ pub fn assign(
             early = steps.len();
         }
     }
-    place(g, steps, early, (order.donated, order.copied), target, options)
+    place(g, steps, early, (order.donated, order.copied), layouts, target, options)
+}
+
+/// Bytes in memory beside a region's arena while it runs: operands and results of the node, and the two copies of what
+/// a loop carries.
+fn beside(g: &Graph, n: u32, layouts: &HashMap<Value, TritLayout>) -> usize {
+    let node = &g.nodes[n as usize];
+    let int = |key: &str| node.attrs.int(key, 0) as usize;
+    let carried = match node.op {
+        Op::Scan => &node.inputs[int("consts")..int("consts") + int("carries")],
+        Op::While => &node.inputs[int("cond_consts") + int("body_consts")..],
+        _ => &[],
+    };
+    let results = (0..node.types.len() as u32).map(|out| Value { node: n, out });
+    let size = |v: Value| bytes(g, layouts, v);
+    3 * carried.iter().map(|v| size(*v)).sum::<usize>() + results.map(size).sum::<usize>()
 }
 
 /// Which output each value goes to, and the copies that are left: at the beginning, at the end of the early part, at
@@ -206,7 +228,9 @@ fn outlets(
             continue;
         }
         let (base, offset) = root(g, *v);
-        let whole = offset == 0 && bytes(g, base) == bytes(g, *v);
+        // Packed trits are no outputs.
+        let plain = HashMap::new();
+        let whole = offset == 0 && bytes(g, &plain, base) == bytes(g, &plain, *v);
         let replaces = donated.iter().chain(copied).find(|(_, d)| *d == o).map(|(i, _)| *i);
         let source = match g.node(base).op {
             Op::Input => g.inputs.iter().position(|i| i.value == base),
@@ -246,6 +270,7 @@ fn place(
     mut steps: Vec<Step>,
     mut early: usize,
     (donated, copied): (Vec<(usize, usize)>, Vec<(usize, usize)>),
+    layouts: HashMap<Value, TritLayout>,
     target: &Target,
     options: &Options,
 ) -> Result<Plan, PlanError> {
@@ -297,7 +322,7 @@ fn place(
             if home.contains_key(&v) {
                 continue;
             }
-            let size = bytes(&g, v);
+            let size = bytes(&g, &layouts, v);
             unshared += size.next_multiple_of(target.align);
             let take_over = match s {
                 Step::Group(group) if options.reuse => group
@@ -309,7 +334,7 @@ fn place(
                         *offset == 0
                             && dying.contains(base)
                             && !reused.contains(base)
-                            && bytes(&g, *base) == size
+                            && bytes(&g, &layouts, *base) == size
                             && element(g.ty(*source).dtype) == element(g.ty(v).dtype)
                             // Other ways of reading the same memory in this group would see overwritten elements.
                             && group
@@ -371,7 +396,7 @@ fn place(
         donated,
         copied,
         cost,
-        layouts: HashMap::new(),
+        layouts,
         recomputed: 0,
     })
 }

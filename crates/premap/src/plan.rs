@@ -15,6 +15,8 @@ pub struct Target {
     pub align: usize,
     /// Chains of nodes that it has one kernel for.
     pub patterns: Vec<Pattern>,
+    /// Whether its quantiser writes, and its products read, trits in the compute layout.
+    pub packs: bool,
 }
 
 /// A chain of nodes with one kernel.
@@ -49,7 +51,7 @@ pub struct Fused {
 impl Default for Target {
     /// Core ops alone.
     fn default() -> Target {
-        Target { name: "core", fused: vec![], align: 64, patterns: vec![] }
+        Target { name: "core", fused: vec![], align: 64, patterns: vec![], packs: false }
     }
 }
 
@@ -231,11 +233,7 @@ impl Plan {
 
     /// Bytes that `v` takes, packed as its layout says.
     pub fn bytes(&self, v: Value) -> usize {
-        match (self.layout(v), self.graph.ty(v).fixed_shape().as_deref()) {
-            (TritLayout::Bytes, _) => crate::memory::bytes(&self.graph, v),
-            (layout, Some(&[rows, columns])) => layout.bytes(rows, columns).unwrap_or(usize::MAX),
-            _ => 0,
-        }
+        crate::memory::bytes(&self.graph, &self.layouts, v)
     }
 
     /// The nodes of a step.

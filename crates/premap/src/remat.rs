@@ -8,7 +8,7 @@
 //!
 //! The ops that run again are the same ops on the same operands, so every result stays equal to the last bit.
 
-use crate::memory::{bytes, reads, root, writes};
+use crate::memory::{reads, root, writes};
 use crate::{Buffer, Options, Plan, PlanError, Target};
 use graph::{Graph, Node, Op, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -120,7 +120,7 @@ impl<'a> Timeline<'a> {
         uses.retain(|_, list| !list.is_empty());
         let mut live = vec![0; plan.steps.len()];
         for (v, list) in &uses {
-            let size = bytes(g, *v);
+            let size = plan.bytes(*v);
             live[list[0]..=list[list.len() - 1]].iter_mut().for_each(|b| *b += size);
         }
         Timeline { plan, step, uses, live }
@@ -144,7 +144,7 @@ impl<'a> Timeline<'a> {
             let Some(peak) = full.filter(|k| live[*k] > goal) else { break };
             let mut found: Option<(f64, Value, (usize, usize), Way)> = None;
             for (v, uses) in &self.uses {
-                let size = bytes(g, *v);
+                let size = self.plan.bytes(*v);
                 let alive = spans[v].iter().any(|(a, b)| *a < peak && peak < *b);
                 if !alive || size < 4096 || uses.contains(&peak) {
                     continue;
@@ -184,7 +184,7 @@ impl<'a> Timeline<'a> {
                 again: again.into_iter().collect(),
                 shared: shared.into_iter().collect(),
             };
-            let size = bytes(g, drop.value);
+            let size = self.plan.bytes(drop.value);
             live[from + 1..until].iter_mut().for_each(|b| *b = b.saturating_sub(size));
             let list = spans.entry(drop.value).or_default();
             if let Some(k) = list.iter().position(|(a, b)| *a <= from && until <= *b) {

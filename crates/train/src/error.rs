@@ -118,13 +118,13 @@ pub enum TrainError {
     },
     /// A memory limit below what weights and moments take.
     #[error(
-        "`train.memory` allows {limit} bytes, and weights and moments alone take {fixed}; allow more, or make the \
-         model smaller"
+        "`train.memory` allows {limit} bytes, and weights, moments and the kernels' scratch alone take {fixed}; allow \
+         more, or make the model smaller"
     )]
     Memory {
         /// Bytes allowed.
         limit: usize,
-        /// Bytes of weights and moments.
+        /// Bytes of weights, moments and scratch.
         fixed: usize,
     },
     /// A configuration file is not valid TOML, or a value has the wrong type.

@@ -5,6 +5,7 @@
 //! - [`schedule`]: learning rate and weight decay as functions of the step;
 //! - [`checkpoint`]: files that are whole or absent;
 //! - [`metrics`] and [`plot`]: JSON lines, TensorBoard events, the loss curve, progress;
+//! - [`report`]: the page of a run; [`trits`]: which ternary weights still move;
 //! - [`step`]: forward, backward, clipping and AdamW as one plan; [`mod@run`]: the loop around it;
 //! - [`random`]: generators whose state a checkpoint holds.
 
@@ -12,12 +13,15 @@ pub mod checkpoint;
 pub mod config;
 pub mod data;
 pub mod error;
+pub mod memory;
 pub mod metrics;
 pub mod plot;
 pub mod random;
+pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod step;
+pub mod trits;
 
 pub use config::TrainConfig;
 pub use error::{Result, TrainError};

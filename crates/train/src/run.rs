@@ -7,10 +7,13 @@ use crate::checkpoint::{
 use crate::config::{MlgruForm, ModelConfig, TrainConfig};
 use crate::data::{Batch, Corpus, Sampler, validation_batches};
 use crate::error::{Result, TrainError};
-use crate::metrics::{Metrics, MetricsOptions, TrainPoint, ValidationPoint};
+use crate::memory::ProcessMemory;
+use crate::metrics::{MemoryPoint, Metrics, MetricsOptions, TrainPoint, ValidationPoint};
 use crate::random::Rng;
+use crate::report::RunFacts;
 use crate::schedule::Schedule;
 use crate::step::{Evaluator, Rates, Step, StepOptions, TrainState};
+use crate::trits::TritWatch;
 use engine::{Tensor, pool::Pool};
 use models::config::{self, MatMulFreeConfig};
 use models::folder::{ModelFolder, SaveOptions, save_folder};
@@ -66,6 +69,8 @@ pub struct Summary {
     pub dir: PathBuf,
     /// The trained model.
     pub model: PathBuf,
+    /// The page of the run, when one is written.
+    pub page: Option<PathBuf>,
     /// Why the run ended before its last step, when it did.
     pub ended: Option<String>,
 }
@@ -179,6 +184,8 @@ struct Session<'a> {
     stopping: EarlyStopping,
     store: CheckpointStore,
     metrics: Metrics,
+    watch: Option<TritWatch>,
+    pool: Arc<Pool>,
     evaluator: Evaluator,
     validation: Vec<Batch>,
     bytes_per_token: f64,
@@ -210,6 +217,7 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
     let mut rng = Rng::new(config.data.seed);
     let mut stopping =
         EarlyStopping::new(config.train.early_stopping_patience, config.train.early_stopping_min_delta);
+    let mut watch = (config.train.trits_every > 0).then(|| TritWatch::new(&model, &state)).transpose()?;
     let (mut first, mut tokens, mut seconds) = (0u64, 0u64, 0.0);
     let mut notes = corpus.notes.clone();
     let mut last_saved = None;
@@ -227,6 +235,9 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
             for (name, t) in slots.iter().zip(kinds) {
                 t.f32_mut().copy_from_slice(&checkpoint.take(name, &shape)?);
             }
+        }
+        if let (Some(watch), Some(look)) = (&mut watch, run.extra["trits_at"].as_u64()) {
+            watch.restore(look, &checkpoint);
         }
         sampler.restore(&run.sampler)?;
         (first, tokens, seconds, rng) = (run.step, run.tokens, run.seconds, run.rng);
@@ -259,16 +270,24 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
     crate::checkpoint::atomic_write(&dir.join("config.toml"), |out| {
         out.write_all(config.to_commented_toml().as_bytes())
     })?;
-    let metrics = Metrics::open(MetricsOptions {
+    let mut metrics = Metrics::open(MetricsOptions {
         dir: dir.clone(),
         steps: config.train.steps as u64,
         log_every: config.train.log_every as u64,
         tensorboard: config.output.tensorboard,
         progress: !options.quiet,
         resume_at: options.resume.then_some(first),
+        page: config.output.page.then(|| config.clone()),
+    })?;
+    metrics.run(&RunFacts {
+        parameters: state.count(),
+        train_tokens: corpus.train.len(),
+        bytes_per_token: corpus.train.bytes_per_token(),
+        matrices: watch.as_ref().map_or(vec![], |w| w.shapes().to_vec()),
     })?;
     let mut session = Session {
-        evaluator: Evaluator::new(model.clone(), pool),
+        evaluator: Evaluator::new(model.clone(), pool.clone()),
+        pool,
         config,
         options,
         model,
@@ -279,6 +298,7 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
         stopping,
         store,
         metrics,
+        watch,
         validation,
         bytes_per_token: corpus.train.bytes_per_token(),
         tokens,
@@ -288,7 +308,11 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
     for note in notes {
         session.metrics.say(&note);
     }
-    session.train(step, first, corpus.train.len())
+    let outcome = session.train(step, first, corpus.train.len());
+    if let Err(error) = &outcome {
+        session.metrics.failed(error);
+    }
+    outcome
 }
 
 impl Session<'_> {
@@ -297,6 +321,9 @@ impl Session<'_> {
         let total = c.train.steps as u64;
         let schedule = Schedule::new(c);
         let per_step = (c.train.batch_size * c.train.accumulate * c.data.seq_len) as u64;
+        let plan_bytes = step.executable().memory();
+        // Some two hundred points of memory, and chances to write the page, in a run of any length.
+        let sparse = total.div_ceil(200).max(1);
         let mut times = vec![];
         let mut ended = None;
         let mut done = first;
@@ -308,6 +335,15 @@ impl Session<'_> {
                 ended = Some(format!("no better validation loss for {} evaluations", self.stopping.patience));
                 self.stopping = before;
                 break;
+            }
+            if c.train.trits_every > 0 && s.is_multiple_of(c.train.trits_every as u64) {
+                self.look(s)?;
+            }
+            if s.is_multiple_of(sparse) {
+                self.note_memory(s, plan_bytes)?;
+            }
+            if due || s.is_multiple_of(sparse) {
+                self.metrics.page()?;
             }
             let batches: Vec<Batch> =
                 (0..c.train.accumulate).map(|_| self.sampler.next_batch(c.train.batch_size)).collect();
@@ -328,6 +364,7 @@ impl Session<'_> {
                 weight_decay: rates.weight_decay,
                 tokens: per_step,
                 seconds: took,
+                elapsed: self.seconds,
             })?;
             let stop = self.options.stop.as_ref().is_some_and(|f| f.load(Ordering::Relaxed));
             let due = c.train.checkpoint_every > 0 && done.is_multiple_of(c.train.checkpoint_every as u64);
@@ -345,7 +382,10 @@ impl Session<'_> {
         if done == total && ended.is_none() {
             self.evaluate(total)?;
         }
-        self.metrics.finish()?;
+        // After the last checkpoint: a run that goes on from it looks and measures here again.
+        self.look(done)?;
+        self.note_memory(done, plan_bytes)?;
+        self.metrics.finish(ended.as_deref())?;
         let model = self.export()?;
         times.sort_by(f64::total_cmp);
         let median = times.get(times.len() / 2).copied().unwrap_or(0.0);
@@ -362,9 +402,10 @@ impl Session<'_> {
             train_loss: recent.iter().map(|(_, loss)| loss).sum::<f64>() / recent.len().max(1) as f64,
             tokens_per_second: if spent > 0.0 { times.len() as f64 * per_step as f64 / spent } else { 0.0 },
             seconds_per_step: [times.first().copied().unwrap_or(0.0), median],
-            plan_bytes: step.executable().memory(),
+            plan_bytes,
             dir: c.output.dir.clone(),
             model,
+            page: c.output.page.then(|| self.metrics.page_path()),
             ended,
         })
     }
@@ -398,6 +439,20 @@ impl Session<'_> {
         Ok(Some(verdict))
     }
 
+    /// Looks at the trits and reports what changed since the look before.
+    fn look(&mut self, step: u64) -> Result<()> {
+        let Some(watch) = &mut self.watch else { return Ok(()) };
+        let look = watch.look(step, &self.state, &self.pool);
+        self.metrics.trits(&look, watch.shapes())
+    }
+
+    fn note_memory(&mut self, step: u64, plan_bytes: usize) -> Result<()> {
+        // Weights and both moments are f32.
+        let state_bytes = 3 * 4 * self.state.count();
+        let process = ProcessMemory::now();
+        self.metrics.memory(&MemoryPoint { step, elapsed: self.seconds, plan_bytes, state_bytes, process })
+    }
+
     fn run_state(&self, step: u64) -> Value {
         RunState {
             step,
@@ -408,7 +463,10 @@ impl Session<'_> {
             early_stopping: self.stopping.clone(),
             config_hash: self.config.fingerprint(),
             config: self.config.to_commented_toml(),
-            extra: json!({ "model": self.model.to_json() }),
+            extra: json!({
+                "model": self.model.to_json(),
+                "trits_at": self.watch.as_ref().and_then(TritWatch::last),
+            }),
         }
         .to_value()
     }
@@ -420,7 +478,8 @@ impl Session<'_> {
             return Err(self.name_checkpoint(TrainError::NotFinite { step, quantity, blame, checkpoint }));
         }
         let run = self.run_state(step);
-        self.store.save(step, &tensors(&self.state), &run)?;
+        let trits = self.watch.as_ref().map_or(vec![], TritWatch::remembered);
+        self.store.save(step, &tensors(&self.state), &trits, &run)?;
         self.last_saved = Some(step);
         Ok(())
     }

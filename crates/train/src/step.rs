@@ -215,25 +215,36 @@ pub fn step_graph(c: &MatMulFreeConfig, optimizer: &OptimizerConfig, options: &S
     Ok(cx.finish(&named)?)
 }
 
-/// Options of the step's plan: updates in place, loss and norm first, within the memory that weights and moments leave.
-pub fn plan_options(c: &MatMulFreeConfig, options: &StepOptions) -> Result<Options> {
+/// Options of the step's plan: updates in place, loss and norm first.
+pub fn plan_options(c: &MatMulFreeConfig, options: &StepOptions) -> Options {
     let pairs = c.expected_tensors().into_iter().flat_map(|(n, _)| {
         ["", "m.", "v."].map(|prefix| (format!("{prefix}{n}"), format!("new.{prefix}{n}")))
     });
-    let memory = match options.memory {
-        None => None,
-        Some(limit) => {
-            let fixed = 3 * 4 * c.parameter_count().unwrap_or(u64::MAX / 16) as usize;
-            Some(limit.checked_sub(fixed).ok_or(TrainError::Memory { limit, fixed })?)
-        }
-    };
-    Ok(Options {
+    Options {
         donate: pairs.collect(),
         early: vec!["loss".into(), "grad_norm".into()],
         fuse: options.fuse,
-        memory,
         ..Default::default()
-    })
+    }
+}
+
+/// Plans and loads a step. Under a limit the arena gets what weights, moments and scratch leave of it; how much scratch
+/// the kernels want is known only once a plan is loaded.
+fn load(c: &MatMulFreeConfig, g: &Graph, options: &StepOptions, pool: &Arc<Pool>) -> Result<Executable> {
+    let plan = plan_options(c, options);
+    let Some(limit) = options.memory else { return Ok(Executable::new(g, &plan, pool.clone())?) };
+    let count = c.parameter_count().and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
+    let fixed = count.saturating_mul(3 * 4);
+    let mut scratch = 0;
+    loop {
+        let arena = limit.checked_sub(fixed).and_then(|rest| rest.checked_sub(scratch));
+        let arena = arena.ok_or(TrainError::Memory { limit, fixed: fixed + scratch })?;
+        let exe = Executable::new(g, &Options { memory: Some(arena), ..plan.clone() }, pool.clone())?;
+        match (fixed + exe.memory()).checked_sub(limit) {
+            None | Some(0) => return Ok(exe),
+            Some(over) => scratch += over,
+        }
+    }
 }
 
 /// A compiled step.
@@ -255,7 +266,7 @@ impl Step {
         pool: Arc<Pool>,
     ) -> Result<Step> {
         let g = step_graph(c, optimizer, options)?;
-        let exe = Executable::new(&g, &plan_options(c, options)?, pool)?;
+        let exe = load(c, &g, options, &pool)?;
         let ids = exe.input("input_ids").map(|i| Tensor::of(g.ty(g.inputs[i].value)));
         let scalar = || Tensor::zeros(DType::F32, []);
         Ok(Step {

@@ -5,7 +5,7 @@
 //! - **No dependence on threads**: work is cut into chunks whose size depends on the shape only, a reduction is
 //!   finished inside a chunk and chunk results are combined in a fixed order.
 //! - **Forms chosen at run time** ([`simd`]): AVX2 + FMA, and a portable one (baseline x86-64, aarch64); packed
-//!   trits also AVX-512 and NEON. The floating-point forms may differ by rounding where a multiply and an add are fused; the integer kernels are bit-equal.
+//!   trits also AVX-512 and NEON. All give the same bits, but for the products of the `gemm` crate.
 //! - **Wrong sizes panic**, like slice indexing: the plan checks shapes once, at the edge.
 
 // `multiversion!` instantiates every body for an `Isa`; those without a fused multiply-add do not name it.

@@ -46,27 +46,14 @@ impl Level {
 
 /// What `FIDELITY_SIMD` asks for cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SimdError {
-    /// The name is not one of [`Level::name`].
-    #[error(
-        "FIDELITY_SIMD: expected portable, neon, avx2 or avx512, found `{found}`; correct it, or unset it to \
-         let the program choose"
-    )]
-    Unknown {
-        /// What was set.
-        found: String,
-    },
-    /// This machine lacks the instruction set.
-    #[error(
-        "FIDELITY_SIMD={wanted}: this machine cannot run it; the best here is {best}; unset the variable to let \
-         the program choose"
-    )]
-    Unavailable {
-        /// What was set.
-        wanted: &'static str,
-        /// The best level of this machine.
-        best: &'static str,
-    },
+#[error("FIDELITY_SIMD: expected {expected}, found `{found}`; {remedy}")]
+pub struct SimdError {
+    /// The levels that this machine has.
+    pub expected: String,
+    /// What was set.
+    pub found: String,
+    /// What to do about it.
+    pub remedy: &'static str,
 }
 
 /// 0 until the first use.
@@ -106,14 +93,18 @@ pub fn requested() -> Result<Option<Level>, SimdError> {
     let Some(value) = std::env::var_os("FIDELITY_SIMD").filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
-    let name = value.to_string_lossy();
-    match Level::ALL.into_iter().find(|level| level.name() == name) {
-        None => Err(SimdError::Unknown { found: name.into_owned() }),
-        Some(level) if !available(level) => {
-            Err(SimdError::Unavailable { wanted: level.name(), best: best().name() })
+    let wanted = Level::ALL.into_iter().find(|level| value == level.name());
+    wanted.filter(|level| available(*level)).map(Some).ok_or_else(|| {
+        let names = Level::ALL.into_iter().filter(|level| available(*level)).map(Level::name);
+        SimdError {
+            expected: format!(
+                "an instruction set of this machine ({})",
+                names.collect::<Vec<_>>().join(", ")
+            ),
+            found: value.to_string_lossy().into_owned(),
+            remedy: "set it to one of them, or unset it to let the program choose",
         }
-        Some(level) => Ok(Some(level)),
-    }
+    })
 }
 
 /// Whether this machine can run `level`.
@@ -152,9 +143,9 @@ pub fn force(level: Level) -> bool {
 
 /// The scalar operations whose best form depends on the instruction set.
 pub trait Isa: Copy {
-    /// `a * b + c`, with one rounding where the hardware fuses.
+    /// `a * b + c` with one rounding.
     fn fma(a: f32, b: f32, c: f32) -> f32;
-    /// `a * b + c` in f64.
+    /// `a * b + c` in f64, of factors whose product is exact there.
     fn fma64(a: f64, b: f64, c: f64) -> f64;
     /// Largest integer not above `x`; keeps NaN, infinities and the sign of zero.
     fn floor(x: f32) -> f32;
@@ -166,7 +157,7 @@ pub trait Isa: Copy {
 #[derive(Clone, Copy, Debug)]
 pub struct Fused;
 
-/// No fused multiply-add; rounding by arithmetic, because baseline x86-64 would call libm for each element.
+/// No fused multiply-add, so it is emulated, exactly; rounding by arithmetic, because baseline x86-64 would call libm for each element.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain;
 
@@ -195,10 +186,21 @@ const TWO_23: f32 = 8_388_608.0;
 impl Isa for Plain {
     #[inline(always)]
     fn fma(a: f32, b: f32, c: f32) -> f32 {
-        a * b + c
+        // The product is exact in f64, and the sum is rounded to odd there: rounding that to f32 rounds once (Boldo and
+        // Melquiond 2008, "Emulation of FMA and correctly rounded sums"). So this machine gives the bits of the others.
+        let (p, c) = (f64::from(a) * f64::from(b), f64::from(c));
+        let sum = p + c;
+        let of_c = sum - p;
+        let error = (p - (sum - of_c)) + (c - of_c);
+        let bits = sum.to_bits();
+        // One step towards the exact sum, from an even neighbour; an infinite sum has the error NaN.
+        let step = if (error > 0.0) == (sum > 0.0) { bits.wrapping_add(1) } else { bits.wrapping_sub(1) };
+        let odd = if (error.abs() > 0.0) & (bits & 1 == 0) { step } else { bits };
+        f64::from_bits(odd) as f32
     }
     #[inline(always)]
     fn fma64(a: f64, b: f64, c: f64) -> f64 {
+        // Used on factors that were f32, whose product is exact.
         a * b + c
     }
     #[inline(always)]
@@ -235,6 +237,14 @@ macro_rules! multiversion {
                 #[target_feature(enable = "avx2,fma")]
                 fn wide($($arg: $ty),*) $(-> $ret)? {
                     $body::<$crate::kernels::simd::Fused>($($arg),*)
+                }
+                #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+                fn wider($($arg: $ty),*) $(-> $ret)? {
+                    $body::<$crate::kernels::simd::Fused>($($arg),*)
+                }
+                if $crate::kernels::simd::level() == $crate::kernels::simd::Level::Avx512 {
+                    // SAFETY: the level is Avx512 only where `available` found these on this machine.
+                    return unsafe { wider($($arg),*) };
                 }
                 if $crate::kernels::simd::level().has_avx2() {
                     // SAFETY: the level has AVX2 only where `available` found AVX2 and FMA on this machine.

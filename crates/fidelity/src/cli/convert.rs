@@ -128,10 +128,8 @@ pub(super) struct PackArgs {
 }
 
 pub(super) fn pack(args: &PackArgs) -> Result<()> {
-    if !convert::names_bundle(&args.out)? {
-        let cause = format!("{} does not end in .fid", args.out.display());
-        return Err(Fault::new(cause, format!("name the bundle {}.fid", args.out.display())).into());
-    }
+    // Any name will do, since a bundle is known by its first bytes; only a GGUF file is refused.
+    convert::names_bundle(&args.out)?;
     let options = PackOptions { layout: args.layout.into(), embedding: args.embedding.into() };
     run(&open(&args.model)?, &args.out, Form::Bundle(options), &args.threads)
 }

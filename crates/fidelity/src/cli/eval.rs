@@ -14,17 +14,19 @@ pub(super) const EXAMPLES: &str = "\
 The inputs hold `input_ids` i64 [B, T], and may hold `attention_mask` (0, 1) and `labels`
 (-100 = ignored; shifted here) of the same shape. The outputs hold `logits` [B, T, V],
 `loss` [1], `hidden_states.0` (embeddings) to `hidden_states.L` (after the final norm),
-`grad.PARAMETER`, and for `trace` every inner value.
+`grad.PARAMETER` (not of a bundle, whose weights are trits), and for `trace` every inner
+value.
 
 Examples:
   fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors
   fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --want loss,grads
   fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --form chunks:5,1,8
+  fidelity eval model.fid --inputs i.safetensors --outputs o.safetensors --form stream
   fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --dtype f64 --json";
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Folder of the model
+    /// Folder of the model, or a bundle (.fid)
     model: PathBuf,
     /// The safetensors file to read
     #[arg(long, value_name = "FILE")]

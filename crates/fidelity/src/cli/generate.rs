@@ -5,6 +5,7 @@ use super::{interactive, print};
 use anyhow::Result;
 use fidelity::error::Fault;
 use fidelity::generate::{Generator, Options, Turn, prompt_tokens};
+use fidelity::state::Snapshot;
 use models::generation::Sampling;
 use models::tokenizer::Tokenizer;
 use serde_json::json;
@@ -20,11 +21,13 @@ Examples:
   fidelity generate MODEL --text-file prompt.txt --temperature 0.8 --top-p 0.95 --seed 7
   fidelity generate MODEL --tokens 1,2,3 --greedy --ignore-eos --json
   fidelity generate MODEL --interactive
+  fidelity generate model.fid \"Once\" --max-tokens 50 --save-state once.state
+  fidelity generate model.fid --load-state once.state --max-tokens 50
   echo \"Once upon a time\" | fidelity generate MODEL --text-file -";
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Folder of the model
+    /// Folder of the model, or a bundle (.fid)
     model: PathBuf,
     /// The text to go on with
     #[arg(conflicts_with_all = ["tokens", "text_file"])]
@@ -41,24 +44,31 @@ pub(super) struct Args {
     /// The most likely token every time
     #[arg(long, conflicts_with_all = ["temperature", "top_p", "top_k"])]
     greedy: bool,
-    /// Below 1 the likely tokens become likelier, above 1 the others; 0 is greedy
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
-    temperature: f64,
-    /// Only the most likely tokens that together reach this probability; 1: all
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
-    top_p: f64,
-    /// Only the K most likely tokens; 0: all
-    #[arg(long, value_name = "K", default_value_t = 0)]
-    top_k: usize,
-    /// Above 1, tokens that occurred become less likely; 1: off
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
-    repetition_penalty: f64,
+    /// Below 1 the likely tokens become likelier, above 1 the others; 0 is greedy [default: 1]
+    #[arg(long, value_name = "X")]
+    temperature: Option<f64>,
+    /// Only the most likely tokens that together reach this probability; 1: all [default: 1]
+    #[arg(long, value_name = "P")]
+    top_p: Option<f64>,
+    /// Only the K most likely tokens; 0: all [default: 0]
+    #[arg(long, value_name = "K")]
+    top_k: Option<usize>,
+    /// Above 1, tokens that occurred become less likely; 1: off [default: 1]
+    #[arg(long, value_name = "X")]
+    repetition_penalty: Option<f64>,
     /// Seed of the draws: the same seed gives the same text
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Go on past the model's end token
     #[arg(long)]
     ignore_eos: bool,
+    /// Write the state after the last token: a file of constant size, to go on from with --load-state
+    #[arg(long, value_name = "FILE", conflicts_with = "interactive")]
+    save_state: Option<PathBuf>,
+    /// Go on from a state of this model as if nothing had happened; its sampling options hold unless given again, and a
+    /// --seed draws anew. A prompt is read after the state
+    #[arg(long, value_name = "FILE", conflicts_with = "interactive")]
+    load_state: Option<PathBuf>,
     /// Print prompt_tokens, tokens, text and finish_reason as one JSON value
     #[arg(long)]
     json: bool,
@@ -70,18 +80,21 @@ pub(super) struct Args {
 }
 
 impl Args {
-    fn options(&self) -> Options {
-        let seed = self.seed.unwrap_or_else(|| {
+    /// What was given, then what a loaded state says, then the defaults.
+    fn options(&self, loaded: Option<&Snapshot>) -> Options {
+        let chosen = || {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             // Short enough to be typed again.
             u64::from(now.subsec_nanos() ^ now.as_secs() as u32)
-        });
+        };
+        let base = loaded.map_or_else(Sampling::default, |snapshot| snapshot.sampling);
+        let greedy = self.greedy.then_some(0.0);
         let sampling = Sampling {
-            temperature: if self.greedy { 0.0 } else { self.temperature },
-            top_k: self.top_k,
-            top_p: self.top_p,
-            repetition_penalty: self.repetition_penalty,
-            seed,
+            temperature: greedy.or(self.temperature).unwrap_or(base.temperature),
+            top_k: self.top_k.unwrap_or(base.top_k),
+            top_p: self.top_p.unwrap_or(base.top_p),
+            repetition_penalty: self.repetition_penalty.unwrap_or(base.repetition_penalty),
+            seed: self.seed.unwrap_or_else(|| loaded.map_or_else(chosen, |snapshot| snapshot.sampling.seed)),
         };
         Options { sampling, max_tokens: self.max_tokens, ignore_eos: self.ignore_eos }
     }
@@ -101,7 +114,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut model = common::open(&args.model)?;
     let tokenizer = model.tokenizer.clone();
     let bos = model.config.bos_token_id;
-    let options = args.options();
+    let loaded = args.load_state.as_deref().map(Snapshot::read).transpose()?;
+    if let Some(path) = &args.save_state {
+        common::check_output(path)?;
+    }
+    let options = args.options(loaded.as_ref());
     let pool = args.threads.pool();
     if args.interactive {
         let Some(tokenizer) = tokenizer else {
@@ -115,16 +132,23 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return interactive::Chat::new(generator, tokenizer, bos).run(text);
     }
     let prompt = match args.tokens.as_slice() {
+        [] if loaded.is_some() => more(tokenizer.as_ref(), text)?,
         [] => prompt_tokens(tokenizer.as_ref(), bos, text.as_deref().unwrap_or_default())?,
         tokens => tokens.to_vec(),
     };
     let mut generator = Generator::new(&mut model, &options, &pool)?;
+    if let Some(snapshot) = &loaded {
+        generator.restore(snapshot, args.seed.is_some())?;
+    }
     let started = Instant::now();
     generator.feed(&prompt)?;
     let prefill = started.elapsed().as_secs_f64();
     let mut shown = Shown::new(tokenizer.as_ref(), !args.json);
     let turn = generator.generate(&mut |token| shown.token(token))?;
     let text = shown.finish()?;
+    if let Some(path) = &args.save_state {
+        generator.snapshot()?.write(path)?;
+    }
     if args.json {
         return print::json(&json!({
             "prompt_tokens": prompt,
@@ -135,7 +159,20 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     print::text("\n")?;
     print::note(&format!("prompt {} tokens in {prefill:.2} s, {}", prompt.len(), told(&turn, &options)));
+    if let Some(path) = &args.save_state {
+        print::note(&format!("state after {} tokens saved to {}", generator.position(), path.display()));
+    }
     Ok(())
+}
+
+/// Token ids of a text that follows another: nothing is put before it, and there may be none.
+fn more(tokenizer: Option<&Tokenizer>, text: Option<Vec<u8>>) -> Result<Vec<u32>> {
+    match (text, tokenizer) {
+        (None, _) => Ok(vec![]),
+        (Some(text), Some(tokenizer)) => Ok(tokenizer.encode_bytes(&text)?),
+        // Says what is missing.
+        (Some(text), None) => prompt_tokens(None, None, &text),
+    }
 }
 
 /// A line about a turn.

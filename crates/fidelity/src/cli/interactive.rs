@@ -66,7 +66,7 @@ impl<'a> Chat<'a> {
     }
 
     fn turn(&mut self, text: &[u8]) -> Result<()> {
-        let tokens = match (self.generator.history().is_empty(), text) {
+        let tokens = match (self.generator.position() == 0, text) {
             (true, _) => prompt_tokens(Some(&self.tokenizer), self.bos, text)?,
             (false, []) => vec![],
             (false, _) => self.tokenizer.encode_bytes(&[b"\n", text].concat())?,

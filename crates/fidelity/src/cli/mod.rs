@@ -93,7 +93,13 @@ Examples:
 
 /// Parses the arguments, runs the verb and tells what went wrong.
 pub(crate) fn main() -> ExitCode {
-    let outcome = match Cli::parse().verb {
+    let verb = Cli::parse().verb;
+    // Whoever names an instruction set wants that one or none.
+    if let Err(error) = engine::kernels::simd::requested() {
+        let cause = format!("FIDELITY_SIMD: expected {}, found `{}`", error.expected, error.found);
+        return report::finish(Err(fidelity::error::Fault::new(cause, error.remedy).into()));
+    }
+    let outcome = match verb {
         Verb::Demo(args) => demo::run(&args),
         Verb::Train(args) => train::run(&args),
         Verb::Eval(args) => eval::run(&args),

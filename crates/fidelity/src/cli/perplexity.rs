@@ -21,7 +21,7 @@ Examples:
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Folder of the model
+    /// Folder of the model, or a bundle (.fid)
     model: PathBuf,
     /// The text; - is standard input
     #[arg(long, value_name = "FILE")]

@@ -13,7 +13,8 @@ Examples:
   fidelity train run.toml
   fidelity train run.toml --set train.steps=2000 --set 'data.train=[\"a.txt\", \"notes/\"]'
   fidelity train run.toml --memory 256MiB             recompute what does not fit, same numbers
-  fidelity train run.toml --resume                    go on where the run stopped";
+  fidelity train run.toml --resume                    go on where the run stopped
+  fidelity train run.toml --report-only               make the run's page again from its log";
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -42,6 +43,9 @@ pub(super) struct Args {
     /// Print what the model will see (files, tokens, the first sequences) and stop
     #[arg(long, conflicts_with = "resume")]
     preview: bool,
+    /// Make the page report.html of a run again, from the log in its folder, and stop
+    #[arg(long, conflicts_with_all = ["preview", "resume", "print_config"])]
+    report_only: bool,
     /// Print the result (or the preview) as one JSON value
     #[arg(long, conflicts_with = "print_config")]
     json: bool,
@@ -78,6 +82,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let preview = Preview::new(&Corpus::load(&config)?, &config, 3)?;
         return if args.json { print::json(&preview) } else { print::text(&preview.to_string()) };
     }
+    if args.report_only {
+        let page = train::report::remake(&config.output.dir)?;
+        let shown = page.display().to_string();
+        return if args.json { print::json(&shown) } else { print::text(&format!("page: {shown}\n")) };
+    }
     train(&config, args.resume, args.json)
 }
 
@@ -107,5 +116,8 @@ fn train(config: &TrainConfig, resume: bool, json: bool) -> Result<()> {
         summary.model.display(),
         summary.dir.join("loss.svg").display()
     ));
+    if let Some(page) = &summary.page {
+        out.push_str(&format!("page: {}\n", page.display()));
+    }
     print::text(&out)
 }

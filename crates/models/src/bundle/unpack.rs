@@ -4,9 +4,10 @@
 //! not 0, mean|t/s| is (nnz/N)/s and not 1/s. So the weights are W = t · (N/nnz) / s, whose mean is 1/s. Their trits are
 //! t, since |W| s = N/nnz is at least 1.
 //!
-//! In a type of few bits, one magnitude m = N/(nnz·s) would be rounded, and the scale with it. The two neighbours of m in
-//! that type are used instead, in the proportion in which their mean is m; the scale of a matrix of 2¹⁶ or more
-//! weights is then the same to the rounding of f32. The order in which they come is of no consequence.
+//! One magnitude m = N/(nnz·s) would be rounded, in a type of few bits a great deal, and the scale with it. The two
+//! neighbours of m in the type are used instead, in the proportion in which their mean is m; then m is corrected by the scale
+//! that the quantiser finds, until it is the one wanted. In f32 and f64 the scale is met to the last bit, or to a rounding
+//! of f32 where none of the attempts does; in f16 and bf16 a matrix of few weights has less to mix.
 //!
 //! A matrix of zeros stays one: its scale is 1/1e-5 whatever it was before, and its products are 0 whatever the scale.
 //!
@@ -26,6 +27,9 @@ use super::{CONFIG, EMBEDDING, ModelBundle, Quantizer};
 use crate::error::{ModelError, Result};
 use crate::json;
 use crate::safetensors::{FloatType, Values};
+
+/// How often the magnitude is corrected: most matrices need two or three.
+const ATTEMPTS: usize = 24;
 
 /// What a bundle unpacks to, made tensor by tensor.
 #[derive(Debug)]
@@ -88,10 +92,10 @@ impl<'a> Unpacked<'a> {
     ///
     /// # Errors
     /// [`ModelError::Wire`] if there is no such section, [`ModelError::Tensor`] for a magnitude that the type cannot hold.
-    pub fn tensor(&self, name: &str) -> Result<Values<'static>> {
+    pub fn tensor(&self, name: &str, quantizer: &mut dyn Quantizer) -> Result<Values<'static>> {
         let view = self.model.bundle().tensor(name)?;
         if view.dtype == DType::Trit {
-            return self.weights(&view);
+            return self.weights(&view, quantizer);
         }
         let values =
             if name == EMBEDDING { embedding_values(self.model)? } else { Cow::Owned(f32s(view.bytes)) };
@@ -110,53 +114,72 @@ impl<'a> Unpacked<'a> {
         )
     }
 
-    fn weights(&self, view: &TensorView<'_>) -> Result<Values<'static>> {
+    fn weights(&self, view: &TensorView<'_>, quantizer: &mut dyn Quantizer) -> Result<Values<'static>> {
         let trits = unpack_trits(view)?;
         let nonzero = trits.iter().filter(|t| **t != 0).count();
-        let scale = f64::from(view.scale.unwrap_or(1.0));
-        // No trit is asked for the magnitude of a matrix of zeros.
-        let magnitude = trits.len() as f64 / nonzero.max(1) as f64 / scale;
         if nonzero == 0 {
             return Ok(zeros(trits.len(), self.dtype));
         }
-        let fault = || {
-            let expected = format!("a magnitude that {} can hold", self.dtype.torch_name());
-            let remedy = "unpack as f32 or bf16";
-            ModelError::tensor(
-                self.model.bundle().path(),
-                view.name,
-                expected,
-                format!("{magnitude:e}"),
-                remedy,
-            )
-        };
+        let scale = view.scale.unwrap_or(1.0);
+        let mut magnitude = trits.len() as f64 / nonzero as f64 / f64::from(scale);
+        let mut seen = vec![0; trits.len()];
+        let mut bounds = [0.0, f64::INFINITY];
+        let mut best: Option<(f64, Values<'static>)> = None;
+        for _ in 0..ATTEMPTS {
+            let Some(values) = self.spread(&trits, magnitude, nonzero) else {
+                let expected = format!("a magnitude that {} can hold", self.dtype.torch_name());
+                let (path, found) = (self.model.bundle().path(), format!("{magnitude:e}"));
+                return Err(ModelError::tensor(path, view.name, expected, found, "unpack as f32 or bf16"));
+            };
+            // Summing so many equal numbers is off by a few roundings, always in the same direction: make up for it.
+            let found = quantizer.quantize(&to_f32(&values), &mut seen);
+            let ratio = f64::from(found) / f64::from(scale);
+            let error = (ratio - 1.0).abs();
+            if seen == trits && best.as_ref().is_none_or(|(least, _)| error < *least) {
+                best = Some((error, values));
+            }
+            if found == scale || !ratio.is_finite() {
+                break;
+            }
+            // A larger scale belongs to a smaller magnitude. Between one that is too small and one that is too large the
+            // right one is found by halving; until both are known, by going a little further than the scale says.
+            let bound = usize::from(ratio < 1.0);
+            bounds[bound] = magnitude;
+            magnitude = match bounds {
+                [low, high] if low > 0.0 && high < f64::INFINITY => f64::midpoint(low, high),
+                _ => magnitude * ratio * ratio,
+            };
+        }
+        best.map(|(_, values)| values).ok_or_else(|| {
+            let path = self.model.bundle().path();
+            let (expected, found) = ("weights that quantise to the same trits", "others");
+            ModelError::tensor(path, view.name, expected, found, "unpack as f32")
+        })
+    }
+
+    /// The trits with a mean magnitude of those that are not 0; `None` where the type has no numbers around it.
+    fn spread(&self, trits: &[i8], magnitude: f64, nonzero: usize) -> Option<Values<'static>> {
         macro_rules! spread {
-            ($variant:ident, $type:ty, $down:expr, $up:expr, $value:expr) => {{
-                let low: $type = $down;
-                let high: $type = $up;
-                if !high.is_finite() || $value(low) == 0.0 {
-                    return Err(fault());
+            ($variant:ident, $type:ty, $from:expr, $to:expr) => {{
+                let near: $type = $from(magnitude);
+                let low = below(near, |x| $to(x) > magnitude, <$type>::to_bits, <$type>::from_bits);
+                let high = <$type>::from_bits(low.to_bits() + 1);
+                if !high.is_finite() || $to(low) == 0.0 {
+                    return None;
                 }
-                let upper = share(magnitude, $value(low), $value(high), nonzero);
-                Values::$variant(mix(&trits, low, high, upper, |x| -x, <$type>::from_bits(0)).into())
+                let upper = share(magnitude, $to(low), $to(high), nonzero);
+                Values::$variant(mix(trits, low, high, upper, |x| -x, <$type>::from_bits(0)).into())
             }};
         }
-        Ok(match self.dtype {
-            FloatType::F64 => spread!(F64, f64, magnitude, magnitude, |x: f64| x),
-            FloatType::F32 => {
-                let low = below(magnitude as f32, |x| f64::from(x) > magnitude, f32::to_bits, f32::from_bits);
-                spread!(F32, f32, low, f32::from_bits(low.to_bits() + 1), f64::from)
-            }
-            FloatType::Bf16 => {
-                let near = bf16::from_f64(magnitude);
-                let low = below(near, |x| x.to_f64() > magnitude, bf16::to_bits, bf16::from_bits);
-                spread!(Bf16, bf16, low, bf16::from_bits(low.to_bits() + 1), bf16::to_f64)
-            }
-            FloatType::F16 => {
-                let near = f16::from_f64(magnitude);
-                let low = below(near, |x| x.to_f64() > magnitude, f16::to_bits, f16::from_bits);
-                spread!(F16, f16, low, f16::from_bits(low.to_bits() + 1), f16::to_f64)
-            }
+        Some(match self.dtype {
+            FloatType::F32 => spread!(F32, f32, |x| x as f32, f64::from),
+            // Readers round to f32.
+            FloatType::F64 => match spread!(F32, f32, |x| x as f32, f64::from) {
+                Values::F32(values) => Values::F64(values.iter().map(|x| f64::from(*x)).collect()),
+                other => other,
+            },
+            FloatType::Bf16 => spread!(Bf16, bf16, bf16::from_f64, bf16::to_f64),
+            FloatType::F16 => spread!(F16, f16, f16::from_f64, f16::to_f64),
         })
     }
 }

@@ -119,7 +119,12 @@ impl Tokenizer {
         Ok(tokenizer.with_eos(eos))
     }
 
-    fn from_json(json: String, path: &Path) -> Result<Self, TokenizerError> {
+    /// The same from the text of such a file; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Format`] for a text that is no tokenizer.
+    pub fn from_json(json: impl Into<String>, path: &Path) -> Result<Self, TokenizerError> {
+        let json = json.into();
         let format = |problem: String| TokenizerError::Format { path: path.into(), problem };
         let value: Value = serde_json::from_str(&json).map_err(|e| format(e.to_string()))?;
         if is_byte_level(&value) {

@@ -1,4 +1,4 @@
-//! One checkpoint: a safetensors file with named f32 tensors and the run's state as JSON.
+//! One checkpoint: a safetensors file with named f32 tensors, named bytes and the run's state as JSON.
 //!
 //! The layout is the published one (u64 header length, JSON header, data), so any safetensors reader can look
 //! inside. The header's `__metadata__` holds the step, the state, and a crc32c over names, shapes, state and the
@@ -45,6 +45,8 @@ pub struct Checkpoint {
     pub step: u64,
     /// The tensors, in the order in which they were written.
     pub tensors: Vec<NamedTensor>,
+    /// What is not made of floats, under its name: packed trits.
+    pub bytes: Vec<(String, Vec<u8>)>,
     /// The run's state: see [`RunState`](super::RunState).
     pub state: Value,
 }
@@ -71,10 +73,16 @@ impl Checkpoint {
 /// # Errors
 /// [`TrainError::Mismatch`] if a tensor's data do not fill its shape or two share a name, [`TrainError::Write`]
 /// if the disk refuses; what stood at `path` is then as it was.
-pub fn write_checkpoint(path: &Path, step: u64, tensors: &[TensorRef<'_>], state: &Value) -> Result<()> {
+pub fn write_checkpoint(
+    path: &Path,
+    step: u64,
+    tensors: &[TensorRef<'_>],
+    bytes: &[(String, &[u8])],
+    state: &Value,
+) -> Result<()> {
     let state = state.to_string();
     let mut header = Map::new();
-    let crc = checksum(step, &state, tensors.iter().copied());
+    let crc = checksum(step, &state, tensors.iter().copied(), bytes.iter().map(|(n, b)| (n.as_str(), *b)));
     header.insert(
         "__metadata__".to_owned(),
         json!({"format": FORMAT, "step": step.to_string(), "state": state, "crc32c": format!("{crc:08x}")}),
@@ -100,12 +108,24 @@ pub fn write_checkpoint(path: &Path, step: u64, tensors: &[TensorRef<'_>], state
         );
         offset = end;
     }
+    for (name, bytes) in bytes {
+        let end = offset + bytes.len();
+        let entry = json!({"dtype": "U8", "shape": [bytes.len()], "data_offsets": [offset, end]});
+        if header.insert(name.clone(), entry).is_some() {
+            return Err(TrainError::Mismatch {
+                problem: format!("bytes `{name}` come twice, or have the name of a tensor"),
+                remedy: "give each tensor once, under a name of its own",
+            });
+        }
+        offset = end;
+    }
     let mut header = Value::Object(header).to_string().into_bytes();
     header.resize(header.len().next_multiple_of(8), b' '); // so that the data are aligned in a mapped file
     atomic_write(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
-        tensors.iter().try_for_each(|tensor| write_floats(out, tensor.data))
+        tensors.iter().try_for_each(|tensor| write_floats(out, tensor.data))?;
+        bytes.iter().try_for_each(|(_, bytes)| out.write_all(bytes))
     })
 }
 
@@ -130,23 +150,34 @@ pub fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
     let state = serde_json::from_str(state_text).map_err(|e| damaged(format!("its state: {e}")))?;
 
     let mut tensors: Vec<NamedTensor> = Vec::with_capacity(file.len());
+    let mut bytes: Vec<(String, Vec<u8>)> = Vec::new();
     for name in metadata.offset_keys() {
         let view = file.tensor(&name).map_err(|e| damaged(e.to_string()))?;
+        if view.dtype() == Dtype::U8 {
+            bytes.push((name, view.data().to_vec()));
+            continue;
+        }
         if view.dtype() != Dtype::F32 {
-            return Err(damaged(format!("tensor `{name}` is {:?}, expected F32", view.dtype())));
+            return Err(damaged(format!("tensor `{name}` is {:?}, expected F32 or U8", view.dtype())));
         }
         let data =
             view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         tensors.push((name, view.shape().to_vec(), data));
     }
-    let found = checksum(step, state_text, tensors.iter().map(TensorRef::from));
+    let borrowed = bytes.iter().map(|(n, b)| (n.as_str(), b.as_slice()));
+    let found = checksum(step, state_text, tensors.iter().map(TensorRef::from), borrowed);
     if found != crc {
         return Err(damaged(format!("its checksum is {found:08x}, expected {crc:08x}")));
     }
-    Ok(Checkpoint { step, tensors, state })
+    Ok(Checkpoint { step, tensors, bytes, state })
 }
 
-fn checksum<'a>(step: u64, state: &str, tensors: impl Iterator<Item = TensorRef<'a>>) -> u32 {
+fn checksum<'a>(
+    step: u64,
+    state: &str,
+    tensors: impl Iterator<Item = TensorRef<'a>>,
+    bytes: impl Iterator<Item = (&'a str, &'a [u8])>,
+) -> u32 {
     // By name, because tensors without elements have no order of their own in the file.
     let mut tensors: Vec<TensorRef<'a>> = tensors.collect();
     tensors.sort_by_key(|tensor| tensor.name);
@@ -162,6 +193,13 @@ fn checksum<'a>(step: u64, state: &str, tensors: impl Iterator<Item = TensorRef<
             Ok(())
         })
         .unwrap_or_default(); // the closure never fails
+    }
+    let mut bytes: Vec<(&str, &[u8])> = bytes.collect();
+    bytes.sort_unstable();
+    for (name, bytes) in bytes {
+        crc = crc32c::crc32c_append(crc, name.as_bytes());
+        crc = crc32c::crc32c_append(crc, &(bytes.len() as u64).to_le_bytes());
+        crc = crc32c::crc32c_append(crc, bytes);
     }
     crc
 }

@@ -1,7 +1,8 @@
 //! Checkpoints: files that are whole or absent, and a folder of them that a run can always go back to.
 //!
 //! A checkpoint is one safetensors file, `step-000400.ckpt`. It is independent of the model: named f32 tensors
-//! (parameters and both moments of the optimiser, bit for bit) and a JSON value ([`RunState`]).
+//! (parameters and both moments of the optimiser, bit for bit), named bytes (the trits of the last look) and a JSON
+//! value ([`RunState`]).
 
 mod atomic;
 mod file;

@@ -57,19 +57,25 @@ impl CheckpointStore {
     /// Writes the checkpoint of a step, then removes those that are older than the last `keep`.
     ///
     /// Nothing is removed unless the new file is safely on the disk.
-    pub fn save(&self, step: u64, tensors: &[TensorRef<'_>], state: &Value) -> Result<PathBuf> {
+    pub fn save(
+        &self,
+        step: u64,
+        tensors: &[TensorRef<'_>],
+        bytes: &[(String, &[u8])],
+        state: &Value,
+    ) -> Result<PathBuf> {
         let path = self.path(step);
-        write_checkpoint(&path, step, tensors, state)?;
+        write_checkpoint(&path, step, tensors, bytes, state)?;
         for (_, old) in self.list()?.into_iter().filter(|&(s, _)| s < step).rev().skip(self.keep - 1) {
             let _ = fs::remove_file(old); // a file that stays is untidy, not wrong
         }
         Ok(path)
     }
 
-    /// Writes the best checkpoint so far in the place of the one before.
+    /// Writes the best checkpoint so far in the place of the one before. No run goes on from it, so it holds no bytes.
     pub fn save_best(&self, step: u64, tensors: &[TensorRef<'_>], state: &Value) -> Result<PathBuf> {
         let path = self.best_path();
-        write_checkpoint(&path, step, tensors, state)?;
+        write_checkpoint(&path, step, tensors, &[], state)?;
         Ok(path)
     }
 

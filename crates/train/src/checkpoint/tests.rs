@@ -41,7 +41,8 @@ fn a_checkpoint_comes_back_bit_for_bit() {
     let state = json!({"rng": u64::MAX, "loss": 0.1, "text": "ü \"quoted\"", "list": [1, null]});
     let mut written = tensors(0.1);
     written[0].2[5] = f32::from_bits(0x7fc0_1234); // a NaN with a payload
-    write_checkpoint(&path, 400, &refs(&written), &state).unwrap();
+    let packed: [(String, &[u8]); 2] = [("trits.b".into(), &[7, 255, 0]), ("trits.a".into(), &[])];
+    write_checkpoint(&path, 400, &refs(&written), &packed, &state).unwrap();
     let read = read_checkpoint(&path).unwrap();
     assert_eq!((read.step, &read.state), (400, &state));
     let bits = |list: &[NamedTensor]| -> Vec<(String, Vec<usize>, Vec<u32>)> {
@@ -53,9 +54,12 @@ fn a_checkpoint_comes_back_bit_for_bit() {
         list
     };
     assert_eq!(bits(&read.tensors), bits(&written));
+    let mut bytes = read.bytes.clone();
+    bytes.sort();
+    assert_eq!(bytes, [("trits.a".to_owned(), vec![]), ("trits.b".to_owned(), vec![7, 255, 0])]);
 
     let again = dir.path().join("b.ckpt");
-    write_checkpoint(&again, 400, &refs(&written), &state).unwrap();
+    write_checkpoint(&again, 400, &refs(&written), &packed, &state).unwrap();
     assert_eq!(fs::read(&path).unwrap(), fs::read(&again).unwrap(), "equal runs write equal files");
     // The published layout: header length, then JSON, then data that start at a multiple of eight.
     let bytes = fs::read(&path).unwrap();
@@ -66,7 +70,7 @@ fn a_checkpoint_comes_back_bit_for_bit() {
 
 #[test]
 fn take_checks_name_and_shape() {
-    let mut checkpoint = Checkpoint { step: 1, tensors: tensors(1.0), state: Value::Null };
+    let mut checkpoint = Checkpoint { step: 1, tensors: tensors(1.0), bytes: vec![], state: Value::Null };
     let message = checkpoint.take("param.embed", &[2, 3]).unwrap_err().to_string();
     assert!(message.contains("[3, 2]") && message.contains("expected [2, 3]"), "{message}");
     assert!(checkpoint.take("absent", &[1]).unwrap_err().to_string().contains("no tensor `absent`"));
@@ -79,9 +83,12 @@ fn values_that_do_not_fill_their_shape_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.ckpt");
     let short = TensorRef { name: "w", shape: &[3], data: &[1.0] };
-    assert!(matches!(write_checkpoint(&path, 1, &[short], &Value::Null), Err(TrainError::Mismatch { .. })));
     let w = TensorRef { name: "w", shape: &[1], data: &[1.0] };
-    assert!(matches!(write_checkpoint(&path, 1, &[w, w], &Value::Null), Err(TrainError::Mismatch { .. })));
+    let packed: [(String, &[u8]); 1] = [("w".into(), &[1])];
+    for (tensors, bytes) in [(&[short][..], &[][..]), (&[w, w], &[]), (&[w], &packed)] {
+        let refused = write_checkpoint(&path, 1, tensors, bytes, &Value::Null);
+        assert!(matches!(refused, Err(TrainError::Mismatch { .. })));
+    }
     assert!(names(dir.path()).is_empty());
 }
 
@@ -93,7 +100,7 @@ fn the_last_k_and_the_best_are_kept() {
     assert!(names(dir.path()).is_empty(), "what a killed process left is cleared away");
     let t = tensors(1.0);
     for step in [50, 100, 150, 200] {
-        store.save(step, &refs(&t), &json!({ "step": step })).unwrap();
+        store.save(step, &refs(&t), &[], &json!({ "step": step })).unwrap();
         if step == 50 {
             store.save_best(step, &refs(&t), &Value::Null).unwrap();
         }
@@ -112,7 +119,7 @@ fn a_damaged_checkpoint_is_passed_over_with_a_note() {
     let store = CheckpointStore::open(dir.path(), 3).unwrap();
     let t = tensors(1.0);
     for step in [1, 2, 3] {
-        store.save(step, &refs(&t), &Value::Null).unwrap();
+        store.save(step, &refs(&t), &[], &Value::Null).unwrap();
     }
     let whole = fs::read(store.path(3)).unwrap();
     fs::write(store.path(3), &whole[..whole.len() - 5]).unwrap();
@@ -169,7 +176,7 @@ fn the_systems_full_disk_error_is_recognised() {
 fn a_reached_limit_keeps_the_previous_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let store = CheckpointStore::open(dir.path(), 1).unwrap();
-    store.save(1, &refs(&tensors(1.0)), &Value::Null).unwrap();
+    store.save(1, &refs(&tensors(1.0)), &[], &Value::Null).unwrap();
     let binary = std::env::current_exe().unwrap();
     let output = std::process::Command::new("bash")
         // The signal's default is to kill; ignored, the write fails with EFBIG.
@@ -192,7 +199,7 @@ fn write_under_a_limit() {
     let Some(dir) = std::env::var_os("FIDELITY_TEST_DIR") else { return };
     let store = CheckpointStore::open(dir, 1).unwrap();
     let large = vec![("w".to_owned(), vec![100_000], vec![1.0f32; 100_000])];
-    let error = store.save(2, &refs(&large), &Value::Null).unwrap_err();
+    let error = store.save(2, &refs(&large), &[], &Value::Null).unwrap_err();
     assert!(error.is_full_disk(), "{error:?}");
     println!("{error}");
 }
@@ -237,7 +244,8 @@ proptest! {
     fn any_flipped_byte_is_noticed(at in any::<prop::sample::Index>(), bit in 0u32..8) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.ckpt");
-        write_checkpoint(&path, 7, &refs(&tensors(0.5)), &json!({"a": 1})).unwrap();
+        let packed: [(String, &[u8]); 1] = [("trits".into(), &[1, 2, 3])];
+        write_checkpoint(&path, 7, &refs(&tensors(0.5)), &packed, &json!({"a": 1})).unwrap();
         let whole = read_checkpoint(&path).unwrap();
         let mut bytes = fs::read(&path).unwrap();
         let at = at.index(bytes.len());

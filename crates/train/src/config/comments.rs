@@ -129,13 +129,17 @@ pub(super) fn comment(key: &str) -> Option<&'static str> {
             "Whether the numbers must be the same on every run and any number of threads."
         }
         "train.log_every" => "Steps between lines of the log and points of the curve.",
+        "train.trits_every" => {
+            "Steps between looks at the trits (flip rate, zeros, dead weights); 0 never looks. A look takes less time than a step."
+        }
         "train.sample_prompt" => {
             "Text that a sample is generated from at each evaluation; \"\" generates none."
         }
         "train.sample_tokens" => "Length of that sample in tokens.",
         "output" => "Where results go.",
-        "output.dir" => "Folder of the run: checkpoints, metrics, loss curve, the trained model.",
+        "output.dir" => "Folder of the run: checkpoints, metrics, the page report.html, the trained model.",
         "output.tensorboard" => "Whether TensorBoard event files are written.",
+        "output.page" => "Whether the page report.html is written: curves, flip rates, memory, samples.",
         _ => return None,
     })
 }

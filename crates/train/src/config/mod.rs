@@ -109,6 +109,11 @@ impl TrainConfig {
             .collect()
     }
 
+    /// Every key with its section and its value, as the file spells them.
+    pub fn flat(&self) -> Vec<(String, String)> {
+        overrides::flatten(self)
+    }
+
     fn essence(&self) -> TrainConfig {
         let defaults = TrainConfig::default();
         let mut essence = self.clone();

@@ -336,6 +336,8 @@ pub struct LoopConfig {
     pub deterministic: bool,
     /// Steps between lines of the log.
     pub log_every: usize,
+    /// Steps between looks at the trits; 0: none.
+    pub trits_every: usize,
     /// Text that a sample is generated from at each evaluation; empty: none.
     pub sample_prompt: String,
     /// Its length.
@@ -372,6 +374,7 @@ impl Default for LoopConfig {
             threads: 0,
             deterministic: true,
             log_every: 1,
+            trits_every: 20,
             sample_prompt: String::new(),
             sample_tokens: 64,
         }
@@ -386,10 +389,12 @@ pub struct OutputConfig {
     pub dir: PathBuf,
     /// Whether TensorBoard events are written.
     pub tensorboard: bool,
+    /// Whether the page is written.
+    pub page: bool,
 }
 
 impl Default for OutputConfig {
     fn default() -> Self {
-        OutputConfig { dir: "runs/matmulfree".into(), tensorboard: true }
+        OutputConfig { dir: "runs/matmulfree".into(), tensorboard: true, page: true }
     }
 }

@@ -116,9 +116,14 @@ fn environment_variables_stand_in_paths() {
 #[test]
 fn the_fingerprint_covers_what_decides_the_numbers() {
     let base = TrainConfig::default();
-    for same in
-        ["train.threads=4", "output.dir=x", "train.log_every=5", "data.cache=false", "train.eval_every=7"]
-    {
+    for same in [
+        "train.threads=4",
+        "output.dir=x",
+        "train.log_every=5",
+        "data.cache=false",
+        "train.eval_every=7",
+        "train.trits_every=3",
+    ] {
         assert_eq!(set(&[same]).unwrap().fingerprint(), base.fingerprint(), "{same}");
     }
     for other in ["train.steps=401", "data.seed=1", "optimizer.lr=0.1", "model.hidden_size=64"] {

@@ -6,12 +6,30 @@ use std::time::Duration;
 use super::*;
 
 fn options(dir: &Path, resume_at: Option<u64>) -> MetricsOptions {
-    MetricsOptions { dir: dir.into(), steps: 10, log_every: 1, tensorboard: true, progress: false, resume_at }
+    MetricsOptions {
+        dir: dir.into(),
+        steps: 10,
+        log_every: 1,
+        tensorboard: true,
+        progress: false,
+        resume_at,
+        page: None,
+    }
 }
 
 fn point(step: u64) -> TrainPoint {
     let loss = f64::from(0.1f32 + step as f32);
-    TrainPoint { step, loss, grad_norm: 1.5, lr: 1e-3, weight_decay: 0.0, tokens: 512, seconds: 0.05 }
+    let elapsed = 0.05 * (step + 1) as f64;
+    TrainPoint {
+        step,
+        loss,
+        grad_norm: 1.5,
+        lr: 1e-3,
+        weight_decay: 0.0,
+        tokens: 512,
+        seconds: 0.05,
+        elapsed,
+    }
 }
 
 fn lines(dir: &Path) -> Vec<Value> {
@@ -44,7 +62,7 @@ fn a_resumed_run_has_each_step_once() {
         metrics.train(&point(step)).unwrap();
     }
     metrics.sample(10, "a \"text\"\n").unwrap();
-    metrics.finish().unwrap();
+    metrics.finish(None).unwrap();
     let all = lines(dir.path());
     let steps: Vec<u64> =
         all.iter().filter(|l| l["kind"] == "train").map(|l| l["step"].as_u64().unwrap()).collect();
