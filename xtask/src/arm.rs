@@ -178,6 +178,9 @@ fn unpack_debian(folder: &Path, compiler: &Path) -> Result<(), Failure> {
             fs::remove_file(&path).map_err(io)?;
         }
     }
+    for below in ["lists", "cache"] {
+        let _ = fs::remove_dir_all(folder.join(below));
+    }
     // Its libraries are not where the system looks for them.
     let script = "#!/bin/sh\n\
                   here=$(cd \"$(dirname \"$0\")\" && pwd)/root/usr\n\
