@@ -2,7 +2,7 @@
 //! input.
 //!
 //! One function for each decoder feeds it bytes and checks what it returns. They run in two places: the libFuzzer
-//! targets in `fuzz_targets`, and the test `crates/fidelity/tests/hostile_input.rs`, which includes this file and
+//! targets in `fuzz_targets`, and the test `crates/train/tests/hostile_input.rs`, which includes this file and
 //! runs the committed corpus and mutations of it with a stable compiler.
 
 mod allocation;

@@ -14,6 +14,9 @@ use crate::setup;
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
+/// Whether this is a machine that the tests are cross-compiled on.
+pub(crate) const POSSIBLE: bool = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+
 /// Packages of Debian and Ubuntu.
 const PACKAGES: &[&str] = &["qemu-user", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"];
 /// Where those packages put the target's C library.
@@ -23,30 +26,11 @@ const LIBC: &str = "/usr/aarch64-linux-gnu";
 const DEBIAN: &[&str] = &["rustc-web", "libstd-rust-web-dev", "libstd-rust-web-dev:arm64"];
 
 /// Tests that run for every processor: the crates that hold kernels and codecs, and a model end to end.
-const TESTS: &[&str] = &[
-    "-p",
-    "axes",
-    "-p",
-    "barewire",
-    "-p",
-    "engine",
-    "-p",
-    "fidelity",
-    "--lib",
-    "--test",
-    "trits",
-    "--test",
-    "bundle",
-    "--test",
-    "kernels_*",
-    "--test",
-    "conformance",
-    "--test",
-    "golden_*",
-];
+const TESTS: &str = "-p axes -p barewire -p engine -p fidelity --lib --test trits --test bundle --test kernels_* \
+                     --test conformance --test golden_* --test bundle_runs";
 
 /// What is repeated on a processor that lacks what the newest one has: products have other instructions there.
-const OLDER: &[&str] = &["-p", "engine", "--test", "kernels_packed", "--test", "kernels_products"];
+const OLDER: &str = "-p engine --test kernels_packed --test kernels_products";
 
 /// Installs what is missing, builds, and runs.
 pub(crate) fn test() -> Result<(), Failure> {
@@ -54,7 +38,7 @@ pub(crate) fn test() -> Result<(), Failure> {
         println!("this is an aarch64 machine: `cargo xtask test` has tested it");
         return Ok(());
     }
-    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+    if !POSSIBLE {
         return Err(Failure::new(
             "the aarch64 tests are cross-compiled on Linux on x86-64 only",
             "run them there, or `cargo xtask test` on an aarch64 machine",
@@ -72,33 +56,15 @@ pub(crate) fn test() -> Result<(), Failure> {
     let toolchain = Toolchain::find()?;
     setup::crates()?;
     let tests = "correct the code or the test that failed; `cargo xtask arm` repeats it";
-    let lints = [
-        "clippy",
-        "--release",
-        "--locked",
-        "--offline",
-        "--target",
-        TARGET,
-        "-p",
-        "axes",
-        "-p",
-        "barewire",
-        "-p",
-        "engine",
-        "--lib",
-        "--",
-        "-D",
-        "warnings",
-    ];
+    let lints = "--release --locked --offline -p axes -p barewire -p engine --lib -- -D warnings";
     // Debian's compiler comes without clippy; the code that only this target has is linted where rustup's does.
     if toolchain.compiler.is_none() {
-        succeed(toolchain.cargo(&lints, "max"), "follow the hints above")?;
+        succeed(toolchain.cargo("clippy", lints, "max"), "follow the hints above")?;
     }
     for (processor, tests_of_it) in [("max", TESTS), ("cortex-a53", OLDER)] {
         println!("\n== aarch64, {processor}");
-        let mut arguments = vec!["test", "--release", "--locked", "--offline", "--target", TARGET];
-        arguments.extend(tests_of_it);
-        succeed(toolchain.cargo(&arguments, processor), tests)?;
+        let options = format!("--release --locked --offline {tests_of_it}");
+        succeed(toolchain.cargo("test", &options, processor), tests)?;
     }
     Ok(())
 }
@@ -140,9 +106,10 @@ impl Toolchain {
         Ok(Self { compiler: Some((compiler, folder.join("target"))) })
     }
 
-    /// A call of cargo for the target, whose programs run as on `processor`.
-    fn cargo(&self, arguments: &[&str], processor: &str) -> Command {
-        let mut command = cargo(arguments);
+    /// A call of cargo for the target, whose programs run as on `processor`; `options` are words between spaces.
+    fn cargo(&self, verb: &str, options: &str, processor: &str) -> Command {
+        let mut command = cargo(&[verb, "--target", TARGET]);
+        command.args(options.split_whitespace());
         command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc").env(
             "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER",
             format!("qemu-aarch64 -L {LIBC} -cpu {processor}"),
@@ -210,6 +177,9 @@ fn unpack_debian(folder: &Path, compiler: &Path) -> Result<(), Failure> {
             succeed(dpkg, remedy)?;
             fs::remove_file(&path).map_err(io)?;
         }
+    }
+    for below in ["lists", "cache"] {
+        let _ = fs::remove_dir_all(folder.join(below));
     }
     // Its libraries are not where the system looks for them.
     let script = "#!/bin/sh\n\

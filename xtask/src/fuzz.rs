@@ -147,7 +147,7 @@ fn minimize(nightly: &Nightly, target: &str, work: &Path, committed: &Path) -> R
     let _ = (fs::remove_dir_all(&fresh), fs::remove_file(&record));
     fs::create_dir_all(&fresh).map_err(|error| io(&fresh, error))?;
     let mut command = nightly.fuzz("run", target);
-    command.args([&fresh, work, committed]).arg("--").args(LIMITS).arg("-max_len=4096");
+    command.args([&fresh, work, committed]).arg("--").args(LIMITS).arg(LONGEST);
     // By edges of the code, not by how often they are passed.
     command.args(["-set_cover_merge=1", "-use_counters=0"]);
     command.arg(format!("-merge_control_file={}", record.display()));

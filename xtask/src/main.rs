@@ -22,7 +22,7 @@ Usage: cargo xtask <COMMAND> [OPTIONS]
 Commands:
   test [--quick | --long]   install what is missing, then formatting, lints, documentation and all tests
                             --quick  formatting, lints and unit tests only
-                            --long   also the tests marked as long, in release mode
+                            --long   also the tests marked as long, in release mode, and those on aarch64
   arm                       cross-compile the tests of kernels and codecs for aarch64 and run them under qemu
   fuzz [TARGET…] [--minutes N] [--minimize]
                             fuzz the decoders, or those named, N minutes each (default 10); needs a nightly

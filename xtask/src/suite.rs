@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::run::{Failure, cargo, root, succeed};
-use crate::setup;
+use crate::{arm, setup};
 
 /// How much to test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(crate) enum Scope {
     Quick,
     /// Everything that a change must pass.
     Usual,
-    /// Also the tests that are `#[ignore]`d for their length; those want release mode.
+    /// Also the tests that are `#[ignore]`d for their length, which want release mode, and those on aarch64.
     Long,
 }
 
@@ -32,6 +32,12 @@ pub(crate) fn run(scope: Scope) -> Result<(), Failure> {
     for stage in stages(scope) {
         println!("\n== {}", stage.name);
         times.push((stage.name, succeed(stage.command, stage.remedy)?));
+    }
+    if scope == Scope::Long && arm::POSSIBLE {
+        println!("\n== aarch64");
+        let start = Instant::now();
+        arm::test()?;
+        times.push(("aarch64", start.elapsed()));
     }
     println!("\n== passed");
     for (name, time) in &times {

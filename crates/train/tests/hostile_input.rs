@@ -13,7 +13,7 @@ mod fuzz;
 /// Mutations of each corpus file, at most; large corpora share [`TOTAL`].
 const EACH: usize = 3000;
 /// Mutations for one decoder.
-const TOTAL: usize = 60_000;
+const TOTAL: usize = 200_000;
 /// Larger files would be slow and find nothing that small ones do not.
 const LARGEST: usize = 64 << 10;
 
