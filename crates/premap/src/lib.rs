@@ -131,7 +131,7 @@ pub fn plan(graph: &Graph, target: &Target, options: &Options) -> Result<Plan, P
     }
     match options.memory {
         Some(limit) => remat::plan_within(lowered, target, options, limit),
-        None => build(lowered, target, options),
+        None => remat::plan_cheap(lowered, target, options),
     }
 }
 

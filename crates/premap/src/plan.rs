@@ -71,6 +71,9 @@ pub struct Options {
     /// Bytes that the arena may take at most; what does not fit is computed again when it is needed
     /// ([`crate::remat`]). `None`: nothing is computed twice.
     pub memory: Option<usize>,
+    /// Make activation functions and norms again where they are needed instead of keeping them for long
+    /// ([`crate::remat::plan_cheap`]).
+    pub recompute: bool,
     /// Inputs of trits that are not one byte each: (input, layout). Only ternary products may read them.
     pub layouts: Vec<(String, TritLayout)>,
 }
@@ -84,6 +87,7 @@ impl Default for Options {
             reuse: true,
             taps: false,
             memory: None,
+            recompute: false,
             layouts: vec![],
         }
     }

@@ -12,9 +12,16 @@ use crate::memory::{reads, root, writes};
 use crate::{Buffer, Options, Plan, PlanError, Target};
 use graph::{Graph, Node, Op, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
 /// Nodes that may be computed again for one value.
 const LONGEST: usize = 96;
+/// Nodes that may be computed again for a value that is cheap.
+const CHEAP: usize = 12;
+/// Smallest value that is worth the trouble, bytes.
+const SMALL: usize = 4096;
+/// Steps that a value must be absent at least.
+const SHORT: usize = 2;
 /// Plans that are tried.
 const ROUNDS: usize = 64;
 /// Values that are dropped between two plans.
@@ -24,12 +31,32 @@ const WAIT: usize = 64;
 /// Rounds without progress after which the search ends.
 const PATIENCE: usize = 6;
 
+/// The plan of `g` in which values that cost next to nothing do not wait in memory ([`Options::recompute`]).
+///
+/// An activation function or a norm is made again inside the loop that reads it, from operands that this loop mostly
+/// reads anyway: half of the memory of a training step, at the speed of keeping everything or better.
+pub fn plan_cheap(g: Graph, target: &Target, options: &Options) -> Result<Plan, PlanError> {
+    let plan = crate::build(g, target, options)?;
+    if !options.recompute {
+        return Ok(plan);
+    }
+    let map = Timeline::new(&plan);
+    let drops = map.cheap();
+    if drops.is_empty() {
+        return Ok(plan);
+    }
+    let recomputed = drops.iter().map(|d| d.again.len()).sum();
+    let smaller = Plan { recomputed, ..crate::build(map.rewrite(&drops), target, options)? };
+    Ok(if smaller.arena < plan.arena { smaller } else { plan })
+}
+
 /// The plan of `g` with an arena of at most `limit` bytes.
 ///
 /// # Errors
 /// [`PlanError::Memory`] when the smallest plan that was found is larger.
 pub fn plan_within(g: Graph, target: &Target, options: &Options, limit: usize) -> Result<Plan, PlanError> {
-    let mut best = crate::build(g, target, options)?;
+    let count = g.nodes.len();
+    let mut best = plan_cheap(g, target, options)?;
     let (mut current, mut stale) = (None::<Plan>, 0);
     let mut goal = limit;
     for _ in 0..ROUNDS {
@@ -37,11 +64,20 @@ pub fn plan_within(g: Graph, target: &Target, options: &Options, limit: usize) -
             break;
         }
         let plan = current.as_ref().unwrap_or(&best);
+        if plan.recomputed > 2 * count {
+            // Everything twice is what checkpoints at every layer cost; beyond, plans get slow and hardly smaller.
+            break;
+        }
         let map = Timeline::new(plan);
         // Holes between the places of values: a plan needs more than what is alive at once.
         let full = map.live.iter().copied().max().unwrap_or(0);
         goal = goal.min((limit as f64 * full as f64 / plan.arena.max(1) as f64) as usize);
-        let drops = map.choose(goal);
+        // Values that wait from the forward to the backward pass first; between the readers of one layer only when
+        // nothing else is left, since that is paid again for each of them.
+        let mut drops = map.choose(goal, (plan.steps.len() / 16).max(SHORT));
+        if drops.is_empty() {
+            drops = map.choose(goal, SHORT);
+        }
         if drops.is_empty() {
             break;
         }
@@ -64,6 +100,16 @@ pub fn plan_within(g: Graph, target: &Target, options: &Options, limit: usize) -
     Ok(best)
 }
 
+/// The fullest step of a plan and what is in the arena then, the largest first.
+pub fn fullest(plan: &Plan) -> (usize, Vec<(Value, usize)>) {
+    let map = Timeline::new(plan);
+    let step = (0..map.live.len()).max_by_key(|k| map.live[*k]).unwrap_or(0);
+    let alive = map.uses.iter().filter(|(_, l)| l[0] <= step && step <= l[l.len() - 1]);
+    let mut list: Vec<(Value, usize)> = alive.map(|(v, _)| (*v, plan.bytes(*v))).collect();
+    list.sort_by_key(|(v, bytes)| (std::cmp::Reverse(*bytes), *v));
+    (step, list)
+}
+
 /// A value that is dropped after its reader at `from` and made again before the one at `until`.
 struct Drop {
     value: Value,
@@ -72,6 +118,8 @@ struct Drop {
     again: Vec<u32>,
     /// Nodes whose results an earlier value has made again already.
     shared: Vec<u32>,
+    /// Nodes that are no longer in memory, and equal ones that are.
+    instead: Vec<(u32, u32)>,
 }
 
 /// How a value would be made again.
@@ -79,6 +127,7 @@ struct Drop {
 struct Way {
     again: BTreeSet<u32>,
     shared: BTreeSet<u32>,
+    instead: Vec<(u32, u32)>,
     /// Values of the arena that are read.
     sources: Vec<Value>,
 }
@@ -92,6 +141,8 @@ struct Timeline<'a> {
     uses: BTreeMap<Value, Vec<usize>>,
     /// Bytes alive during each step.
     live: Vec<usize>,
+    /// The nodes that compute the same: what an earlier round of the search made again is found here.
+    twins: HashMap<u32, Rc<[u32]>>,
 }
 
 impl<'a> Timeline<'a> {
@@ -123,11 +174,63 @@ impl<'a> Timeline<'a> {
             let size = plan.bytes(*v);
             live[list[0]..=list[list.len() - 1]].iter_mut().for_each(|b| *b += size);
         }
-        Timeline { plan, step, uses, live }
+        Timeline { plan, step, uses, live, twins: twins(g) }
     }
 
-    /// Values whose absence brings the fullest moments down to `goal`, the cheapest per byte first.
-    fn choose(&self, goal: usize) -> Vec<Drop> {
+    /// A node equal to that of `v` whose result is in memory at a step.
+    fn twin(&self, v: Value, at: usize, spans: &HashMap<Value, Vec<(usize, usize)>>) -> Option<u32> {
+        let alive = |n: &&u32| {
+            let w = Value { node: **n, ..v };
+            **n != v.node
+                && self.step[**n as usize] < at
+                && spans.get(&w).is_some_and(|l| l.iter().any(|(a, b)| *a < at && at <= *b))
+        };
+        self.twins.get(&v.node)?.iter().find(alive).copied()
+    }
+
+    /// Values that wait long and are made by few elementwise ops and norms.
+    fn cheap(&self) -> Vec<Drop> {
+        let g = &self.plan.graph;
+        let mut spans: HashMap<Value, Vec<(usize, usize)>> =
+            self.uses.iter().map(|(v, l)| (*v, vec![(l[0], l[l.len() - 1])])).collect();
+        let mut needed: HashMap<Value, BTreeSet<usize>> = HashMap::new();
+        let mut drops = vec![];
+        let free = |n: &u32| {
+            let op = g.nodes[*n as usize].op;
+            let view = matches!(op, Op::Reshape | Op::Broadcast | Op::Slice);
+            view || op == Op::RmsNorm || op.class() == graph::Class::Elementwise
+        };
+        // Earlier values first: what is made from a dropped one is then made from what that one is made from.
+        for (v, uses) in &self.uses {
+            let gap = uses.windows(2).max_by_key(|w| w[1] - w[0]).map(|w| (w[0], w[1]));
+            let Some((from, until)) = gap.filter(|(a, b)| b - a >= (self.live.len() / 16).max(SHORT)) else {
+                continue;
+            };
+            let held = needed.get(v).is_some_and(|n| n.range(from + 1..=until).next().is_some());
+            if held || self.plan.bytes(*v) < SMALL {
+                continue;
+            }
+            // An operand that is read shortly before may stay a little longer.
+            let Some(way) = self.recompute(*v, until, &spans, WAIT, &|_| false) else { continue };
+            let small = |n: &&u32| self.plan.bytes(Value { node: **n, out: 0 }) * 16 <= self.plan.bytes(*v);
+            let large: Vec<&u32> = way.again.iter().filter(|n| !small(n)).collect();
+            if large.len() > CHEAP || !large.into_iter().all(free) {
+                continue;
+            }
+            let list = spans.entry(*v).or_default();
+            *list = vec![(uses[0], from), (until, uses[uses.len() - 1])];
+            way.sources.into_iter().for_each(|s| {
+                needed.entry(s).or_default().insert(until);
+            });
+            let again = way.again.into_iter().collect();
+            drops.push(Drop { value: *v, until, again, shared: vec![], instead: way.instead });
+        }
+        drops
+    }
+
+    /// Values whose absence brings the fullest moments down to `goal`, the cheapest per byte first; only absences of
+    /// at least `shortest` steps.
+    fn choose(&self, goal: usize, shortest: usize) -> Vec<Drop> {
         let g = &self.plan.graph;
         let mut live = self.live.clone();
         // Spans in which a value is in memory; dropping one splits a span.
@@ -146,7 +249,7 @@ impl<'a> Timeline<'a> {
             for (v, uses) in &self.uses {
                 let size = self.plan.bytes(*v);
                 let alive = spans[v].iter().any(|(a, b)| *a < peak && peak < *b);
-                if !alive || size < 4096 || uses.contains(&peak) {
+                if !alive || size < SMALL || uses.contains(&peak) {
                     continue;
                 }
                 let Some(next) = uses.iter().position(|u| *u > peak) else { continue };
@@ -157,6 +260,9 @@ impl<'a> Timeline<'a> {
                     continue;
                 }
                 let (from, until) = (uses[before], uses[next]);
+                if until - from < shortest {
+                    continue;
+                }
                 let near = |n: u32| {
                     let at = until.saturating_sub(WAIT)..=until + WAIT;
                     revived.get(&n).is_some_and(|r| r.range(at).next().is_some())
@@ -174,16 +280,12 @@ impl<'a> Timeline<'a> {
                 hopeless.insert(peak);
                 continue;
             };
-            let Way { again, shared, sources } = way;
+            let Way { again, shared, instead, sources } = way;
             for n in again.iter().filter(|n| expensive(g, **n)) {
                 revived.entry(*n).or_default().insert(until);
             }
-            let drop = Drop {
-                value,
-                until,
-                again: again.into_iter().collect(),
-                shared: shared.into_iter().collect(),
-            };
+            let (again, shared) = (again.into_iter().collect(), shared.into_iter().collect());
+            let drop = Drop { value, until, again, shared, instead };
             let size = self.plan.bytes(drop.value);
             live[from + 1..until].iter_mut().for_each(|b| *b = b.saturating_sub(size));
             let list = spans.entry(drop.value).or_default();
@@ -205,6 +307,7 @@ impl<'a> Timeline<'a> {
             if let Some(way) = self.recompute(d.value, d.until, &spans, 0, &near) {
                 d.again = way.again.into_iter().collect();
                 d.shared = way.shared.into_iter().collect();
+                d.instead = way.instead;
             }
             made.extend(d.again.iter().filter(|n| expensive(g, **n)).map(|n| (*n, d.until)));
         }
@@ -223,8 +326,8 @@ impl<'a> Timeline<'a> {
     ) -> Option<Way> {
         let g = &self.plan.graph;
         let mut way = Way::default();
-        let mut open = vec![v.node];
-        while let Some(n) = open.pop() {
+        let mut open = vec![v];
+        while let Some(Value { node: n, out }) = open.pop() {
             let node = &g.nodes[n as usize];
             let region = node.attrs.iter().any(|(_, a)| matches!(a, graph::Attr::Graph(_)));
             if region || way.again.len() == LONGEST {
@@ -232,6 +335,11 @@ impl<'a> Timeline<'a> {
             }
             if n != v.node && near(n) {
                 way.shared.insert(n);
+                continue;
+            }
+            if let Some(twin) = self.twin(Value { node: n, out }, at, spans).filter(|t| *t != v.node) {
+                way.sources.push(Value { node: twin, out });
+                way.instead.push((n, twin));
                 continue;
             }
             if !way.again.insert(n) {
@@ -253,7 +361,7 @@ impl<'a> Timeline<'a> {
                 }
                 // A view of what is there is made again too: it costs nothing, and may have no place any more.
                 if !there || *x != base {
-                    open.push(x.node);
+                    open.push(*x);
                 }
             }
         }
@@ -280,6 +388,9 @@ impl<'a> Timeline<'a> {
             while let Some(d) = waiting.next_if(|d| d.until <= self.step[n as usize] && !is_input(g, n)) {
                 // Within the recomputation each node reads the new copies; outside only the dropped value is replaced.
                 let mut inside = current.clone();
+                for (gone, twin) in &d.instead {
+                    inside[*gone as usize] = current[*twin as usize];
+                }
                 for k in &d.shared {
                     inside[*k as usize] = latest.get(k).copied().unwrap_or(inside[*k as usize]);
                 }
@@ -302,6 +413,24 @@ impl<'a> Timeline<'a> {
         (new.inputs, new.outputs, new.taps) = (named(&g.inputs), named(&g.outputs), named(&g.taps));
         new
     }
+}
+
+/// For each node that has any, the nodes that compute the same from the same inputs, itself among them.
+fn twins(g: &Graph) -> HashMap<u32, Rc<[u32]>> {
+    let mut first: HashMap<Node, u32> = HashMap::new();
+    let mut class: Vec<u32> = vec![0; g.nodes.len()];
+    let mut members: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for (i, n) in g.nodes.iter().enumerate() {
+        let i = i as u32;
+        let inputs = n.inputs.iter().map(|v| Value { node: class[v.node as usize], ..*v }).collect();
+        class[i as usize] = match n.op {
+            Op::Input => i,
+            _ => *first.entry(Node { inputs, ..n.clone() }).or_insert(i),
+        };
+        members.entry(class[i as usize]).or_default().push(i);
+    }
+    let groups = members.into_values().filter(|m| m.len() > 1).map(Rc::<[u32]>::from);
+    groups.flat_map(|m| m.iter().map(|n| (*n, m.clone())).collect::<Vec<_>>()).collect()
 }
 
 fn is_input(g: &Graph, n: u32) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! Random tokens. Arguments: threads (1), memory limit (0), then `30m` for a model of 30 million parameters with 8 × 256
 //! tokens instead of the reference run's (three layers of width 128, 8 × 64 tokens), then `stored` for the unfused form
-//! that keeps everything.
+//! that keeps everything; `peak` lists what is in memory when most is.
 
 use std::sync::Arc;
 use train::config::{ByteSize, Products};
@@ -67,6 +67,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         plan.recomputed
     );
     println!("step: {:.2} ms at best, {:.2} ms median", times[0], times[times.len() / 2]);
+    if arguments.iter().any(|a| a == "peak") {
+        let plan = exe.plan();
+        let (step, alive) = premap::remat::fullest(plan);
+        println!("in memory during step {step} of {}:", plan.steps.len());
+        for (v, bytes) in alive {
+            let n = plan.graph.node(v);
+            let scope = &plan.graph.scopes[n.scope as usize];
+            println!("{:8.2} MB  {} {}  [{scope}]", bytes as f64 / 1e6, n.op.name(), plan.graph.ty(v));
+        }
+        return Ok(());
+    }
     let rows = exe.profile();
     let total: f64 = rows.iter().map(|r| r.2.as_secs_f64()).sum();
     let mut kinds: std::collections::BTreeMap<String, (f64, usize)> = Default::default();

@@ -224,6 +224,7 @@ pub fn plan_options(c: &MatMulFreeConfig, options: &StepOptions) -> Options {
         donate: pairs.collect(),
         early: vec!["loss".into(), "grad_norm".into()],
         fuse: options.fuse,
+        recompute: options.fuse,
         ..Default::default()
     }
 }
