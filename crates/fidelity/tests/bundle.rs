@@ -337,6 +337,10 @@ fn synthetic_models_are_the_same_packed_or_not() {
     convert(&at("model"), &at("packed.fid"), Form::Bundle(options));
     let read = |name: &str| std::fs::read(at(name)).unwrap();
     assert!(read("direct.fid") == read("packed.fid"));
+    // Unpacked in f32 and packed again: the same file to the last byte.
+    convert(&at("direct.fid"), &at("unpacked"), Form::Folder(FloatType::F32));
+    convert(&at("unpacked"), &at("again.fid"), Form::Bundle(options));
+    assert!(read("direct.fid") == read("again.fid"));
     let loaded = Loaded::open(at("model")).unwrap();
     assert!(loaded.tokenizer.is_some());
     for tensor in shape.config().init(5) {
