@@ -83,9 +83,9 @@ impl Bundle {
     /// not as a writer writes it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(|error| WireError::io("open", path, error))?;
-        let data = file.metadata().map_err(|error| WireError::io("read", path, error))?;
-        if !data.is_file() {
+        // Before it is opened: to open a pipe would wait for whoever writes into it.
+        let kind = std::fs::metadata(path).map_err(|error| WireError::io("open", path, error))?;
+        if !kind.is_file() {
             let (expected, found) = ("a regular file".into(), "a folder or device".into());
             let remedy = "name the bundle itself".into();
             return Err(WireError::Format {
@@ -96,6 +96,8 @@ impl Bundle {
                 remedy,
             });
         }
+        let file = File::open(path).map_err(|error| WireError::io("open", path, error))?;
+        let data = file.metadata().map_err(|error| WireError::io("read", path, error))?;
         // An empty file cannot be mapped; the header's check then says what is wrong with it.
         let storage = if data.len() == 0 {
             Storage::copy(&[])

@@ -5,7 +5,7 @@
 //! property tests hold the two to each other. A matrix is (rows, columns), row-major as `i8`.
 //!
 //! Every matrix has exactly one encoding: padding trits are 0 (which the compute layout and the storage layout write
-//! as code 1, since their code is t + 1), and [`check`] refuses all else.
+//! as code 1, since their code is t + 1), and [`check()`] refuses all else.
 
 pub(crate) mod check;
 mod packed;
@@ -284,7 +284,7 @@ pub fn check(layout: TritLayout, rows: usize, columns: usize, bytes: &[u8]) -> R
 /// How many trits are −1, 0 and 1, in that order; padding is not counted.
 ///
 /// # Errors
-/// As [`check`].
+/// As [`check()`].
 pub fn histogram(layout: TritLayout, rows: usize, columns: usize, bytes: &[u8]) -> Result<[u64; 3]> {
     let form = Form::new(layout, rows, columns)?;
     form.check_bytes(bytes)?;

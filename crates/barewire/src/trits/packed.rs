@@ -27,7 +27,7 @@ impl<'a> PackedTrits<'a> {
     /// A view of bytes that are checked in full.
     ///
     /// # Errors
-    /// As [`check`](super::check()).
+    /// As [`check()`](super::check()).
     pub fn new(layout: TritLayout, rows: usize, columns: usize, bytes: &'a [u8]) -> Result<Self> {
         super::check(layout, rows, columns, bytes)?;
         Ok(Self { layout, rows, columns, bytes })

@@ -5,7 +5,7 @@
 //! | `config.json` and the [`COMPANIONS`] that the folder had | bytes, as they were |
 //! | every projection, under its name in the state dict (`model.layers.0.attn.i_proj.weight`, …, `lm_head.weight`) | trits, with the scale s in the table |
 //! | `model.embeddings.weight` | f32, bf16 or i8, (V, d) |
-//! | `model.embeddings.weight.scale` | f32 (V): only beside an i8 embedding, whose row r is q · scale[r] |
+//! | `model.embeddings.weight.scale` | f32 (V): only beside an i8 embedding, whose row r is q times its scale |
 //! | `model.lower_bounds` | f32 (L, d), as trained |
 //! | `lower_bounds_eff` | f32 (L, d): what a running model adds, computed once |
 //! | norms and convolutions, under their names in the state dict | f32 |

@@ -237,12 +237,12 @@ fn unpack_trits(view: &TensorView<'_>) -> Result<Vec<i8>> {
 }
 
 /// The values as a reader converts them.
-fn to_f32(values: &Values<'_>) -> Vec<f32> {
+fn to_f32<'a>(values: &'a Values<'_>) -> Cow<'a, [f32]> {
     match values {
-        Values::F32(v) => v.to_vec(),
+        Values::F32(v) => Cow::Borrowed(v),
         Values::F64(v) => v.iter().map(|x| *x as f32).collect(),
         Values::F16(v) => v.iter().map(|x| x.to_f32()).collect(),
         Values::Bf16(v) => v.iter().map(|x| x.to_f32()).collect(),
-        _ => vec![],
+        _ => Cow::Owned(vec![]),
     }
 }
