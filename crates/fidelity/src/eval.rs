@@ -11,6 +11,7 @@ use graph::{Array, Bindings, Graph, Scalar, interp};
 use models::matmulfree::{Form, GraphOptions, projections, sequence_graph, state_names};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 /// How the sequence is cut.
@@ -303,12 +304,14 @@ impl Loaded {
         pool: &Arc<Pool>,
     ) -> Result<Made<f32>> {
         let length = sizes.get("T").copied().unwrap_or(0);
-        if !plans.contains_key(&length) {
-            let graph = graph.specialize(sizes);
-            let options = premap::Options { taps: true, ..self.plan_options(&graph)? };
-            plans.insert(length, Executable::new(&graph, &options, pool.clone())?);
-        }
-        let Some(exe) = plans.get_mut(&length) else { return fault("there is no plan", "report this") };
+        let exe = match plans.entry(length) {
+            Entry::Occupied(ready) => ready.into_mut(),
+            Entry::Vacant(place) => {
+                let graph = graph.specialize(sizes);
+                let options = premap::Options { taps: true, ..self.plan_options(&graph)? };
+                place.insert(Executable::new(&graph, &options, pool.clone())?)
+            }
+        };
         let planned = &exe.plan().graph;
         let named: Vec<_> = planned.outputs.iter().chain(&planned.taps).cloned().collect();
         let mut outputs: Vec<Tensor> = named.iter().map(|o| Tensor::of(planned.ty(o.value))).collect();

@@ -29,7 +29,8 @@ const DIGITS: [u8; 128] = {
     let mut table = [0; 128];
     let mut i = 0;
     while i < 128 {
-        table[i] = (i % 3 | i / 3 % 3 << 2 | i / 9 % 3 << 4 | i / 27 % 3 << 6) as u8;
+        let digits = [i % 3, i / 3 % 3, i / 9 % 3, i / 27 % 3];
+        table[i] = (digits[0] | (digits[1] << 2) | (digits[2] << 4) | (digits[3] << 6)) as u8;
         i += 1;
     }
     table
