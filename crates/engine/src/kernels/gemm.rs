@@ -160,11 +160,11 @@ pub fn gemm_parallel<T: Scalar>(
     });
 }
 
-/// Length of the tiles along the longer side of the output: about 8 million multiply-adds each (a tenth of a
-/// millisecond, a hundred times the cost of handing one out), in multiples of 48, the common multiple of the
+/// Length of the tiles along the longer side of the output: about 4 million multiply-adds each (a twentieth of a
+/// millisecond with AVX-512, some fifty times the cost of handing one out), in multiples of 48, the common multiple of the
 /// micro-kernels' heights and widths. Depends on the shape alone.
 fn tile_len(long: usize, work_of_one: usize) -> usize {
-    const WORK: usize = 8 << 20;
+    const WORK: usize = 4 << 20;
     let wanted = (WORK / work_of_one.max(1)).max(1);
     wanted.div_ceil(48).saturating_mul(48).min(long.max(1))
 }
