@@ -360,3 +360,59 @@ fn entities(text: &str) {
         assert!(name.starts_with('#') || ["amp", "lt", "gt", "quot", "apos"].contains(&name), "&{after}");
     }
 }
+
+/// What a memory limit must not change: every loss of the log, and the weights. The limit is a share of what the plan
+/// takes without one.
+fn memory_limit(settings: &[&str], share: f64) {
+    let shop = Workshop::new();
+    let usual =
+        ["train.batch_size=16", "train.eval_every=0", "train.keep_best=false", "model.num_hidden_layers=8"];
+    let usual = [&usual[..], settings].concat();
+    shop.train("free", &usual).ok();
+    let held = |dir: &str, what: &str| records(&shop.path(dir), "memory")[0][what].as_f64().unwrap();
+    let limit = held("free", "state_bytes") + share * held("free", "plan_bytes");
+    shop.train("bound", &[&usual[..], &["--memory", &format!("{limit:.0}")]].concat()).ok();
+    let [free, bound] = ["free", "bound"].map(|dir| shop.path(dir));
+    assert_eq!(losses(&free, "train"), losses(&bound, "train"));
+    assert_eq!(weights(&free), weights(&bound));
+    assert!(held("bound", "plan_bytes") + held("bound", "state_bytes") <= limit);
+}
+
+#[test]
+fn a_memory_limit_changes_no_number() {
+    memory_limit(&[], 0.7);
+}
+
+#[test]
+fn a_memory_limit_with_accumulated_gradients() {
+    memory_limit(&["train.accumulate=2"], 0.8);
+}
+
+#[test]
+fn a_memory_limit_that_cannot_be_kept() {
+    let shop = Workshop::new();
+    for (limit, told) in [("100kB", "weights, moments"), ("1MiB", "even where values are computed again")] {
+        shop.train("run", &["train.batch_size=32", "--memory", limit]).fails(&[told, "allow more"]);
+    }
+    let message = shop.train("run", &["--memory", "much"]).err;
+    assert!(message.contains("such as 64MiB"), "{message}");
+}
+
+#[test]
+fn floats_or_integers_fused_or_not() {
+    let shop = Workshop::new();
+    let forms = ["train.products=integer", "train.products=float", "train.fuse=false"];
+    let first: Vec<Vec<f64>> = forms
+        .iter()
+        .map(|form| {
+            let dir = form.replace(['.', '='], "-");
+            shop.train(&dir, &[form, "train.steps=3"]).ok();
+            losses(&shop.path(&dir), "train")
+        })
+        .collect();
+    for other in &first[1..] {
+        let worst = first[0].iter().zip(other).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        // Rounding alone, which three updates amplify.
+        assert!(worst < 2e-3, "{first:?}");
+    }
+}
