@@ -155,6 +155,7 @@ fn has_kernel(plan: &Plan, n: &Node) -> bool {
         | Op::QuantizeWeights => f32s(&n.inputs),
         Op::CrossEntropy | Op::CrossEntropyGrad => plan.graph.ty(n.inputs[0]).dtype == DType::F32,
         Op::TernaryLinear => n.types[0].dtype == DType::F32,
+        Op::Convert => n.types[0].dtype == DType::BF16 && f32s(&n.inputs),
         Op::Gather => plan.graph.ty(n.inputs[1]).dtype == DType::I64,
         Op::ScatterAdd => n.types[0].dtype == DType::F32 && plan.graph.ty(n.inputs[0]).dtype == DType::I64,
         _ => false,
@@ -561,6 +562,7 @@ unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Re
                 let (sx, sw) = (m.read::<f32>(inp(1)), m.read::<f32>(inp(3))[0]);
                 packed::matmul(pool, m.read(inp(0)), sx, m.matrix(inp(2))?, sw, m.write(out(0)));
             }
+            Op::Convert => rows::to_bf16(pool, m.read(inp(0)), m.write(out(0))),
             Op::LinearScan => {
                 let (shape, chunk) = scan_shape(m.plan, n);
                 let reverse = n.attrs.flag("reverse");

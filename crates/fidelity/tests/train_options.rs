@@ -399,6 +399,23 @@ fn a_memory_limit_that_cannot_be_kept() {
 }
 
 #[test]
+fn gradients_in_bf16() {
+    let shop = Workshop::new();
+    let settings = ["train.steps=24", "train.eval_every=0", "optimizer.lr=1e-2"];
+    for kind in ["f32", "bf16"] {
+        shop.train(kind, &[&settings[..], &[&format!("train.gradients={kind}")]].concat()).ok();
+    }
+    let [full, short] = ["f32", "bf16"].map(|kind| losses(&shop.path(kind), "train"));
+    assert_eq!(full[0], short[0]);
+    // Rounded gradients give other weights, which learn as well.
+    assert_ne!(full[1..], short[1..]);
+    let end = |l: &[f64]| l[20..].iter().sum::<f64>() / 4.0;
+    assert!(end(&short) < full[0] - 1.0 && (end(&short) - end(&full)).abs() < 0.15, "{full:?} {short:?}");
+    let plan = |kind: &str| records(&shop.path(kind), "memory")[0]["plan_bytes"].as_f64().unwrap();
+    assert!(plan("bf16") <= plan("f32"));
+}
+
+#[test]
 fn floats_or_integers_fused_or_not() {
     let shop = Workshop::new();
     let forms = ["train.products=integer", "train.products=float", "train.fuse=false"];

@@ -2,7 +2,7 @@
 //!
 //! Random tokens. Arguments: threads (1), memory limit (0), then `30m` for a model of 30 million parameters with 8 × 256
 //! tokens instead of the reference run's (three layers of width 128, 8 × 64 tokens), then `stored` for the unfused form
-//! that keeps everything; `peak` lists what is in memory when most is.
+//! that keeps everything; `bf16` keeps gradients in bf16; `peak` lists what is in memory when most is.
 
 use std::sync::Arc;
 use train::config::{ByteSize, Products};
@@ -39,6 +39,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut options = StepOptions { memory: (memory > 0).then_some(memory), ..StepOptions::new(8, length) };
     if arguments.iter().any(|a| a == "stored") {
         options = StepOptions { fuse: false, products: Products::Float, ..options };
+    }
+    if arguments.iter().any(|a| a == "bf16") {
+        options.gradients = axes::DType::BF16;
     }
     let start = std::time::Instant::now();
     let mut step = Step::new(&model, &optimizer, &options, pool)?;

@@ -7,7 +7,7 @@
 //! The order of operations of the update is PyTorch's AdamW (Loshchilov and Hutter 2017): decay, moments, bias
 //! correction outside the root, eps added to the corrected root.
 
-use crate::config::{OptimizerConfig, Products, TrainConfig};
+use crate::config::{GradientType, OptimizerConfig, Products, TrainConfig};
 use crate::data::Batch;
 use crate::error::{Result, TrainError};
 use axes::DType;
@@ -85,6 +85,8 @@ pub struct StepOptions {
     pub memory: Option<usize>,
     /// Integer products forward, or the products of fake-quantised floats.
     pub products: Products,
+    /// What gradients are kept in between the backward pass and the update: f32 or bf16.
+    pub gradients: DType,
     /// Fused loops and kernels; without, one step per op, each of which keeps its result: the form that a fused plan
     /// is measured against.
     pub fuse: bool,
@@ -93,7 +95,15 @@ pub struct StepOptions {
 impl StepOptions {
     /// One batch per update, integer products, fused, without a limit.
     pub fn new(batch: usize, length: usize) -> StepOptions {
-        StepOptions { batch, length, accumulate: 1, memory: None, products: Products::Integer, fuse: true }
+        StepOptions {
+            batch,
+            length,
+            accumulate: 1,
+            memory: None,
+            products: Products::Integer,
+            gradients: DType::F32,
+            fuse: true,
+        }
     }
 
     /// As a configuration says.
@@ -102,6 +112,10 @@ impl StepOptions {
             accumulate: c.train.accumulate,
             memory: (c.train.memory.bytes() > 0).then(|| c.train.memory.bytes()),
             products: c.train.products,
+            gradients: match c.train.gradients {
+                GradientType::F32 => DType::F32,
+                GradientType::BF16 => DType::BF16,
+            },
             fuse: c.train.fuse,
             ..StepOptions::new(c.train.batch_size, c.data.seq_len)
         }
@@ -183,6 +197,11 @@ pub fn step_graph(c: &MatMulFreeConfig, optimizer: &OptimizerConfig, options: &S
         let squares: Vec<Var> = gradients.iter().map(|g| g.square().sum_all()).collect();
         squares[1..].iter().fold(squares[0].clone(), |a, b| a + b).sqrt()
     });
+    // The norm is that of the unrounded gradients; from here to the update they wait, and bf16 halves what that takes.
+    let gradients: Vec<Var> = match options.gradients {
+        DType::F32 => gradients,
+        kept => gradients.iter().map(|g| g.convert(kept).convert(DType::F32)).collect(),
+    };
     let mut outputs = vec![("loss".to_string(), loss), ("grad_norm".to_string(), grad_norm.clone())];
     let scalar = |name: &str| cx.input(name, Type::scalar(DType::F32));
     let (decay_rate, step_size, root) = (scalar("decay"), scalar("step_size"), scalar("root_correction"));

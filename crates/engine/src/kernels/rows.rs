@@ -4,6 +4,7 @@
 //! [`ROWS_PER_TASK`]; what is summed over rows (weight gradients, column sums) is summed inside such a group first,
 //! and the groups' sums are added in f64 in their order: no result depends on the number of threads.
 
+mod convert;
 mod embedding;
 mod norm;
 mod optim;
@@ -11,6 +12,7 @@ mod quant;
 mod reduce;
 mod softmax;
 
+pub use convert::to_bf16;
 pub use embedding::{IndexOutOfRange, gather, scatter_add};
 pub use norm::{rms_norm, rms_norm_grad, rms_norm_grad_scratch};
 pub use optim::{AdamW, adamw_step, sum_of_squares};

@@ -120,6 +120,9 @@ pub(super) fn comment(key: &str) -> Option<&'static str> {
         "train.products" => {
             "\"integer\" (int8 activations times trits, in integers) or \"float\" (fake-quantised floats)."
         }
+        "train.gradients" => {
+            "What gradients wait in for the update: \"f32\", or \"bf16\" in half of the memory."
+        }
         "train.fuse" => "Whether ops are fused; false keeps every op's result, to see what fusion is worth.",
         "train.memory" => {
             "What weights, moments and plan may take, such as \"64MiB\"; values are then computed again. \"0\": no limit."

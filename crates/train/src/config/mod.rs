@@ -33,8 +33,8 @@ use crate::error::{Result, TrainError};
 
 pub use bytes::ByteSize;
 pub use sections::{
-    DataConfig, LoopConfig, MlgruForm, ModelConfig, OptimizerConfig, OptimizerKind, OutputConfig, Products,
-    SamplerKind, ScheduleConfig, ScheduleKind, SplitConfig, SplitKind,
+    DataConfig, GradientType, LoopConfig, MlgruForm, ModelConfig, OptimizerConfig, OptimizerKind,
+    OutputConfig, Products, SamplerKind, ScheduleConfig, ScheduleKind, SplitConfig, SplitKind,
 };
 
 /// Everything that `fidelity train` can be told.
@@ -120,8 +120,9 @@ impl TrainConfig {
         essence.output = defaults.output;
         essence.data.cache = defaults.data.cache;
         essence.data.cache_dir = defaults.data.cache_dir;
-        let LoopConfig { steps, batch_size, accumulate, products, fuse, .. } = self.train.clone();
-        essence.train = LoopConfig { steps, batch_size, accumulate, products, fuse, ..defaults.train };
+        let LoopConfig { steps, batch_size, accumulate, products, gradients, fuse, .. } = self.train.clone();
+        essence.train =
+            LoopConfig { steps, batch_size, accumulate, products, gradients, fuse, ..defaults.train };
         essence
     }
 }

@@ -326,6 +326,8 @@ pub struct LoopConfig {
     pub keep_checkpoints: usize,
     /// How projections multiply.
     pub products: Products,
+    /// What gradients are kept in until the update.
+    pub gradients: GradientType,
     /// Whether the step is fused.
     pub fuse: bool,
     /// What weights, moments and plan may take together; 0: no limit.
@@ -354,6 +356,16 @@ pub enum Products {
     Float,
 }
 
+/// What gradients are kept in between the backward pass and the update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GradientType {
+    /// As they are computed.
+    F32,
+    /// Rounded to 8 bits of mantissa, in half of the memory.
+    BF16,
+}
+
 impl Default for LoopConfig {
     fn default() -> Self {
         LoopConfig {
@@ -369,6 +381,7 @@ impl Default for LoopConfig {
             checkpoint_every: 100,
             keep_checkpoints: 3,
             products: Products::Integer,
+            gradients: GradientType::F32,
             fuse: true,
             memory: ByteSize::default(),
             threads: 0,
