@@ -137,6 +137,8 @@ struct Timeline<'a> {
     plan: &'a Plan,
     /// The step in which each node runs; for a view or a constant, the step after which it can be read.
     step: Vec<usize>,
+    /// Whether a node is no step of its own: a view, or a way of reading.
+    view: Vec<bool>,
     /// Steps that touch each value of the arena, in order: its maker, then its readers.
     uses: BTreeMap<Value, Vec<usize>>,
     /// Bytes alive during each step.
@@ -152,8 +154,9 @@ impl<'a> Timeline<'a> {
         for (k, s) in plan.steps.iter().enumerate() {
             plan.nodes(s).iter().for_each(|n| step[*n as usize] = k);
         }
+        let view: Vec<bool> = step.iter().map(|s| *s == usize::MAX).collect();
         for i in 0..g.nodes.len() {
-            if step[i] == usize::MAX {
+            if view[i] {
                 step[i] = g.nodes[i].inputs.iter().map(|v| step[v.node as usize]).max().unwrap_or(0);
             }
         }
@@ -174,7 +177,7 @@ impl<'a> Timeline<'a> {
             let size = plan.bytes(*v);
             live[list[0]..=list[list.len() - 1]].iter_mut().for_each(|b| *b += size);
         }
-        Timeline { plan, step, uses, live, twins: twins(g) }
+        Timeline { plan, step, view, uses, live, twins: twins(g) }
     }
 
     /// A node equal to that of `v` whose result is in memory at a step.
@@ -399,6 +402,15 @@ impl<'a> Timeline<'a> {
                     latest.insert(*k, inside[*k as usize]);
                 }
                 current[d.value.node as usize] = inside[d.value.node as usize];
+                // Who reads it through a view reads a view of the new one.
+                let mut moved = BTreeSet::from([d.value.node]);
+                for (k, node) in g.nodes.iter().enumerate() {
+                    let made = self.step[k] < d.until && !matches!(node.op, Op::Input | Op::Constant);
+                    if made && self.view[k] && node.inputs.iter().any(|v| moved.contains(&v.node)) {
+                        current[k] = push(&mut new, node, &current);
+                        moved.insert(k as u32);
+                    }
+                }
             }
             current[n as usize] = push(&mut new, &g.nodes[n as usize], &current);
         }

@@ -101,7 +101,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{:6.2} ms {:5.1} %  {count:4} × {kind}", time / counted * 1e3, 100.0 * time / total);
     }
     println!();
-    for (what, scope, time) in rows.iter().take(40) {
+    for (what, scope, time) in
+        rows.iter().take(if arguments.iter().any(|a| a == "all") { usize::MAX } else { 40 })
+    {
         println!("{:6.3} ms  {:.70}  [{scope}]", time.as_secs_f64() / counted * 1e3, what);
     }
     Ok(())
