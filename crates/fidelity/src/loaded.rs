@@ -16,6 +16,8 @@ use models::folder::{ModelFolder, Weights};
 use models::matmulfree::{Form, GraphOptions, bounds_graph, projections, sequence_graph};
 use models::tokenizer::Tokenizer;
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -65,6 +67,14 @@ impl Loaded {
     pub fn open(path: impl AsRef<Path>) -> Result<Loaded> {
         let path = path.as_ref();
         if kind(path)? == Kind::Bundle {
+            let mut start = [0; 8];
+            let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+            if read.is_ok() && start != barewire::bundle::MAGIC {
+                return fault(
+                    format!("{}: expected a folder or a bundle, found another file", path.display()),
+                    "name a folder of config.json and weights, or a bundle that `fidelity pack` wrote",
+                );
+            }
             return Loaded::from_bundle(ModelBundle::open(path)?);
         }
         let folder = ModelFolder::open(path)?;

@@ -8,7 +8,7 @@ use axes::TritLayout;
 
 use super::super::simd::Level;
 use super::planes::{Few, PLANES, Shape, Span, total};
-use super::{Out, PackedMatrix};
+use super::{Out, PackedMatrix, RowAt};
 
 const COMPUTE: u8 = 0;
 const INTERCHANGE: u8 = 1;
@@ -89,18 +89,18 @@ fn horizontal(x: [__m256i; 4]) -> [i32; 4] {
     out
 }
 
-/// 16-bit pair sums of four rows, and the 32-bit sums that they go to before they overflow.
-struct Sums {
-    narrow: [__m256i; 4],
-    wide: [__m256i; 4],
+/// 16-bit pair sums of R rows, and the 32-bit sums that they go to before they overflow.
+struct Sums<const R: usize> {
+    narrow: [__m256i; R],
+    wide: [__m256i; R],
     pairs: usize,
 }
 
-impl Sums {
+impl<const R: usize> Sums<R> {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn new() -> Self {
-        Self { narrow: [_mm256_setzero_si256(); 4], wide: [_mm256_setzero_si256(); 4], pairs: 0 }
+        Self { narrow: [_mm256_setzero_si256(); R], wide: [_mm256_setzero_si256(); R], pairs: 0 }
     }
 
     /// Makes room for `pairs` more pair sums.
@@ -145,7 +145,6 @@ fn few_of<const L: u8>(
     n: usize,
     out: &mut Out<'_>,
 ) {
-    let planes = if L == STORAGE { 5 } else { 4 };
     let mut row = 0;
     while row < out.rows {
         let count = (out.rows - row).min(4);
@@ -153,32 +152,57 @@ fn few_of<const L: u8>(
         let at: [_; 4] = std::array::from_fn(|r| w.row(out.first + row + r.min(count - 1), shape));
         for token in 0..n {
             let x_planes = x.token(token).as_flattened();
-            let mut sums = Sums::new();
-            for unit in span.from..span.to {
-                let bytes = [0, 1, 2, 3].map(|r| load(w.unit(&at[r], unit, shape)));
-                let x = &x_planes[(unit - span.from) * 64 * planes..][..64 * planes];
-                for half in 0..2 {
-                    sums.room(planes);
-                    let x: [_; PLANES] = std::array::from_fn(|p| {
-                        if p < planes { activations(x, 64 * p + 32 * half) } else { _mm256_setzero_si256() }
-                    });
-                    for r in 0..4 {
-                        let codes = codes::<L>(bytes[r][half]);
-                        for p in 0..planes {
-                            let pairs = _mm256_maddubs_epi16(codes[p], x[p]);
-                            sums.narrow[r] = _mm256_add_epi16(sums.narrow[r], pairs);
-                        }
-                    }
+            let sums = if L == COMPUTE {
+                rows_of::<L, 4>(w, shape, span, &at, x_planes)
+            } else {
+                // Row by row: memory that is read in one run is read faster than in four.
+                let mut sums = [_mm256_setzero_si256(); 4];
+                for r in 0..count {
+                    [sums[r]] = rows_of::<L, 1>(w, shape, span, &[at[r]], x_planes);
                 }
-            }
-            sums.widen();
-            let made = horizontal(sums.wide);
+                sums
+            };
+            let made = horizontal(sums);
             for (to, made) in out.row(token)[row..][..count].iter_mut().zip(made) {
                 *to = if span.from == 0 { 0 } else { *to } + made - x.sum(token);
             }
         }
         row += count;
     }
+}
+
+/// Sums of codes times activations over the span, eight lanes for each of R rows.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn rows_of<const L: u8, const R: usize>(
+    w: &PackedMatrix<'_>,
+    shape: &Shape,
+    span: Span,
+    at: &[RowAt; R],
+    x: &[i8],
+) -> [__m256i; R] {
+    let planes = if L == STORAGE { 5 } else { 4 };
+    let mut sums = Sums::<R>::new();
+    for unit in span.from..span.to {
+        let bytes: [_; R] = std::array::from_fn(|r| load(w.unit(&at[r], unit, shape)));
+        let x = &x[(unit - span.from) * 64 * planes..][..64 * planes];
+        for half in 0..2 {
+            sums.room(planes);
+            let mut own = [_mm256_setzero_si256(); PLANES];
+            for p in 0..planes {
+                own[p] = activations(x, 64 * p + 32 * half);
+            }
+            for r in 0..R {
+                let codes = codes::<L>(bytes[r][half]);
+                for p in 0..planes {
+                    let pairs = _mm256_maddubs_epi16(codes[p], own[p]);
+                    sums.narrow[r] = _mm256_add_epi16(sums.narrow[r], pairs);
+                }
+            }
+        }
+    }
+    sums.widen();
+    sums.wide
 }
 
 /// Units of 64 bytes that are unpacked at once.
@@ -275,7 +299,7 @@ fn many_of<const L: u8>(w: &PackedMatrix<'_>, shape: &Shape, x: &[i8], n: usize,
 fn tile(x: [&[i8]; 2], codes: &[[u8; COLUMNS]; 4]) -> [[i32; 4]; 2] {
     let len = x[0].len();
     assert!(x[1].len() == len && len <= COLUMNS && len.is_multiple_of(32));
-    let mut sums = [Sums::new(), Sums::new()];
+    let mut sums = [Sums::<4>::new(), Sums::<4>::new()];
     let mut at = 0;
     while at < len {
         let end = len.min(at + 32 * PAIRS);
