@@ -64,7 +64,7 @@ impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = [("GiB", 30), ("MiB", 20), ("KiB", 10)]
             .into_iter()
-            .find(|(_, shift)| self.0 >> shift > 0 && self.0 % (1 << shift) == 0);
+            .find(|(_, shift)| self.0 >> shift > 0 && self.0.is_multiple_of(1 << shift));
         match whole {
             Some((unit, shift)) => write!(f, "{}{unit}", self.0 >> shift),
             None => write!(f, "{}", self.0),
