@@ -1,6 +1,6 @@
 //! Models in other forms: a folder as a bundle, a bundle as a folder, either in another type, and random ones of any size.
 //!
-//! One function, [`write`], takes any [`Model`] to any [`Form`]. Tensors are made, quantised and written one at a time, so
+//! One function, [`write()`], takes any [`Model`] to any [`Form`]. Tensors are made, quantised and written one at a time, so
 //! memory grows with the largest of them and not with the model.
 
 use crate::error::{Fault, fault};
