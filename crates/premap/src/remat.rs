@@ -111,7 +111,7 @@ pub fn fullest(plan: &Plan) -> (usize, Vec<(Value, usize)>) {
 }
 
 /// A value that is dropped after its reader at `from` and made again before the one at `until`.
-struct Drop {
+struct Dropped {
     value: Value,
     until: usize,
     /// The nodes that make it, in order.
@@ -192,7 +192,7 @@ impl<'a> Timeline<'a> {
     }
 
     /// Values that wait long and are made by few elementwise ops and norms.
-    fn cheap(&self) -> Vec<Drop> {
+    fn cheap(&self) -> Vec<Dropped> {
         let g = &self.plan.graph;
         let mut spans: HashMap<Value, Vec<(usize, usize)>> =
             self.uses.iter().map(|(v, l)| (*v, vec![(l[0], l[l.len() - 1])])).collect();
@@ -226,14 +226,14 @@ impl<'a> Timeline<'a> {
                 needed.entry(s).or_default().insert(until);
             });
             let again = way.again.into_iter().collect();
-            drops.push(Drop { value: *v, until, again, shared: vec![], instead: way.instead });
+            drops.push(Dropped { value: *v, until, again, shared: vec![], instead: way.instead });
         }
         drops
     }
 
     /// Values whose absence brings the fullest moments down to `goal`, the cheapest per byte first; only absences of
     /// at least `shortest` steps.
-    fn choose(&self, goal: usize, shortest: usize) -> Vec<Drop> {
+    fn choose(&self, goal: usize, shortest: usize) -> Vec<Dropped> {
         let g = &self.plan.graph;
         let mut live = self.live.clone();
         // Spans in which a value is in memory; dropping one splits a span.
@@ -241,7 +241,7 @@ impl<'a> Timeline<'a> {
             self.uses.iter().map(|(v, l)| (*v, vec![(l[0], l[l.len() - 1])])).collect();
         // What another value is made from at a step must stay until then.
         let mut needed: HashMap<Value, BTreeSet<usize>> = HashMap::new();
-        let mut drops: Vec<Drop> = vec![];
+        let mut drops: Vec<Dropped> = vec![];
         // Expensive nodes that some chosen value makes again, and when.
         let mut revived: HashMap<u32, BTreeSet<usize>> = HashMap::new();
         let mut hopeless = BTreeSet::new();
@@ -288,7 +288,7 @@ impl<'a> Timeline<'a> {
                 revived.entry(*n).or_default().insert(until);
             }
             let (again, shared) = (again.into_iter().collect(), shared.into_iter().collect());
-            let drop = Drop { value, until, again, shared, instead };
+            let drop = Dropped { value, until, again, shared, instead };
             let size = self.plan.bytes(drop.value);
             live[from + 1..until].iter_mut().for_each(|b| *b = b.saturating_sub(size));
             let list = spans.entry(drop.value).or_default();
@@ -372,7 +372,7 @@ impl<'a> Timeline<'a> {
     }
 
     /// The graph in the order of the plan, with the dropped values made again.
-    fn rewrite(&self, drops: &[Drop]) -> Graph {
+    fn rewrite(&self, drops: &[Dropped]) -> Graph {
         let g = &self.plan.graph;
         let mut order: Vec<u32> = (0..g.nodes.len() as u32).collect();
         order.sort_by_key(|n| (!matches!(g.nodes[*n as usize].op, Op::Input), self.step[*n as usize], *n));
@@ -384,7 +384,7 @@ impl<'a> Timeline<'a> {
             new.nodes.push(Node { inputs, ..node.clone() });
             new.nodes.len() as u32 - 1
         };
-        let mut waiting: Vec<&Drop> = drops.iter().collect();
+        let mut waiting: Vec<&Dropped> = drops.iter().collect();
         waiting.sort_by_key(|d| d.until);
         let mut waiting = waiting.into_iter().peekable();
         for n in order {

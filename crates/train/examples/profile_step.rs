@@ -1,8 +1,8 @@
 //! Where the time of a training step goes: `cargo run --release -p train --example profile_step`.
 //!
 //! Random tokens. Arguments: threads (1), memory limit (0), then `30m` for a model of 30 million parameters with 8 × 256
-//! tokens instead of the reference run's (three layers of width 128, 8 × 64 tokens), then `stored` for the unfused form
-//! that keeps everything; `bf16` keeps gradients in bf16; `peak` lists what is in memory when most is.
+//! tokens instead of the reference run's (three layers of width 128, 8 × 64 tokens), then `stored` for the form without
+//! fusion or recomputation; `bf16` keeps gradients in bf16; `peak` lists what is in memory when most is.
 
 use std::sync::Arc;
 use train::config::{ByteSize, Products};

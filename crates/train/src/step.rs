@@ -87,8 +87,8 @@ pub struct StepOptions {
     pub products: Products,
     /// What gradients are kept in between the backward pass and the update: f32 or bf16.
     pub gradients: DType,
-    /// Fused loops and kernels; without, one step per op, each of which keeps its result: the form that a fused plan
-    /// is measured against.
+    /// Fused loops and kernels; without, one step per op, whose result is kept until its last reader and never computed
+    /// again: the form that a fused plan is measured against.
     pub fuse: bool,
 }
 

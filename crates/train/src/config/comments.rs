@@ -123,7 +123,9 @@ pub(super) fn comment(key: &str) -> Option<&'static str> {
         "train.gradients" => {
             "What gradients wait in for the update: \"f32\", or \"bf16\" in half of the memory."
         }
-        "train.fuse" => "Whether ops are fused; false keeps every op's result, to see what fusion is worth.",
+        "train.fuse" => {
+            "Whether ops are fused; false runs them one by one and recomputes nothing, to see what fusion is worth."
+        }
         "train.memory" => {
             "What weights, moments and plan may take, such as \"64MiB\"; values are then computed again. \"0\": no limit."
         }

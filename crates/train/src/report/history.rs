@@ -65,7 +65,7 @@ pub struct MemoryRow {
     pub state: f64,
     /// Bytes resident.
     pub resident: f64,
-    /// The most bytes that were ever resident in this session.
+    /// The most bytes that were ever resident in this process.
     pub peak: f64,
 }
 
