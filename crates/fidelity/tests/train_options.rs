@@ -376,6 +376,10 @@ fn memory_limit(settings: &[&str], share: f64) {
     assert_eq!(losses(&free, "train"), losses(&bound, "train"));
     assert_eq!(weights(&free), weights(&bound));
     assert!(held("bound", "plan_bytes") + held("bound", "state_bytes") <= limit);
+    // Set when a run is resumed: still the run that nobody interrupted.
+    shop.killed_after("cut", 6, &usual);
+    shop.train("cut", &[&usual[..], &["--resume", "--memory", &format!("{limit:.0}")]].concat()).ok();
+    assert_eq!(weights(&free), weights(&shop.path("cut")));
 }
 
 #[test]
