@@ -20,6 +20,8 @@ const LONGEST: usize = 96;
 const CHEAP: usize = 12;
 /// Smallest value that is worth the trouble, bytes.
 const SMALL: usize = 4096;
+/// Size from which a result does not wait in any cache, bytes.
+const LARGE: usize = 16 << 20;
 /// Steps that a value must be absent at least.
 const SHORT: usize = 2;
 /// Plans that are tried.
@@ -36,18 +38,21 @@ const PATIENCE: usize = 6;
 /// An activation function or a norm is made again inside the loop that reads it, from operands that this loop mostly
 /// reads anyway: half of the memory of a training step, at the speed of keeping everything or better.
 pub fn plan_cheap(g: Graph, target: &Target, options: &Options) -> Result<Plan, PlanError> {
-    let plan = crate::build(g, target, options)?;
-    if !options.recompute {
-        return Ok(plan);
+    let mut plan = crate::build(g, target, options)?;
+    // Products second: by then their readers are those that are left, and the first of them makes it for all.
+    for products in [false, true] {
+        let map = Timeline::new(&plan);
+        let drops = if options.recompute { map.cheap(products) } else { vec![] };
+        if drops.is_empty() {
+            continue;
+        }
+        let recomputed = plan.recomputed + drops.iter().map(|d| d.again.len()).sum::<usize>();
+        let smaller = Plan { recomputed, ..crate::build(map.rewrite(&drops), target, options)? };
+        if smaller.arena < plan.arena {
+            plan = smaller;
+        }
     }
-    let map = Timeline::new(&plan);
-    let drops = map.cheap();
-    if drops.is_empty() {
-        return Ok(plan);
-    }
-    let recomputed = drops.iter().map(|d| d.again.len()).sum();
-    let smaller = Plan { recomputed, ..crate::build(map.rewrite(&drops), target, options)? };
-    Ok(if smaller.arena < plan.arena { smaller } else { plan })
+    Ok(plan)
 }
 
 /// The plan of `g` with an arena of at most `limit` bytes.
@@ -191,8 +196,9 @@ impl<'a> Timeline<'a> {
         self.twins.get(&v.node)?.iter().find(alive).copied()
     }
 
-    /// Values that wait long and are made by few elementwise ops and norms.
-    fn cheap(&self) -> Vec<Dropped> {
+    /// Values that wait long and are made by few elementwise ops and norms; or, of `products`, by one product in integers
+    /// whose result is large: to write that to memory and read it back takes half as long as to make it again.
+    fn cheap(&self, products: bool) -> Vec<Dropped> {
         let g = &self.plan.graph;
         let mut spans: HashMap<Value, Vec<(usize, usize)>> =
             self.uses.iter().map(|(v, l)| (*v, vec![(l[0], l[l.len() - 1])])).collect();
@@ -201,7 +207,10 @@ impl<'a> Timeline<'a> {
         let free = |n: &u32| {
             let op = g.nodes[*n as usize].op;
             let view = matches!(op, Op::Reshape | Op::Broadcast | Op::Slice);
-            view || op == Op::RmsNorm || op.class() == graph::Class::Elementwise
+            match products {
+                true => op == Op::TernaryLinear,
+                false => view || op == Op::RmsNorm || op.class() == graph::Class::Elementwise,
+            }
         };
         // Earlier values first: what is made from a dropped one is then made from what that one is made from.
         for (v, uses) in &self.uses {
@@ -210,7 +219,7 @@ impl<'a> Timeline<'a> {
                 continue;
             };
             let held = needed.get(v).is_some_and(|n| n.range(from + 1..=until).next().is_some());
-            if held || self.plan.bytes(*v) < SMALL {
+            if held || self.plan.bytes(*v) < if products { LARGE } else { SMALL } {
                 continue;
             }
             // An operand that is read shortly before may stay a little longer.
