@@ -92,7 +92,10 @@ fn what_is_cheap_is_made_again_and_changes_no_bit() {
         plan.steps.iter().filter(of).count()
     };
     // Small results of products are kept; those that no cache holds (here 16 MB each) are made a second time, once.
-    for (layers, rows, width, again) in [(8, 96, 64, 0), (24, 16384, 256, 20)] {
+    let cases = [(8, 96, 64, 0), (8, 1 << 16, 64, 5)];
+    // A plan is the same on every machine, and the large case takes minutes where a machine is emulated.
+    let cases = if cfg!(target_arch = "x86_64") { &cases[..] } else { &cases[..1] };
+    for &(layers, rows, width, again) in cases {
         let g = wide_network(layers, rows, width);
         let (kept, expected) = run(&g, &Options::default(), 2);
         let options = Options { recompute: true, ..Options::default() };
