@@ -138,6 +138,14 @@ pub enum AxesError {
         /// The name.
         found: String,
     },
+    /// A name that no block format has.
+    #[error(
+        "unknown block format `{found}`; the formats are f16, bf16, q8_0, q4_0, q4_k, q6_k, q1_0, q2_0, tq1_0 and tq2_0"
+    )]
+    UnknownFormat {
+        /// The name.
+        found: String,
+    },
 }
 
 /// Panics with the text of `error` at the caller's line: the operator form of a `try_` form.

@@ -69,6 +69,7 @@
 mod algebra;
 mod arrange;
 mod axis;
+mod blocks;
 mod buffer;
 mod contract;
 mod dims;
@@ -87,6 +88,7 @@ mod trits;
 pub mod unit;
 
 pub use axis::{Axes, Axis};
+pub use blocks::BlockFormat;
 pub use buffer::{Buffer, Host, HostMut, Mut, Ref};
 pub use dims::{Dims, MAX_RANK};
 pub use dtype::{DType, Element, Real};
