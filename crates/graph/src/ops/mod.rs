@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod binary;
+pub mod blocks;
 pub mod control;
 pub mod dot;
 pub mod index;
