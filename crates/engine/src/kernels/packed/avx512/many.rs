@@ -1,0 +1,225 @@
+//! The compute-bound form: 16 rows of packed bytes are transposed, so that a 32-bit lane has four bytes of its row, and
+//! stay packed in the first-level cache. A micro-kernel masks the planes out of them as it goes, which costs a seventh
+//! of an instruction for each multiply-accumulate, and multiplies them by broadcast activations: on a core that
+//! does two multiply-accumulates a cycle, unpacked codes would be too much to load.
+
+use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
+
+use axes::TritLayout;
+
+use super::super::planes::{Few, Shape, Span};
+use super::super::{Finish, Out, PackedMatrix, TASK_ROWS};
+use super::{COMPUTE, INTERCHANGE, STORAGE, codes, load_tail, table};
+
+/// Units of 64 bytes that are transposed at once: tile and tokens of a micro-kernel fit the first-level cache.
+pub(in super::super) const UNITS: usize = 8;
+/// Vectors of 16 rows of a micro-kernel.
+const VECTORS: usize = 2;
+/// Weight rows of a micro-kernel.
+const HEIGHT: usize = 16 * VECTORS;
+/// Most tokens of a micro-kernel: 24 accumulators.
+const WIDTH: usize = 24 / VECTORS;
+
+/// Packed bytes as the micro-kernel reads them: for each 16 bytes of a unit, four bytes of each row.
+#[repr(C, align(64))]
+struct Panel([MaybeUninit<[[u8; 64]; VECTORS]>; UNITS * 16]);
+
+/// The compute-bound form; see [`super::super::many`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+pub(in super::super) fn many(
+    w: &PackedMatrix<'_>,
+    shape: &Shape,
+    span: Span,
+    x: &Few<'_>,
+    tokens: (usize, usize),
+    finish: Finish<'_>,
+    out: &mut Out<'_>,
+) {
+    match shape.layout {
+        TritLayout::Compute | TritLayout::Bytes => many_of::<COMPUTE>(w, shape, span, x, tokens, finish, out),
+        TritLayout::Interchange => many_of::<INTERCHANGE>(w, shape, span, x, tokens, finish, out),
+        TritLayout::Storage => many_of::<STORAGE>(w, shape, span, x, tokens, finish, out),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+fn many_of<const L: u8>(
+    w: &PackedMatrix<'_>,
+    shape: &Shape,
+    span: Span,
+    x: &Few<'_>,
+    (first, n): (usize, usize),
+    finish: Finish<'_>,
+    out: &mut Out<'_>,
+) {
+    assert!(out.rows <= TASK_ROWS && span.to - span.from <= UNITS);
+    let mut panels = [const { Panel([const { MaybeUninit::uninit() }; _]) }; TASK_ROWS.div_ceil(HEIGHT)];
+    let tiles = out.rows.div_ceil(HEIGHT);
+    for (tile, panel) in panels[..tiles].iter_mut().enumerate() {
+        for unit in span.from..span.to {
+            for vector in 0..VECTORS {
+                let row = tile * HEIGHT + 16 * vector;
+                let mut bytes = [_mm512_setzero_si512(); 16];
+                for (r, bytes) in bytes.iter_mut().enumerate() {
+                    // Rows beyond the last one are multiplied as zeros and never stored.
+                    if row + r < out.rows {
+                        let at = w.row(out.first + row + r, shape);
+                        *bytes = load_tail(w.unit(&at, unit, shape));
+                    }
+                }
+                let to = &mut panel.0[16 * (unit - span.from)..][..16];
+                for (to, bytes) in to.iter_mut().zip(transposed(bytes)) {
+                    // SAFETY: vector `vector` of `VECTORS`, 64 bytes each.
+                    unsafe { _mm512_store_si512(to.as_mut_ptr().cast::<__m512i>().add(vector), bytes) };
+                }
+            }
+        }
+    }
+    // Tokens are dealt out evenly: a micro-kernel of few tokens waits for its sums.
+    let width = n.div_ceil(n.div_ceil(WIDTH));
+    let mut from = 0;
+    while from < n {
+        let count = width.min(n - from);
+        for (tile, panel) in panels[..tiles].iter().enumerate() {
+            let part = Part {
+                at: from,
+                token: first + from,
+                row: tile * HEIGHT,
+                first: span.from == 0,
+                finish: if span.last { finish } else { Finish::Sums },
+            };
+            macro_rules! widths {
+                ($($n:literal)*) => {
+                    match count {
+                        $($n => micro::<L, $n>(panel, shape, span, x, part, out),)*
+                        _ => micro::<L, WIDTH>(panel, shape, span, x, part, out),
+                    }
+                };
+            }
+            widths!(1 2 3 4 5 6 7 8 9 10 11);
+        }
+        from += count;
+    }
+}
+
+/// The transpose of a 16 × 16 matrix of 32-bit elements.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+fn transposed(x: [__m512i; 16]) -> [__m512i; 16] {
+    let zero = _mm512_setzero_si512();
+    let (mut a, mut b, mut out) = ([zero; 16], [zero; 16], [zero; 16]);
+    for i in 0..8 {
+        a[2 * i] = _mm512_unpacklo_epi32(x[2 * i], x[2 * i + 1]);
+        a[2 * i + 1] = _mm512_unpackhi_epi32(x[2 * i], x[2 * i + 1]);
+    }
+    // b[4 i + c]: column c of each quarter, of rows 4 i .. 4 i + 4.
+    for i in 0..4 {
+        b[4 * i] = _mm512_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
+        b[4 * i + 1] = _mm512_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
+        b[4 * i + 2] = _mm512_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
+        b[4 * i + 3] = _mm512_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
+    }
+    for c in 0..4 {
+        let low = _mm512_shuffle_i32x4::<0x44>(b[c], b[4 + c]);
+        let high = _mm512_shuffle_i32x4::<0xee>(b[c], b[4 + c]);
+        let low2 = _mm512_shuffle_i32x4::<0x44>(b[8 + c], b[12 + c]);
+        let high2 = _mm512_shuffle_i32x4::<0xee>(b[8 + c], b[12 + c]);
+        out[c] = _mm512_shuffle_i32x4::<0x88>(low, low2);
+        out[4 + c] = _mm512_shuffle_i32x4::<0xdd>(low, low2);
+        out[8 + c] = _mm512_shuffle_i32x4::<0x88>(high, high2);
+        out[12 + c] = _mm512_shuffle_i32x4::<0xdd>(high, high2);
+    }
+    out
+}
+
+/// Where a micro-kernel's results go: tokens from `at` of the task, `token` of all, outputs from `row` of the task;
+/// `first` sets, others add.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    at: usize,
+    token: usize,
+    row: usize,
+    first: bool,
+    finish: Finish<'a>,
+}
+
+/// [`HEIGHT`] rows by N tokens over the span.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+fn micro<const L: u8, const N: usize>(
+    panel: &Panel,
+    shape: &Shape,
+    span: Span,
+    x: &Few<'_>,
+    part: Part<'_>,
+    out: &mut Out<'_>,
+) {
+    let planes = if L == STORAGE { 5 } else { 4 };
+    let units = span.to - span.from;
+    // All lines that are read below lie within those of the last token.
+    assert!(N <= WIDTH && units <= UNITS && x.token(part.token + N - 1).len() == units * planes);
+    let (table, three) = (table(), _mm512_set1_epi8(3));
+    let mut acc = [[_mm512_setzero_si512(); VECTORS]; N];
+    let stride = 64 * x.stride();
+    let first = x.token(part.token).as_ptr().cast::<i8>();
+    for unit in 0..units {
+        let wide = if span.from + unit < shape.whole { 16 } else { shape.tail.div_ceil(4) };
+        let x = first.wrapping_add(64 * planes * unit);
+        for j in 0..wide {
+            // SAFETY: `j` is below 16, and the first `wide` elements of every unit were written.
+            let bytes: [_; VECTORS] = std::array::from_fn(|v| unsafe {
+                _mm512_load_si512(panel.0[16 * unit + j].as_ptr().cast::<__m512i>().add(v))
+            });
+            let both = bytes.map(|bytes| codes::<L>(bytes, table));
+            let mut four = both.map(|(four, _)| four);
+            for p in 0..planes {
+                let code = if p == 4 {
+                    // 0, 81, 162 have their digit in bits 6 and 7.
+                    both.map(|(_, fifth)| _mm512_and_si512(_mm512_srli_epi16::<6>(fifth), three))
+                } else {
+                    let code = four.map(|four| _mm512_and_si512(four, three));
+                    four = four.map(|four| _mm512_srli_epi16::<2>(four));
+                    code
+                };
+                for t in 0..N {
+                    // SAFETY: four bytes of a line of this token, checked above.
+                    let word = unsafe {
+                        x.add(t * stride + 64 * p + 4 * j).cast::<i32>().read_unaligned()
+                    };
+                    let word = _mm512_set1_epi32(word);
+                    for v in 0..VECTORS {
+                        acc[t][v] = _mm512_dpbusd_epi32(acc[t][v], code[v], word);
+                    }
+                }
+            }
+        }
+    }
+    let rows = (out.rows - part.row).min(HEIGHT);
+    for t in 0..N {
+        let to = out.row(part.at + t)[part.row..][..rows].as_mut_ptr();
+        let sum = _mm512_set1_epi32(x.sum(part.token + t));
+        let scales = match part.finish {
+            Finish::Sums => None,
+            Finish::Rescale(scale_x, scale_w) => {
+                Some([_mm512_set1_ps(scale_x[part.token + t]), _mm512_set1_ps(scale_w)])
+            }
+        };
+        for v in 0..VECTORS {
+            let mask = (u64::MAX >> (64 - rows) >> (16 * v)) as u16;
+            let to = to.wrapping_add(16 * v);
+            let made = _mm512_sub_epi32(acc[t][v], sum);
+            // SAFETY: the masks keep the accesses within the slice.
+            unsafe {
+                let old =
+                    if part.first { _mm512_setzero_si512() } else { _mm512_maskz_loadu_epi32(mask, to) };
+                let mut made = _mm512_add_epi32(old, made);
+                if let Some([x, w]) = scales {
+                    made = _mm512_castps_si512(_mm512_div_ps(_mm512_div_ps(_mm512_cvtepi32_ps(made), x), w));
+                }
+                _mm512_mask_storeu_epi32(to, mask, made);
+            }
+        }
+    }
+}
