@@ -3,6 +3,7 @@
 //! of an instruction for each multiply-accumulate, and multiplies them by broadcast activations: on a core that
 //! does two multiply-accumulates a cycle, unpacked codes would be too much to load.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
@@ -145,6 +146,52 @@ struct Part<'a> {
     finish: Finish<'a>,
 }
 
+/// Adds the products of four columns of plane `$plane`: two vectors of codes, and four activations of each of `$n`
+/// tokens, of which every fourth has its address in `$at`.
+///
+/// Written as assembly and without loops: the compiler would load many activations ahead of their use, more than
+/// there are registers for, and spill the sums.
+macro_rules! columns {
+    ($n:ident, $acc:ident, $code:ident, $at:ident, $stride:ident, $plane:literal) => {
+        columns!(@ $n $acc $code $plane, 0, $at[0], $stride, "");
+        columns!(@ $n $acc $code $plane, 1, $at[0], $stride, " + {s}");
+        columns!(@ $n $acc $code $plane, 2, $at[0], $stride, " + 2 * {s}");
+        columns!(@ $n $acc $code $plane, 3, $at[0], 3 * $stride, " + {s}");
+        columns!(@ $n $acc $code $plane, 4, $at[1], $stride, "");
+        columns!(@ $n $acc $code $plane, 5, $at[1], $stride, " + {s}");
+        columns!(@ $n $acc $code $plane, 6, $at[1], $stride, " + 2 * {s}");
+        columns!(@ $n $acc $code $plane, 7, $at[1], 3 * $stride, " + {s}");
+        columns!(@ $n $acc $code $plane, 8, $at[2], $stride, "");
+        columns!(@ $n $acc $code $plane, 9, $at[2], $stride, " + {s}");
+        columns!(@ $n $acc $code $plane, 10, $at[2], $stride, " + 2 * {s}");
+        columns!(@ $n $acc $code $plane, 11, $at[2], 3 * $stride, " + {s}");
+    };
+    (@ $n:ident $acc:ident $code:ident $plane:literal, $t:literal, $at:expr, $stride:expr, $index:literal) => {
+        if $t < $n {
+            let [mut first, mut second] = $acc[$t];
+            let _word: __m512i;
+            // SAFETY: reads four bytes of a line of this token, which the caller has checked, and nothing else.
+            unsafe {
+                asm!(
+                    concat!("vpbroadcastd {x}, dword ptr [{at}", $index, " + {plane}] /* {s} */"),
+                    "vpdpbusd {first}, {low}, {x}",
+                    "vpdpbusd {second}, {high}, {x}",
+                    x = out(zmm_reg) _word,
+                    first = inout(zmm_reg) first,
+                    second = inout(zmm_reg) second,
+                    low = in(zmm_reg) $code[0],
+                    high = in(zmm_reg) $code[1],
+                    at = in(reg) $at,
+                    s = in(reg) $stride,
+                    plane = const 64 * $plane,
+                    options(readonly, nostack, preserves_flags),
+                );
+            }
+            $acc[$t] = [first, second];
+        }
+    };
+}
+
 /// [`HEIGHT`] rows by N tokens over the span.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
@@ -161,7 +208,7 @@ fn micro<const L: u8, const N: usize>(
     // All lines that are read below lie within those of the last token.
     assert!(N <= WIDTH && units <= UNITS && x.token(part.token + N - 1).len() == units * planes);
     let (table, three) = (table(), _mm512_set1_epi8(3));
-    let mut acc = [[_mm512_setzero_si512(); VECTORS]; N];
+    let mut acc = [[_mm512_setzero_si512(); VECTORS]; WIDTH];
     let stride = 64 * x.stride();
     let first = x.token(part.token).as_ptr().cast::<i8>();
     for unit in 0..units {
@@ -173,29 +220,28 @@ fn micro<const L: u8, const N: usize>(
                 _mm512_load_si512(panel.0[16 * unit + j].as_ptr().cast::<__m512i>().add(v))
             });
             let both = bytes.map(|bytes| codes::<L>(bytes, table));
-            let mut four = both.map(|(four, _)| four);
-            for p in 0..planes {
-                let code = if p == 4 {
-                    // 0, 81, 162 have their digit in bits 6 and 7.
-                    both.map(|(_, fifth)| _mm512_and_si512(_mm512_srli_epi16::<6>(fifth), three))
-                } else {
-                    let code = four.map(|four| _mm512_and_si512(four, three));
-                    four = four.map(|four| _mm512_srli_epi16::<2>(four));
-                    code
+            // The first of every four tokens.
+            let at = [0, 4, 8].map(|t| x.wrapping_add(4 * j + t * stride));
+            let four = both.map(|(four, _)| four);
+            macro_rules! plane {
+                ($plane:literal, $codes:expr) => {
+                    let code = $codes.map(|code| _mm512_and_si512(code, three));
+                    columns!(N, acc, code, at, stride, $plane);
                 };
-                for t in 0..N {
-                    // SAFETY: four bytes of a line of this token, checked above.
-                    let word = unsafe {
-                        x.add(t * stride + 64 * p + 4 * j).cast::<i32>().read_unaligned()
-                    };
-                    let word = _mm512_set1_epi32(word);
-                    for v in 0..VECTORS {
-                        acc[t][v] = _mm512_dpbusd_epi32(acc[t][v], code[v], word);
-                    }
-                }
+            }
+            plane!(0, four);
+            plane!(1, four.map(|code| _mm512_srli_epi16::<2>(code)));
+            plane!(2, four.map(|code| _mm512_srli_epi16::<4>(code)));
+            plane!(3, four.map(|code| _mm512_srli_epi16::<6>(code)));
+            if L == STORAGE {
+                // 0, 81, 162 have their digit in bits 6 and 7.
+                plane!(4, both.map(|(_, fifth)| _mm512_srli_epi16::<6>(fifth)));
             }
         }
     }
+    // A copy that is indexed by variables, so that the original need not lie in memory.
+    let a = acc;
+    let sums = [a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11]];
     let rows = (out.rows - part.row).min(HEIGHT);
     for t in 0..N {
         let to = out.row(part.at + t)[part.row..][..rows].as_mut_ptr();
@@ -209,7 +255,7 @@ fn micro<const L: u8, const N: usize>(
         for v in 0..VECTORS {
             let mask = (u64::MAX >> (64 - rows) >> (16 * v)) as u16;
             let to = to.wrapping_add(16 * v);
-            let made = _mm512_sub_epi32(acc[t][v], sum);
+            let made = _mm512_sub_epi32(sums[t][v], sum);
             // SAFETY: the masks keep the accesses within the slice.
             unsafe {
                 let old =
