@@ -40,7 +40,7 @@ const TASK_BYTES: usize = 64 << 10;
 /// Weight rows of a task of the compute-bound form.
 const TASK_ROWS: usize = 128;
 /// Tokens of a task of the compute-bound form.
-const TASK_TOKENS: usize = 256;
+const TASK_TOKENS: usize = 128;
 /// Columns up to which Σ x t fits an i32 whatever the operands are; the sums of codes are taken over shorter spans.
 const MOST_COLUMNS: usize = (1 << 24) - 1;
 

@@ -59,19 +59,43 @@ fn many_of<const L: u8>(
     let mut panels = [const { Panel([const { MaybeUninit::uninit() }; _]) }; TASK_ROWS.div_ceil(HEIGHT)];
     let tiles = out.rows.div_ceil(HEIGHT);
     for (tile, panel) in panels[..tiles].iter_mut().enumerate() {
-        for unit in span.from..span.to {
-            for vector in 0..VECTORS {
-                let row = tile * HEIGHT + 16 * vector;
-                let mut bytes = [_mm512_setzero_si512(); 16];
-                for (r, bytes) in bytes.iter_mut().enumerate() {
-                    // Rows beyond the last one are multiplied as zeros and never stored.
-                    if row + r < out.rows {
-                        let at = w.row(out.first + row + r, shape);
-                        *bytes = load_tail(w.unit(&at, unit, shape));
-                    }
+        for vector in 0..VECTORS {
+            let row = tile * HEIGHT + 16 * vector;
+            let count = out.rows.saturating_sub(row).min(16);
+            if count == 0 {
+                // Multiplied, whatever is in memory, and never stored: but it has to be something.
+                panel.0.iter_mut().for_each(|to| {
+                    // SAFETY: vector `vector` of `VECTORS`, 64 bytes each.
+                    let to = unsafe { to.as_mut_ptr().cast::<__m512i>().add(vector) };
+                    // SAFETY: as above.
+                    unsafe { _mm512_store_si512(to, _mm512_setzero_si512()) };
+                });
+                continue;
+            }
+            let (at, row_bytes) = (w.row(out.first + row, shape), shape.layout.row_bytes(w.columns));
+            for unit in span.from..span.to {
+                let (start, len) = if unit < shape.whole {
+                    (at.start + unit * at.step, 64)
+                } else {
+                    (at.tail, shape.tail)
+                };
+                // Groups of four rows lie behind each other, whole but for the matrix's last one.
+                let inside = if L == COMPUTE { len } else { row_bytes };
+                let mask = u64::MAX >> (64 - len.clamp(1, 64));
+                let place = |r: usize| start + r / 4 * 4 * row_bytes + r % 4 * inside;
+                let whole = if L == COMPUTE { count / 4 * 4 } else { count };
+                let end = if whole == 0 { 0 } else { place(whole - 1) + len };
+                let bytes = &w.bytes[..end];
+                let mut vectors = [_mm512_setzero_si512(); 16];
+                for (r, vector) in vectors.iter_mut().enumerate().take(whole) {
+                    // SAFETY: ends within `bytes`, as that of the last row does.
+                    *vector = unsafe { _mm512_maskz_loadu_epi8(mask, bytes.as_ptr().add(place(r)).cast()) };
+                }
+                for (r, vector) in vectors.iter_mut().enumerate().take(count).skip(whole) {
+                    *vector = load_tail(w.unit(&w.row(out.first + row + r, shape), unit, shape));
                 }
                 let to = &mut panel.0[16 * (unit - span.from)..][..16];
-                for (to, bytes) in to.iter_mut().zip(transposed(bytes)) {
+                for (to, bytes) in to.iter_mut().zip(transposed(vectors)) {
                     // SAFETY: vector `vector` of `VECTORS`, 64 bytes each.
                     unsafe { _mm512_store_si512(to.as_mut_ptr().cast::<__m512i>().add(vector), bytes) };
                 }
