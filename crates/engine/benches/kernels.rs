@@ -273,7 +273,9 @@ fn packed_products(bench: &Bench) {
             let size = layout.bytes(m, k).expect("small");
             let count = (300 << 20) / size;
             // Bytes 0x01 are legal in every layout.
-            let all = vec![1u8; count * size];
+            let memory = vec![1u8; count * size + 64];
+            // Weights of a bundle lie at multiples of 64 bytes.
+            let all = &memory[memory.as_ptr().align_offset(64)..];
             let matrix = |i: usize| {
                 PackedMatrix::new(layout, m, k, &all[i % count * size..][..size]).expect("the layout's size")
             };
@@ -322,7 +324,9 @@ fn few_tokens(bench: &Bench, pool: &Pool) {
     for (m, k) in [(2560, 2560), (2560, 6912)] {
         for layout in [Compute, Storage] {
             let size = layout.bytes(m, k).expect("small");
-            let all = vec![1u8; (384 << 20) / size * size];
+            let memory = vec![1u8; (384 << 20) / size * size + 64];
+            // Weights of a bundle lie at multiples of 64 bytes.
+            let all = &memory[memory.as_ptr().align_offset(64)..][..memory.len() - 64];
             let mut turn = 0;
             let mut of_one = 0.0;
             for n in 1..=12 {

@@ -34,7 +34,10 @@ use planes::{Arranged, Few, Shape, Span};
 pub use unpack::unpack_rows;
 
 /// Tokens up to which the memory-bound form runs.
-pub const FEW: usize = 4;
+pub const FEW: usize = 8;
+/// Units of 64 bytes that the memory-bound form takes at once, over all tokens: their activations stay in the
+/// first-level cache.
+const FEW_UNITS: usize = 128;
 /// Bytes of weights of a task of the memory-bound form: a few microseconds of work.
 const TASK_BYTES: usize = 64 << 10;
 /// Weight rows of a task of the compute-bound form.
@@ -223,7 +226,7 @@ fn pass(pool: &Pool, x: &[i8], n: usize, items: &[Item<'_>]) {
     if n <= FEW {
         let rows = TASK_BYTES / shape.layout.row_bytes(k).max(1);
         let rows = rows.max(1).next_multiple_of(TritLayout::GROUP);
-        let x_lines = Arranged::new(pool, level, x, n, k, &shape, planes::FEW_UNITS);
+        let x_lines = Arranged::new(pool, level, x, n, k, &shape, (FEW_UNITS / n).max(1));
         tasks(pool, items, n, (rows, n), |item, _, out| {
             for (span, planes) in x_lines.spans() {
                 few(level, &item.w, &shape, span, x, &planes, n, out);

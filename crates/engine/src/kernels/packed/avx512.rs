@@ -1,6 +1,7 @@
 //! AVX-512 with VNNI and VBMI: `vpdpbusd` adds 64 products of an unsigned code and a signed activation to 16 sums.
 
 mod many;
+mod several;
 
 use std::arch::x86_64::*;
 
@@ -9,6 +10,7 @@ use axes::TritLayout;
 use super::planes::{Few, PLANES, Shape, Span};
 use super::{Out, PackedMatrix};
 pub(super) use many::{UNITS, many};
+use several::several;
 
 const COMPUTE: u8 = 0;
 const INTERCHANGE: u8 = 1;
@@ -146,6 +148,9 @@ fn horizontal(x: [__m512i; 4]) -> __m128i {
 /// The memory-bound form; see [`super::few`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
 pub(super) fn few(w: &PackedMatrix<'_>, shape: &Shape, span: Span, x: &Few<'_>, n: usize, out: &mut Out<'_>) {
+    if n > 1 {
+        return several(w, shape, span, x, n, out);
+    }
     match shape.layout {
         TritLayout::Compute | TritLayout::Bytes => few_of::<COMPUTE>(w, shape, span, x, n, out),
         TritLayout::Interchange => few_of::<INTERCHANGE>(w, shape, span, x, n, out),

@@ -13,8 +13,6 @@ use axes::TritLayout;
 use super::super::simd::{Isa, Level, multiversion};
 use crate::pool::{Pool, Split};
 
-/// Units of 64 bytes that the memory-bound form takes at once.
-pub(super) const FEW_UNITS: usize = 48;
 /// Most planes of a layout.
 pub(super) const PLANES: usize = 5;
 

@@ -104,10 +104,13 @@ fn many_of<const L: u8>(
     }
     // Tokens are dealt out evenly: a micro-kernel of few tokens waits for its sums.
     let width = n.div_ceil(n.div_ceil(WIDTH));
+    // While this task multiplies, the weights of the next one come from memory.
+    let ahead = Ahead::new(w, shape, span, out, n.div_ceil(width) * tiles);
     let mut from = 0;
     while from < n {
         let count = width.min(n - from);
         for (tile, panel) in panels[..tiles].iter().enumerate() {
+            ahead.fetch(from / width * tiles + tile);
             let part = Part {
                 at: from,
                 token: first + from,
@@ -157,6 +160,31 @@ fn transposed(x: [__m512i; 16]) -> [__m512i; 16] {
         out[12 + c] = _mm512_shuffle_i32x4::<0xdd>(high, high2);
     }
     out
+}
+
+/// The packed bytes behind those of a task, cut into as many parts as it has micro-kernels.
+struct Ahead<'a> {
+    bytes: &'a [u8],
+    part: usize,
+}
+
+impl<'a> Ahead<'a> {
+    fn new(w: &PackedMatrix<'a>, shape: &Shape, span: Span, out: &Out<'_>, parts: usize) -> Self {
+        let row_bytes = shape.layout.row_bytes(w.columns);
+        // Once for each task, whatever the number of its spans.
+        let from = if span.from == 0 { (out.first + out.rows) * row_bytes } else { w.bytes.len() };
+        let bytes = &w.bytes[from..w.bytes.len().min(from + out.rows * row_bytes)];
+        Self { bytes, part: bytes.len().div_ceil(parts.max(1)) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+    fn fetch(&self, index: usize) {
+        let bytes = self.bytes.get(index * self.part..).unwrap_or_default();
+        for line in bytes[..self.part.min(bytes.len())].chunks(64) {
+            _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
+        }
+    }
 }
 
 /// Where a micro-kernel's results go: tokens from `at` of the task, `token` of all, outputs from `row` of the task;
