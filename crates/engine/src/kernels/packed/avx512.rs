@@ -145,6 +145,9 @@ fn horizontal(x: [__m512i; 4]) -> __m128i {
     _mm_add_epi32(_mm256_castsi256_si128(two), _mm256_extracti128_si256::<1>(two))
 }
 
+/// Rows that are fetched while this one is multiplied.
+const AHEAD: usize = 12;
+
 /// The memory-bound form; see [`super::few`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
 pub(super) fn few(w: &PackedMatrix<'_>, shape: &Shape, span: Span, x: &Few<'_>, n: usize, out: &mut Out<'_>) {
@@ -186,12 +189,17 @@ fn few_of<const L: u8>(
                     w.bytes[from..][..(blocks - 1) * at[r].step + 64].as_ptr()
                 });
                 let step = at[0].step;
+                let ahead = AHEAD * shape.layout.row_bytes(w.columns);
                 // SAFETY: the last block of each row ends within the slice that was just taken.
                 let load =
                     |r: usize, block: usize| unsafe { _mm512_loadu_si512(rows[r].add(block * step).cast()) };
                 if L == COMPUTE {
                     for block in 0..blocks {
                         let bytes = [0, 1, 2, 3].map(|r| load(r, block));
+                        for row in rows {
+                            // A hint: any address will do.
+                            _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(block * step + ahead).cast());
+                        }
                         unit::<L, 4>(bytes, &planes[block * shape.planes..], table, &mut sums);
                     }
                 } else {
@@ -199,6 +207,8 @@ fn few_of<const L: u8>(
                     for r in 0..4 {
                         let mut own = [sums[r]];
                         for block in 0..blocks {
+                            let next = rows[r].wrapping_add(block * step + ahead);
+                            _mm_prefetch::<_MM_HINT_T0>(next.cast());
                             let planes = &planes[block * shape.planes..];
                             unit::<L, 1>([load(r, block)], planes, table, &mut own);
                         }
