@@ -298,12 +298,8 @@ fn micro<const L: u8, const N: usize>(
     for t in 0..N {
         let to = out.row(part.at + t)[part.row..][..rows].as_mut_ptr();
         let sum = _mm512_set1_epi32(x.sum(part.token + t));
-        let scales = match part.finish {
-            Finish::Sums => None,
-            Finish::Rescale(scale_x, scale_w) => {
-                Some([_mm512_set1_ps(scale_x[part.token + t]), _mm512_set1_ps(scale_w)])
-            }
-        };
+        let scales = part.finish.scales();
+        let scales = scales.map(|(x, w)| [_mm512_set1_ps(x[part.token + t]), _mm512_set1_ps(w)]);
         for v in 0..VECTORS {
             let mask = (u64::MAX >> (64 - rows) >> (16 * v)) as u16;
             let to = to.wrapping_add(16 * v);
