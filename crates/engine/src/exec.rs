@@ -35,6 +35,7 @@ pub fn target() -> premap::Target {
             Pattern::FakeQuantizeWeights,
             Pattern::SumOfProducts,
             Pattern::DequantizedProduct,
+            Pattern::TernaryProducts,
         ],
         packs: true,
     }

@@ -9,8 +9,8 @@ use std::cell::Cell;
 
 use axes::TritLayout;
 
-use super::super::simd::{Isa, multiversion};
 use super::super::math;
+use super::super::simd::{Isa, multiversion};
 use super::{Finish, Item, Out, PackedMatrix, Task, matmul, pass};
 use crate::pool::{Pool, Split};
 

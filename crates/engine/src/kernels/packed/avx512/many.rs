@@ -74,11 +74,8 @@ fn many_of<const L: u8>(
             }
             let (at, row_bytes) = (w.row(out.first + row, shape), shape.layout.row_bytes(w.columns));
             for unit in span.from..span.to {
-                let (start, len) = if unit < shape.whole {
-                    (at.start + unit * at.step, 64)
-                } else {
-                    (at.tail, shape.tail)
-                };
+                let (start, len) =
+                    if unit < shape.whole { (at.start + unit * at.step, 64) } else { (at.tail, shape.tail) };
                 // Groups of four rows lie behind each other, whole but for the matrix's last one.
                 let inside = if L == COMPUTE { len } else { row_bytes };
                 let mask = u64::MAX >> (64 - len.clamp(1, 64));
