@@ -59,9 +59,13 @@ fn peer(format: BlockFormat) -> Option<Peer> {
     };
     // SAFETY: the functions have these types in ggml's headers.
     unsafe {
-        let start: unsafe extern "C" fn() = std::mem::transmute(find("ggml_cpu_init")?);
+        let start = std::mem::transmute::<*mut c_void, unsafe extern "C" fn()>(find("ggml_cpu_init")?);
         start();
-        Some(Peer { dot: std::mem::transmute(find(dot)?), quantise: std::mem::transmute(find(quantise)?) })
+        let (dot, quantise) = (find(dot)?, find(quantise)?);
+        Some(Peer {
+            dot: std::mem::transmute::<*mut c_void, Dot>(dot),
+            quantise: std::mem::transmute::<*mut c_void, Quantise>(quantise),
+        })
     }
 }
 

@@ -236,6 +236,7 @@ fn floats<const B: bool>(bytes: &[u8], x: &[f32]) -> f32 {
     let mut partials = [_mm512_setzero_ps(); 2];
     let (whole, rest) = x.as_chunks::<32>();
     for (x, b) in whole.iter().zip(bytes.as_chunks::<64>().0) {
+        _mm_prefetch::<_MM_HINT_T0>(b.as_ptr().wrapping_add(AHEAD).cast());
         for (i, p) in partials.iter_mut().enumerate() {
             // SAFETY: 16 numbers of each.
             let x = unsafe { _mm512_loadu_ps(x[16 * i..][..16].as_ptr()) };
@@ -267,6 +268,7 @@ fn q8_0(bytes: &[u8], t: &Token<'_>) -> f32 {
     let flip = _mm512_set1_epi8(-128);
     let order = _mm512_setr_epi64(0, 1, 4, 5, 0, 0, 0, 0);
     for (c, b) in bytes.as_chunks::<{ 8 * 34 }>().0.iter().enumerate() {
+        foresee(b.as_ptr(), AHEAD, 0, 272);
         let (q, starts) = (&t.q[256 * c..][..256], &t.begin[64 * c..][..64]);
         let mut sums = [flip; 4];
         for (v, sum) in sums.iter_mut().enumerate() {
