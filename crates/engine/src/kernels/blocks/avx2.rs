@@ -259,14 +259,17 @@ unsafe fn widened<const BF16: bool>(b: __m128i) -> __m256 {
         if BF16 {
             return _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits));
         }
-        let magnitude = _mm256_slli_epi32::<13>(_mm256_and_si256(bits, _mm256_set1_epi32(0x7fff)));
+        let integer = _mm256_and_si256(bits, _mm256_set1_epi32(0x7fff));
+        let magnitude = _mm256_slli_epi32::<13>(integer);
         let sign = _mm256_slli_epi32::<16>(_mm256_and_si256(bits, _mm256_set1_epi32(0x8000)));
-        let scale = _mm256_castsi256_ps(_mm256_set1_epi32(0x7780_0000));
-        let finite = _mm256_castps_si256(_mm256_mul_ps(_mm256_castsi256_ps(magnitude), scale));
-        let above = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x0f7f_ffff));
-        let infinite = _mm256_and_si256(above, _mm256_set1_epi32(0x7f80_0000));
-        // What is not finite has its own bits below the exponent, and those of `finite` are the same.
-        let value = _mm256_or_si256(finite, infinite);
+        let step = _mm256_set1_ps(1.0 / (1 << 24) as f32);
+        let small = _mm256_castps_si256(_mm256_mul_ps(_mm256_cvtepi32_ps(integer), step));
+        let normal = _mm256_add_epi32(magnitude, _mm256_set1_epi32(112 << 23));
+        let finite =
+            _mm256_blendv_epi8(normal, small, _mm256_cmpgt_epi32(_mm256_set1_epi32(0x0400), integer));
+        // What is not finite has its own bits below an exponent of ones.
+        let above = _mm256_cmpgt_epi32(integer, _mm256_set1_epi32(0x7bff));
+        let value = _mm256_or_si256(finite, _mm256_and_si256(above, _mm256_set1_epi32(0x7f80_0000)));
         _mm256_castsi256_ps(_mm256_or_si256(value, sign))
     }
 }
