@@ -321,6 +321,18 @@ impl<'a> Stream<'a> {
         plan.map_or(0.0, |plan| plan.cost.operations + plan.cost.transcendental)
     }
 
+    /// Measures every part of a step from now on.
+    pub fn set_profile(&mut self, on: bool) {
+        if let Some((exe, _)) = self.runner.plans.get_mut(&(1, Want::Last)) {
+            exe.set_profile(on);
+        }
+    }
+
+    /// Time per part of a step since [`Stream::set_profile`]: what, where in the model, time.
+    pub fn profile(&self) -> Vec<(String, String, std::time::Duration)> {
+        self.runner.plans.get(&(1, Want::Last)).map(|(exe, _)| exe.profile()).unwrap_or_default()
+    }
+
     /// Bytes of the state; of caches, of the tokens so far.
     pub fn state_bytes(&self) -> usize {
         let (batch, position) = (self.runner.batch, self.runner.position);

@@ -197,7 +197,7 @@ fn a_prompt_read_in_chunks_leaves_the_bits_of_one_read_token_by_token() {
             let prompt = tokens(count, config.vocab_size);
             let mut chunked = model.stream(1, Form::Prepared, &pool()).unwrap();
             let logits = chunked.feed(&prompt).unwrap().to_vec();
-            let states: Vec<Vec<f32>> = chunked.states().iter().map(|(_, t)| t.f32().to_vec()).collect();
+            let states: Vec<Vec<f32>> = chunked.states().into_iter().map(|(_, _, values)| values).collect();
             let mut single = model.stream(1, Form::Prepared, &pool()).unwrap();
             for token in &prompt {
                 single.step(&[*token]).unwrap();
