@@ -103,7 +103,7 @@ struct Sizes {
     q: usize,
     scales: usize,
     sums: usize,
-    /// Vectors of sums that are begun with, in the forms that have such.
+    /// Sums that are begun with, in the forms that have such.
     begin: usize,
 }
 
@@ -116,7 +116,7 @@ impl Sizes {
         let (q, begin) = match form {
             #[cfg(target_arch = "x86_64")]
             Form::Avx512 => {
-                (columns / 256 * avx512::arranged(format), columns / 256 * 16 * avx512::start(format).0)
+                (columns / 256 * avx512::arranged(format), columns / 256 * avx512::start(format).0)
             }
             Form::Plain => (columns, 0),
         };
@@ -285,14 +285,14 @@ fn quantise<'a>(
             Form::Avx512 => {
                 // SAFETY: each token is one task, and takes its own part.
                 let begin = unsafe { begins.part(token * each.begin, each.begin) };
-                let (size, vectors) = (avx512::arranged(format), 16 * avx512::start(format).0);
+                let (size, lanes) = (avx512::arranged(format), avx512::start(format).0);
                 let groups = each.sums / scales.len();
                 for (i, scale) in scales.iter_mut().enumerate() {
                     let mut natural = [0; 256];
                     *scale = quantise_block(&x[256 * i..][..256], &mut natural);
                     let sums = &mut sums[groups * i..][..groups];
                     add_up(&natural, sums);
-                    let (q, begin) = (&mut q[size * i..][..size], &mut begin[vectors * i..][..vectors]);
+                    let (q, begin) = (&mut q[size * i..][..size], &mut begin[lanes * i..][..lanes]);
                     avx512::arrange(format, &natural, sums, q, begin);
                 }
             }

@@ -22,16 +22,16 @@ pub(super) fn arranged(format: BlockFormat) -> usize {
     if format == BlockFormat::Tq1_0 { 320 } else { 256 }
 }
 
-/// Vectors of sums that the blocks of 256 columns begin with, and what a code is more than its number.
+/// Sums that the blocks of 256 columns begin with, and what a code is more than its number.
 pub(super) fn start(format: BlockFormat) -> (usize, i32) {
     match format {
-        BlockFormat::Q8_0 => (4, 128),
-        BlockFormat::Q4_0 => (2, 8),
-        BlockFormat::Q2_0 | BlockFormat::Tq2_0 => (1, 1),
+        BlockFormat::Q8_0 => (64, 128),
+        BlockFormat::Q4_0 => (32, 8),
+        BlockFormat::Q2_0 | BlockFormat::Tq2_0 => (16, 1),
         // Codes 0 and 2.
-        BlockFormat::Q1_0 => (2, 1),
+        BlockFormat::Q1_0 => (8, 1),
         // Subtracted, of 256 times the sum.
-        BlockFormat::Tq1_0 => (1, -256),
+        BlockFormat::Tq1_0 => (16, -256),
         _ => (0, 0),
     }
 }
@@ -47,6 +47,13 @@ pub(super) fn arrange(format: BlockFormat, q: &[i8], sums: &[i16], to: &mut [i8]
         BlockFormat::Q8_0 | BlockFormat::Tq2_0 => chunks(to, 32, &[0, 4, 1, 5, 2, 6, 3, 7]),
         BlockFormat::Q4K => chunks(to, 32, &[0, 2, 1, 3, 4, 6, 5, 7]),
         BlockFormat::Q4_0 => chunks(to, 16, &[0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15]),
+        BlockFormat::Q1_0 => {
+            for (j, to) in to.chunks_exact_mut(32).enumerate() {
+                for (to, q) in to.iter_mut().zip(q.as_chunks::<8>().0) {
+                    *to = q[j];
+                }
+            }
+        }
         BlockFormat::Q2_0 => {
             for (p, to) in to.chunks_exact_mut(64).enumerate() {
                 for (to, q) in to.iter_mut().zip(q.as_chunks::<4>().0) {
@@ -66,13 +73,13 @@ pub(super) fn arrange(format: BlockFormat, q: &[i8], sums: &[i16], to: &mut [i8]
         }
         _ => to.copy_from_slice(q),
     }
-    let (vectors, offset) = start(format);
+    let (lanes, offset) = start(format);
     begin.fill(0);
-    for (i, sum) in sums.iter().enumerate().take(if vectors == 0 { 0 } else { sums.len() }) {
+    for (i, sum) in sums.iter().enumerate().take(if lanes == 0 { 0 } else { sums.len() }) {
         let at = match format {
             // Vector v has the groups v and v + 4, eight lanes each.
             BlockFormat::Q8_0 => 16 * (i % 4) + 8 * (i / 4),
-            BlockFormat::Q4_0 | BlockFormat::Q2_0 => 4 * i,
+            BlockFormat::Q4_0 | BlockFormat::Q2_0 | BlockFormat::Q1_0 => 4 * i,
             _ => 16 * i,
         };
         begin[at] = -offset * i32::from(*sum);
@@ -443,40 +450,77 @@ unsafe fn scales_of_rows(rows: [*const u8; 4], at: usize) -> __m128 {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
 fn q1_0(rows: [&[u8]; 4], t: &Token<'_>) -> __m128 {
-    let mut partials = [_mm_setzero_ps(); 4];
+    let mut partials = _mm512_setzero_ps();
+    let index = load(&FOUR_BLOCKS, 0);
     let stretches = t.scales.len();
     let rows = starts(rows, 36 * stretches);
     let mut c = 0;
     while c < stretches {
-        // Partial sums 0 and 1, then 2 and 3.
-        for pair in 0..2 {
-            if c + pair >= stretches {
-                break;
-            }
-            let at = c + pair;
-            foresee(rows[0], 4 * 36 * stretches, 4 * 36 * at, 4 * 36);
-            let (x, scale) = (four_vectors(&t.q[256 * at..][..256]), _mm_set1_ps(t.scales[at]));
-            for g in 0..2 {
-                let mut sums = [begin(t.begin, 2 * at + g); 4];
-                for r in 0..4 {
-                    for half in 0..2 {
-                        // SAFETY: each row has 36 bytes for every stretch (`starts`).
-                        let bits = unsafe {
-                            rows[r].add(36 * at + 18 * g + 2 + 8 * half).cast::<u64>().read_unaligned()
-                        };
-                        let codes = _mm512_maskz_set1_epi8(bits, 2);
-                        sums[r] = _mm512_dpbusd_epi32(sums[r], codes, x[2 * g + half]);
-                    }
-                }
-                // SAFETY: as above.
-                let d = _mm_mul_ps(unsafe { scales_of_rows(rows, 36 * at + 18 * g) }, scale);
-                let p = &mut partials[2 * pair + g];
-                *p = _mm_add_ps(*p, _mm_mul_ps(d, _mm_cvtepi32_ps(horizontal(sums))));
+        // Two stretches, or the one that is left: then the upper halves are zeros, and add zeros.
+        let both = c + 1 < stretches;
+        foresee(rows[0], 4 * 36 * stretches, 4 * 36 * c, 4 * 72);
+        let mut x = [_mm512_setzero_si512(); 8];
+        for (j, x) in x.iter_mut().enumerate() {
+            // SAFETY: 32 bytes each; the second stretch is there.
+            unsafe {
+                let low = _mm256_loadu_si256(t.q[256 * c + 32 * j..][..32].as_ptr().cast());
+                *x = _mm512_castsi256_si512(low);
+                let high = if both {
+                    _mm256_loadu_si256(t.q[256 * (c + 1) + 32 * j..][..32].as_ptr().cast())
+                } else {
+                    _mm256_setzero_si256()
+                };
+                *x = _mm512_inserti64x4::<1>(*x, high);
             }
         }
+        let start = {
+            let (low, high) =
+                (&t.begin[8 * c..][..8], if both { &t.begin[8 * (c + 1)..][..8] } else { &[0; 8] });
+            // SAFETY: 32 bytes each.
+            unsafe {
+                let low = _mm256_loadu_si256(low.as_ptr().cast());
+                _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), _mm256_loadu_si256(high.as_ptr().cast()))
+            }
+        };
+        let (mut sums, mut firsts) = ([start; 4], [start; 4]);
+        for r in 0..4 {
+            // SAFETY: each row has 36 bytes for every stretch (`starts`); the masks keep the loads within them.
+            let (codes, first) = unsafe {
+                let b = rows[r].add(36 * c);
+                if both {
+                    four_blocks(b, index)
+                } else {
+                    let first = _mm512_maskz_loadu_epi8((1 << 36) - 1, b.cast());
+                    (_mm512_permutex2var_epi8(first, index, _mm512_setzero_si512()), first)
+                }
+            };
+            firsts[r] = first;
+            sums[r] = bits(codes, &x, start);
+        }
+        let one = _mm256_set1_ps(t.scales[c]);
+        let other = _mm256_set1_ps(if both { t.scales[c + 1] } else { 0.0 });
+        let scale = _mm512_insertf32x8::<1>(_mm512_castps256_ps512(one), other);
+        let d = _mm512_mul_ps(sixteen_scales(firsts), scale);
+        partials = _mm512_add_ps(partials, _mm512_mul_ps(d, _mm512_cvtepi32_ps(quarters(sums))));
         c += 2;
     }
-    _mm_add_ps(_mm_add_ps(partials[0], partials[2]), _mm_add_ps(partials[1], partials[3]))
+    folded_rows(partials)
+}
+
+/// Each bit of a byte, counted as 2, times a vector of activations.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
+fn bits(codes: __m512i, x: &[__m512i; 8], start: __m512i) -> __m512i {
+    // Bits 0, 2, 4, 6 count 1 and are doubled at last; bits 1, 3, 5, 7 count 2 where they are.
+    let (one, two) = (_mm512_set1_epi8(1), _mm512_set1_epi8(2));
+    let (mut even, mut odd) = (_mm512_setzero_si512(), start);
+    let shifted =
+        [codes, _mm512_srli_epi16::<2>(codes), _mm512_srli_epi16::<4>(codes), _mm512_srli_epi16::<6>(codes)];
+    for p in 0..4 {
+        even = _mm512_dpbusd_epi32(even, _mm512_and_si512(shifted[p], one), x[2 * p]);
+        odd = _mm512_dpbusd_epi32(odd, _mm512_and_si512(shifted[p], two), x[2 * p + 1]);
+    }
+    _mm512_add_epi32(odd, _mm512_slli_epi32::<1>(even))
 }
 
 /// The formats whose block is 256 numbers.
