@@ -71,10 +71,12 @@ impl<'a> BlockMatrix<'a> {
         self.bytes
     }
 
+    #[inline(always)]
     fn row_bytes(&self) -> usize {
         self.columns / self.format.block() * self.format.block_bytes()
     }
 
+    #[inline(always)]
     fn row(&self, row: usize) -> &'a [u8] {
         let size = self.row_bytes();
         &self.bytes[row * size..][..size]
@@ -155,14 +157,17 @@ impl Form {
 }
 
 impl<'a> Activations<'a> {
+    #[inline(always)]
     fn q(&self, token: usize) -> &'a [i8] {
         &self.q[token * self.each.q..][..self.each.q]
     }
 
+    #[inline(always)]
     fn scales(&self, token: usize) -> &'a [f32] {
         &self.scales[token * self.each.scales..][..self.each.scales]
     }
 
+    #[inline(always)]
     fn sums(&self, token: usize) -> &'a [i16] {
         &self.sums[token * self.each.sums..][..self.each.sums]
     }
