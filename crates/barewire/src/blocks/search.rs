@@ -8,12 +8,19 @@
 use super::decode::scale;
 use super::encode::store;
 
+/// The nearest integer within `low ..= high`, ties to even. By addition, since not every machine has an instruction for it.
+#[inline(always)]
+fn whole(x: f32, (low, high): (f32, f32)) -> f32 {
+    const UP: f32 = 12_582_912.0;
+    (x.max(low).min(high) + UP) - UP
+}
+
 /// Nearest integers of `x / step` within `low ..= high`, into `q`; with Σ x q and Σ q².
 #[inline(always)]
-fn nearest(x: &[f32], inverse: f32, (low, high): (f32, f32), q: &mut [f32]) -> (f32, f32) {
+fn nearest(x: &[f32], inverse: f32, range: (f32, f32), q: &mut [f32]) -> (f32, f32) {
     let (mut xq, mut qq) = (0.0, 0.0);
     for (x, q) in x.iter().zip(q) {
-        *q = (x * inverse).round_ties_even().clamp(low, high);
+        *q = whole(x * inverse, range);
         xq += x * *q;
         qq += *q * *q;
     }
@@ -22,11 +29,11 @@ fn nearest(x: &[f32], inverse: f32, (low, high): (f32, f32), q: &mut [f32]) -> (
 
 /// Σ (x − step · q)² for the nearest q.
 #[inline(always)]
-fn error(x: &[f32], step: f32, offset: f32, (low, high): (f32, f32), q: &mut [f32]) -> f32 {
+fn error(x: &[f32], step: f32, offset: f32, range: (f32, f32), q: &mut [f32]) -> f32 {
     let inverse = if step == 0.0 { 0.0 } else { 1.0 / step };
     let mut sum = 0.0;
     for (x, q) in x.iter().zip(q) {
-        *q = ((x + offset) * inverse).round_ties_even().clamp(low, high);
+        *q = whole((x + offset) * inverse, range);
         let miss = x + offset - step * *q;
         sum += miss * miss;
     }
@@ -146,7 +153,7 @@ fn line(x: &[f32]) -> (f32, f32) {
         let inverse = (15.0 + 0.1 * i as f32) / (high - low);
         let (mut q1, mut q2, mut xq) = (0.0, 0.0, 0.0);
         for x in x {
-            let q = ((x - low) * inverse).round_ties_even().clamp(FOUR.0, FOUR.1);
+            let q = whole((x - low) * inverse, FOUR);
             q1 += q;
             q2 += q * q;
             xq += x * q;

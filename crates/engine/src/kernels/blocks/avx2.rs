@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 
 use axes::BlockFormat;
 
-use super::portable::{Kind, Machine, Stretch, rows_of};
+use super::portable::{Kind, Machine, STRETCH, Stretch, rows_of};
 use super::{Activations, BlockMatrix, Out};
 
 struct Avx2;
@@ -71,7 +71,7 @@ impl Machine for Avx2 {
                     }
                 }
                 BlockFormat::Q6K => {
-                    to.s.iter_mut().zip(&b[192..208]).for_each(|(s, b)| *s = *b as i8);
+                    _mm_storeu_si128(to.s.as_mut_ptr().cast(), load_half(b, 192));
                     let (nibble, two) = (_mm256_set1_epi8(15), _mm256_set1_epi8(0x30));
                     let offset = _mm256_set1_epi8(32);
                     for h in 0..2 {
@@ -162,14 +162,34 @@ impl Machine for Avx2 {
     }
 
     #[inline(always)]
-    fn dot<const N: usize>(q: &[i8; N], x: &[i8; N]) -> i32 {
+    fn dots<const N: usize>(q: &[i8; STRETCH], x: &[i8], sums: &mut [i32; 8]) {
+        let (q, x) = (q.as_chunks::<N>().0, x.as_chunks::<N>().0);
         // SAFETY: run by `rows` alone, where there is AVX2.
         unsafe {
-            let mut sum = _mm256_setzero_si256();
-            for (q, x) in q.as_chunks::<16>().0.iter().zip(x.as_chunks::<16>().0) {
-                sum = _mm256_add_epi32(sum, products(q, x));
+            let mut units = [_mm256_setzero_si256(); 8];
+            for ((unit, q), x) in units.iter_mut().zip(q).zip(x) {
+                for (q, x) in q.as_chunks::<16>().0.iter().zip(x.as_chunks::<16>().0) {
+                    *unit = _mm256_add_epi32(*unit, products(q, x));
+                }
             }
-            total(sum)
+            if N == STRETCH {
+                sums[0] = total(units[0]);
+                return;
+            }
+            // Lane i of the result is the sum of the lanes of unit i.
+            let low = _mm256_hadd_epi32(
+                _mm256_hadd_epi32(units[0], units[1]),
+                _mm256_hadd_epi32(units[2], units[3]),
+            );
+            let high = _mm256_hadd_epi32(
+                _mm256_hadd_epi32(units[4], units[5]),
+                _mm256_hadd_epi32(units[6], units[7]),
+            );
+            let all = _mm256_add_epi32(
+                _mm256_permute2x128_si256::<0x20>(low, high),
+                _mm256_permute2x128_si256::<0x31>(low, high),
+            );
+            _mm256_storeu_si256(sums.as_mut_ptr().cast(), all);
         }
     }
 
@@ -212,11 +232,10 @@ impl Machine for Avx2 {
 unsafe fn digit(b: __m256i) -> __m256i {
     // SAFETY: the caller's promise.
     unsafe {
-        let at_least = |limit: u8| {
-            let limit = _mm256_set1_epi8(limit as i8);
-            _mm256_cmpeq_epi8(_mm256_max_epu8(b, limit), b)
-        };
-        let count = _mm256_add_epi8(at_least(86), at_least(171));
+        let (one, two) = (_mm256_set1_epi8(86), _mm256_set1_epi8(171_u8 as i8));
+        let one = _mm256_cmpeq_epi8(_mm256_max_epu8(b, one), b);
+        let two = _mm256_cmpeq_epi8(_mm256_max_epu8(b, two), b);
+        let count = _mm256_add_epi8(one, two);
         _mm256_sub_epi8(_mm256_set1_epi8(-1), count)
     }
 }

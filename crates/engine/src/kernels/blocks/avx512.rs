@@ -6,11 +6,14 @@
 //! The digits of `tq1_0` are never extracted: with b' = 3 b mod 256, the digit is (3 b − b') / 256, so Σ digit · x is
 //! (3 Σ b x − Σ b' x) / 256, an exact division, and bytes go into the product as they are.
 
+mod wide;
+
 use std::arch::x86_64::*;
 
 use axes::BlockFormat;
 
 use super::{Activations, BlockMatrix, Out};
+use wide::wide;
 
 const Q4K: u8 = 0;
 const Q6K: u8 = 1;
@@ -22,16 +25,16 @@ pub(super) fn arranged(format: BlockFormat) -> usize {
     if format == BlockFormat::Tq1_0 { 320 } else { 256 }
 }
 
-/// Vectors of sums that the blocks of 256 columns begin with, and what a code is more than its number.
+/// Sums that the blocks of 256 columns begin with, and what a code is more than its number.
 pub(super) fn start(format: BlockFormat) -> (usize, i32) {
     match format {
-        BlockFormat::Q8_0 => (4, 128),
-        BlockFormat::Q4_0 => (2, 8),
-        BlockFormat::Q2_0 | BlockFormat::Tq2_0 => (1, 1),
+        BlockFormat::Q8_0 => (64, 128),
+        BlockFormat::Q4_0 => (32, 8),
+        BlockFormat::Q2_0 | BlockFormat::Tq2_0 => (16, 1),
         // Codes 0 and 2.
-        BlockFormat::Q1_0 => (2, 1),
+        BlockFormat::Q1_0 => (8, 1),
         // Subtracted, of 256 times the sum.
-        BlockFormat::Tq1_0 => (1, -256),
+        BlockFormat::Tq1_0 => (16, -256),
         _ => (0, 0),
     }
 }
@@ -47,6 +50,13 @@ pub(super) fn arrange(format: BlockFormat, q: &[i8], sums: &[i16], to: &mut [i8]
         BlockFormat::Q8_0 | BlockFormat::Tq2_0 => chunks(to, 32, &[0, 4, 1, 5, 2, 6, 3, 7]),
         BlockFormat::Q4K => chunks(to, 32, &[0, 2, 1, 3, 4, 6, 5, 7]),
         BlockFormat::Q4_0 => chunks(to, 16, &[0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15]),
+        BlockFormat::Q1_0 => {
+            for (j, to) in to.chunks_exact_mut(32).enumerate() {
+                for (to, q) in to.iter_mut().zip(q.as_chunks::<8>().0) {
+                    *to = q[j];
+                }
+            }
+        }
         BlockFormat::Q2_0 => {
             for (p, to) in to.chunks_exact_mut(64).enumerate() {
                 for (to, q) in to.iter_mut().zip(q.as_chunks::<4>().0) {
@@ -66,13 +76,13 @@ pub(super) fn arrange(format: BlockFormat, q: &[i8], sums: &[i16], to: &mut [i8]
         }
         _ => to.copy_from_slice(q),
     }
-    let (vectors, offset) = start(format);
+    let (lanes, offset) = start(format);
     begin.fill(0);
-    for (i, sum) in sums.iter().enumerate().take(if vectors == 0 { 0 } else { sums.len() }) {
+    for (i, sum) in sums.iter().enumerate().take(if lanes == 0 { 0 } else { sums.len() }) {
         let at = match format {
             // Vector v has the groups v and v + 4, eight lanes each.
             BlockFormat::Q8_0 => 16 * (i % 4) + 8 * (i / 4),
-            BlockFormat::Q4_0 | BlockFormat::Q2_0 => 4 * i,
+            BlockFormat::Q4_0 | BlockFormat::Q2_0 | BlockFormat::Q1_0 => 4 * i,
             _ => 16 * i,
         };
         begin[at] = -offset * i32::from(*sum);
@@ -443,241 +453,75 @@ unsafe fn scales_of_rows(rows: [*const u8; 4], at: usize) -> __m128 {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
 fn q1_0(rows: [&[u8]; 4], t: &Token<'_>) -> __m128 {
-    let mut partials = [_mm_setzero_ps(); 4];
+    let mut partials = _mm512_setzero_ps();
+    let index = load(&FOUR_BLOCKS, 0);
     let stretches = t.scales.len();
     let rows = starts(rows, 36 * stretches);
     let mut c = 0;
     while c < stretches {
-        // Partial sums 0 and 1, then 2 and 3.
-        for pair in 0..2 {
-            if c + pair >= stretches {
-                break;
-            }
-            let at = c + pair;
-            foresee(rows[0], 4 * 36 * stretches, 4 * 36 * at, 4 * 36);
-            let (x, scale) = (four_vectors(&t.q[256 * at..][..256]), _mm_set1_ps(t.scales[at]));
-            for g in 0..2 {
-                let mut sums = [begin(t.begin, 2 * at + g); 4];
-                for r in 0..4 {
-                    for half in 0..2 {
-                        // SAFETY: each row has 36 bytes for every stretch (`starts`).
-                        let bits = unsafe {
-                            rows[r].add(36 * at + 18 * g + 2 + 8 * half).cast::<u64>().read_unaligned()
-                        };
-                        let codes = _mm512_maskz_set1_epi8(bits, 2);
-                        sums[r] = _mm512_dpbusd_epi32(sums[r], codes, x[2 * g + half]);
-                    }
-                }
-                // SAFETY: as above.
-                let d = _mm_mul_ps(unsafe { scales_of_rows(rows, 36 * at + 18 * g) }, scale);
-                let p = &mut partials[2 * pair + g];
-                *p = _mm_add_ps(*p, _mm_mul_ps(d, _mm_cvtepi32_ps(horizontal(sums))));
+        // Two stretches, or the one that is left: then the upper halves are zeros, and add zeros.
+        let both = c + 1 < stretches;
+        foresee(rows[0], 4 * 36 * stretches, 4 * 36 * c, 4 * 72);
+        let mut x = [_mm512_setzero_si512(); 8];
+        for (j, x) in x.iter_mut().enumerate() {
+            // SAFETY: 32 bytes each; the second stretch is there.
+            unsafe {
+                let low = _mm256_loadu_si256(t.q[256 * c + 32 * j..][..32].as_ptr().cast());
+                *x = _mm512_castsi256_si512(low);
+                let high = if both {
+                    _mm256_loadu_si256(t.q[256 * (c + 1) + 32 * j..][..32].as_ptr().cast())
+                } else {
+                    _mm256_setzero_si256()
+                };
+                *x = _mm512_inserti64x4::<1>(*x, high);
             }
         }
+        let start = {
+            let (low, high) =
+                (&t.begin[8 * c..][..8], if both { &t.begin[8 * (c + 1)..][..8] } else { &[0; 8] });
+            // SAFETY: 32 bytes each.
+            unsafe {
+                let low = _mm256_loadu_si256(low.as_ptr().cast());
+                _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), _mm256_loadu_si256(high.as_ptr().cast()))
+            }
+        };
+        let (mut sums, mut firsts) = ([start; 4], [start; 4]);
+        for r in 0..4 {
+            // SAFETY: each row has 36 bytes for every stretch (`starts`); the masks keep the loads within them.
+            let (codes, first) = unsafe {
+                let b = rows[r].add(36 * c);
+                if both {
+                    four_blocks(b, index)
+                } else {
+                    let first = _mm512_maskz_loadu_epi8((1 << 36) - 1, b.cast());
+                    (_mm512_permutex2var_epi8(first, index, _mm512_setzero_si512()), first)
+                }
+            };
+            firsts[r] = first;
+            sums[r] = bits(codes, &x, start);
+        }
+        let one = _mm256_set1_ps(t.scales[c]);
+        let other = _mm256_set1_ps(if both { t.scales[c + 1] } else { 0.0 });
+        let scale = _mm512_insertf32x8::<1>(_mm512_castps256_ps512(one), other);
+        let d = _mm512_mul_ps(sixteen_scales(firsts), scale);
+        partials = _mm512_add_ps(partials, _mm512_mul_ps(d, _mm512_cvtepi32_ps(quarters(sums))));
         c += 2;
     }
-    _mm_add_ps(_mm_add_ps(partials[0], partials[2]), _mm_add_ps(partials[1], partials[3]))
+    folded_rows(partials)
 }
 
-/// The formats whose block is 256 numbers.
+/// Each bit of a byte, counted as 2, times a vector of activations.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-fn wide<const F: u8, const SIZE: usize>(rows: [&[u8]; 4], t: &Token<'_>) -> __m128 {
-    let mut partials = [_mm_setzero_ps(); 4];
-    let blocks = t.scales.len();
-    let rows = starts(rows, SIZE * blocks);
-    let mut c = 0;
-    while c < blocks {
-        for (i, p) in partials.iter_mut().enumerate() {
-            if c + i >= blocks {
-                break;
-            }
-            foresee(rows[0], 4 * SIZE * blocks, 4 * SIZE * (c + i), 4 * SIZE);
-            // SAFETY: each row has that many blocks (`starts`).
-            *p = _mm_add_ps(*p, unsafe { block::<F, SIZE>(rows, t, c + i) });
-        }
-        c += 4;
+fn bits(codes: __m512i, x: &[__m512i; 8], start: __m512i) -> __m512i {
+    // Bits 0, 2, 4, 6 count 1 and are doubled at last; bits 1, 3, 5, 7 count 2 where they are.
+    let (one, two) = (_mm512_set1_epi8(1), _mm512_set1_epi8(2));
+    let (mut even, mut odd) = (_mm512_setzero_si512(), start);
+    let shifted =
+        [codes, _mm512_srli_epi16::<2>(codes), _mm512_srli_epi16::<4>(codes), _mm512_srli_epi16::<6>(codes)];
+    for p in 0..4 {
+        even = _mm512_dpbusd_epi32(even, _mm512_and_si512(shifted[p], one), x[2 * p]);
+        odd = _mm512_dpbusd_epi32(odd, _mm512_and_si512(shifted[p], two), x[2 * p + 1]);
     }
-    _mm_add_ps(_mm_add_ps(partials[0], partials[2]), _mm_add_ps(partials[1], partials[3]))
-}
-
-/// Block `c` of four rows.
-///
-/// # Safety
-/// The rows have such a block of `SIZE` bytes.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-unsafe fn block<const F: u8, const SIZE: usize>(rows: [*const u8; 4], t: &Token<'_>, c: usize) -> __m128 {
-    let mut sums = [_mm512_setzero_si512(); 4];
-    let mut minus = [_mm_setzero_si128(); 4];
-    // SAFETY: the caller's promise.
-    let b = unsafe {
-        [rows[0].add(SIZE * c), rows[1].add(SIZE * c), rows[2].add(SIZE * c), rows[3].add(SIZE * c)]
-    };
-    // SAFETY: the caller's promise, and slices of the lengths that are read.
-    unsafe {
-        match F {
-            Q6K => {
-                let x = four_vectors(&t.q[256 * c..][..256]);
-                let groups = _mm256_loadu_si256(t.sums[16 * c..][..16].as_ptr().cast());
-                for r in 0..4 {
-                    sums[r] = q6_k(b[r], x, groups);
-                }
-            }
-            Q4K => {
-                let x = four_vectors(&t.q[256 * c..][..256]);
-                let groups = _mm_loadu_si128(t.sums[8 * c..][..8].as_ptr().cast());
-                for r in 0..4 {
-                    (sums[r], minus[r]) = q4_k(b[r], x, groups);
-                }
-            }
-            TQ1_0 => {
-                let q = &t.q[320 * c..][..320];
-                let x = [vector(q, 0), vector(q, 1), vector(q, 2), vector(q, 3), vector(q, 4)];
-                let subtracted = begin(t.begin, c);
-                for r in 0..4 {
-                    sums[r] = tq1_0(b[r], x, subtracted);
-                }
-            }
-            _ => {
-                let (x, start) = (four_vectors(&t.q[256 * c..][..256]), begin(t.begin, c));
-                for r in 0..4 {
-                    sums[r] = planes(_mm512_loadu_si512(b[r].cast()), x, start);
-                }
-            }
-        }
-    }
-    let scale = _mm_set1_ps(t.scales[c]);
-    let at = if F == Q4K { 0 } else { SIZE - 2 };
-    // SAFETY: the caller's promise.
-    let d = _mm_mul_ps(unsafe { scales_of_rows(b, at) }, scale);
-    let sums = horizontal(sums);
-    let sums = if F == TQ1_0 { _mm_srai_epi32::<8>(sums) } else { sums };
-    let plus = _mm_mul_ps(d, _mm_cvtepi32_ps(sums));
-    if F != Q4K {
-        return plus;
-    }
-    let minus = _mm_hadd_epi32(_mm_hadd_epi32(minus[0], minus[1]), _mm_hadd_epi32(minus[2], minus[3]));
-    // SAFETY: the caller's promise.
-    let m = _mm_mul_ps(unsafe { scales_of_rows(b, 2) }, scale);
-    _mm_sub_ps(plus, _mm_mul_ps(m, _mm_cvtepi32_ps(minus)))
-}
-
-/// Σ over groups of s · Σ q x.
-///
-/// # Safety
-/// A block can be read at `b`.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-unsafe fn q6_k(b: *const u8, x: [__m512i; 4], groups: __m256i) -> __m512i {
-    let (nibble, six) = (_mm512_set1_epi8(15), _mm512_set1_epi8(63));
-    // SAFETY: the caller's promise.
-    let scales = unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(b.add(192).cast())) };
-    let spread = _mm512_castsi256_si512(scales);
-    let mut total = _mm512_setzero_si512();
-    for h in 0..2 {
-        // SAFETY: the caller's promise.
-        let (low, high) = unsafe {
-            let high = _mm256_loadu_si256(b.add(128 + 32 * h).cast());
-            (_mm512_loadu_si512(b.add(64 * h).cast()), _mm512_broadcast_i64x4(high))
-        };
-        // The two high bits to bits 4 and 5: of the first 32 bytes and of the others.
-        let up = _mm512_sllv_epi16(high, shifts(4, 2));
-        let down = _mm512_srlv_epi16(high, shifts(0, 2));
-        let one = _mm512_and_si512(_mm512_ternarylogic_epi32::<0xca>(nibble, low, up), six);
-        let other = _mm512_ternarylogic_epi32::<0xca>(nibble, _mm512_srli_epi16::<4>(low), down);
-        let both = [one, _mm512_and_si512(other, six)];
-        for p in 0..2 {
-            let i = 2 * h + p;
-            // Two products of 63 · 127 fit i16.
-            let pairs = _mm512_maddubs_epi16(both[p], x[i]);
-            let s = _mm512_permutexvar_epi16(groups_of_eight(i), spread);
-            total = _mm512_dpwssd_epi32(total, pairs, s);
-        }
-    }
-    let offset = _mm256_slli_epi32::<5>(_mm256_madd_epi16(scales, groups));
-    _mm512_sub_epi32(total, _mm512_zextsi256_si512(offset))
-}
-
-/// 16-bit lanes with one number in the first 32 bytes and another in the others.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-fn shifts(first: i16, second: i16) -> __m512i {
-    _mm512_inserti64x4::<1>(_mm512_set1_epi16(first), _mm256_set1_epi16(second))
-}
-
-/// Words 4 i to 4 i + 3, each eight times.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-fn groups_of_eight(i: usize) -> __m512i {
-    const INDEX: [[i16; 32]; 4] = {
-        let mut index = [[0; 32]; 4];
-        let mut i = 0;
-        while i < 128 {
-            index[i / 32][i % 32] = (i / 8) as i16;
-            i += 1;
-        }
-        index
-    };
-    // SAFETY: 64 bytes.
-    unsafe { _mm512_loadu_si512(INDEX[i].as_ptr().cast()) }
-}
-
-/// Σ over groups of s · Σ q x, and of z · Σ x.
-///
-/// # Safety
-/// A block can be read at `b`.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-unsafe fn q4_k(b: *const u8, x: [__m512i; 4], groups: __m128i) -> (__m512i, __m128i) {
-    // SAFETY: the caller's promise.
-    let (s, z, rest) = unsafe {
-        let word = b.add(4).cast::<u32>();
-        (word.read_unaligned(), word.add(1).read_unaligned(), word.add(2).read_unaligned())
-    };
-    let scales = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(six_bits(s, rest) as i64));
-    let minima = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(six_bits(z, rest >> 4) as i64));
-    let mask = _mm512_set1_epi8(15);
-    let spread = _mm512_castsi128_si512(scales);
-    let mut total = _mm512_setzero_si512();
-    for h in 0..2 {
-        // SAFETY: the caller's promise.
-        let codes = unsafe { _mm512_loadu_si512(b.add(16 + 64 * h).cast()) };
-        for p in 0..2 {
-            let codes = if p == 0 { codes } else { _mm512_srli_epi16::<4>(codes) };
-            let pairs = _mm512_maddubs_epi16(_mm512_and_si512(codes, mask), x[2 * h + p]);
-            // Groups 4 h + p and 4 h + p + 2, sixteen words each.
-            let first = (4 * h + p) as i16;
-            let s = _mm512_permutexvar_epi16(shifts(first, first + 2), spread);
-            total = _mm512_dpwssd_epi32(total, pairs, s);
-        }
-    }
-    (total, _mm_madd_epi16(minima, groups))
-}
-
-/// Eight numbers of six bits: the low ones of the bytes of `x`, then four bits of `low` below the high two of `x`.
-#[inline(always)]
-fn six_bits(x: u32, low: u32) -> u64 {
-    let high = (low & 0x0f0f_0f0f) | ((x >> 2) & 0x3030_3030);
-    u64::from(x & 0x3f3f_3f3f) | (u64::from(high) << 32)
-}
-
-/// 256 times Σ q x.
-///
-/// # Safety
-/// A block can be read at `b`.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-unsafe fn tq1_0(b: *const u8, x: [__m512i; 5], subtracted: __m512i) -> __m512i {
-    // SAFETY: the caller's promise; the mask keeps the access within the block.
-    let mut bytes = unsafe { _mm512_maskz_loadu_epi8((1 << 52) - 1, b.cast()) };
-    let (mut plus, mut minus) = (_mm512_setzero_si512(), subtracted);
-    for x in x {
-        plus = _mm512_dpbusd_epi32(plus, bytes, x);
-        bytes = _mm512_add_epi8(bytes, _mm512_add_epi8(bytes, bytes));
-        minus = _mm512_dpbusd_epi32(minus, bytes, x);
-    }
-    let three = _mm512_add_epi32(plus, _mm512_slli_epi32::<1>(plus));
-    // Divided when all lanes are one.
-    _mm512_sub_epi32(three, minus)
+    _mm512_add_epi32(odd, _mm512_slli_epi32::<1>(even))
 }

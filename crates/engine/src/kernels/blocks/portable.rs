@@ -10,7 +10,7 @@ use super::super::simd::{Isa, multiversion};
 use super::{Activations, BlockMatrix, Out};
 
 /// Columns that are unpacked at once.
-const STRETCH: usize = 256;
+pub(super) const STRETCH: usize = 256;
 /// Tokens that share an unpacked stretch.
 const TOKENS: usize = 32;
 
@@ -23,8 +23,8 @@ pub(super) trait Kind {
 pub(super) trait Machine {
     /// The integers of a block, and its scales within.
     fn block<K: Kind>(to: &mut Stretch, b: &[u8], from: usize);
-    /// Σ q x.
-    fn dot<const N: usize>(q: &[i8; N], x: &[i8; N]) -> i32;
+    /// Σ q x of each N numbers of `x`.
+    fn dots<const N: usize>(q: &[i8; STRETCH], x: &[i8], sums: &mut [i32; 8]);
     /// Σ over groups of N of s · Σ q x.
     fn scaled<const N: usize>(q: &[i8], x: &[i8], s: &[i8; 16]) -> i32;
     /// Adds 32 products of the numbers of two bytes in `b`.
@@ -40,17 +40,18 @@ impl Machine for Plain {
         to.block(K::FORMAT, b, from);
     }
     #[inline(always)]
-    fn dot<const N: usize>(q: &[i8; N], x: &[i8; N]) -> i32 {
-        let mut sum = 0;
-        for i in 0..N {
-            sum += i32::from(i16::from(q[i]) * i16::from(x[i]));
+    fn dots<const N: usize>(q: &[i8; STRETCH], x: &[i8], sums: &mut [i32; 8]) {
+        for ((sum, q), x) in sums.iter_mut().zip(q.as_chunks::<N>().0).zip(x.as_chunks::<N>().0) {
+            *sum = dot(q, x);
         }
-        sum
     }
     #[inline(always)]
     fn scaled<const N: usize>(q: &[i8], x: &[i8], s: &[i8; 16]) -> i32 {
-        let groups = q.as_chunks::<N>().0.iter().zip(x.as_chunks::<N>().0).zip(s);
-        groups.map(|((q, x), s)| i32::from(*s) * Self::dot(q, x)).sum()
+        let mut sum = 0;
+        for ((q, x), s) in q.as_chunks::<N>().0.iter().zip(x.as_chunks::<N>().0).zip(s) {
+            sum += i32::from(*s) * dot(q, x);
+        }
+        sum
     }
     #[inline(always)]
     fn floats<const BF16: bool>(partials: &mut [f32; 32], b: &[u8; 64], x: &[f32; 32]) {
@@ -58,6 +59,16 @@ impl Machine for Plain {
             partials[i] += number::<BF16>([b[2 * i], b[2 * i + 1]]) * x[i];
         }
     }
+}
+
+/// Σ q x.
+#[inline(always)]
+fn dot<const N: usize>(q: &[i8; N], x: &[i8; N]) -> i32 {
+    let mut sum = 0;
+    for i in 0..N {
+        sum += i32::from(i16::from(q[i]) * i16::from(x[i]));
+    }
+    sum
 }
 
 /// The f16 or bf16 of two bytes.
@@ -110,10 +121,14 @@ impl Stretch {
             BlockFormat::Q6K | BlockFormat::Tq1_0 | BlockFormat::Tq2_0 => size - 2,
             _ => 0,
         };
+        let mut bits = [0; 8];
         for (i, b) in bytes.chunks_exact(size).enumerate() {
             let units = (block / UNIT).max(1);
-            self.d[i * units..][..units].fill(scale(b, at));
+            bits[i * units..][..units].fill(u16::from_le_bytes([b[at], b[at + 1]]));
             M::block::<K>(self, b, i * block);
+        }
+        for u in 0..STRETCH / UNIT {
+            self.d[u] = half(bits[u]);
         }
     }
 
@@ -295,22 +310,36 @@ fn integers<K: Kind, M: Machine, const UNIT: usize>(
                 let (from, len) = (i * STRETCH, STRETCH.min(x.k - i * STRETCH));
                 for (sums, token) in sums.iter_mut().zip(tokens.clone()) {
                     let (q, scales) = (&x.q(token)[from..from + len], x.scales(token));
-                    for (u, q) in q.as_chunks::<UNIT>().0.iter().enumerate() {
-                        let at = from + u * UNIT;
-                        let Some(codes) = stretch.codes[u * UNIT..].first_chunk::<UNIT>() else { break };
-                        let scale = scales[at / x.units.activations];
-                        let plus = match K::FORMAT {
-                            BlockFormat::Q6K => M::scaled::<16>(codes, q, &stretch.s),
-                            BlockFormat::Q4K => M::scaled::<32>(codes, q, &stretch.s),
-                            _ => M::dot(codes, q),
-                        };
-                        let mut value = stretch.d[u] * scale * plus as f32;
-                        if K::FORMAT == BlockFormat::Q4K {
-                            let groups = x.sums(token)[from / 32..].iter().zip(&stretch.z);
-                            let minus: i32 = groups.map(|(x, z)| i32::from(*x) * i32::from(*z)).sum();
-                            value -= stretch.m * scale * minus as f32;
+                    // Integers of all units, then f32.
+                    let (mut plus, mut scale) = ([0; 8], [0.0; 8]);
+                    match K::FORMAT {
+                        BlockFormat::Q6K => plus[0] = M::scaled::<16>(&stretch.codes, q, &stretch.s),
+                        BlockFormat::Q4K => plus[0] = M::scaled::<32>(&stretch.codes, q, &stretch.s),
+                        _ => M::dots::<UNIT>(&stretch.codes, q, &mut plus),
+                    }
+                    match x.units.activations {
+                        STRETCH => scale = [scales[i]; 8],
+                        _ => scale[..len / 32].copy_from_slice(&scales[from / 32..][..len / 32]),
+                    }
+                    let mut value = [0.0; 8];
+                    for u in 0..STRETCH / UNIT {
+                        value[u] = stretch.d[u] * scale[u] * plus[u] as f32;
+                    }
+                    if K::FORMAT == BlockFormat::Q4K {
+                        let (groups, mut minus) = (&x.sums(token)[from / 32..][..8], 0);
+                        for g in 0..8 {
+                            minus += i32::from(groups[g]) * i32::from(stretch.z[g]);
                         }
-                        sums[at / UNIT % partials] += value;
+                        value[0] -= stretch.m * scale[0] * minus as f32;
+                    }
+                    if partials == 8 && len == STRETCH {
+                        for u in 0..8 {
+                            sums[u] += value[u];
+                        }
+                    } else {
+                        for u in 0..len / UNIT {
+                            sums[(from / UNIT + u) % partials] += value[u];
+                        }
                     }
                 }
             }
