@@ -233,11 +233,14 @@ impl<'a> Few<'a> {
         unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len()) }
     }
 
+    /// The tokens from `first` on.
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    pub(super) fn starting(&self, first: usize) -> Self {
+        Self { lines: &self.lines[first * self.stride..], sums: &self.sums[first..], ..*self }
+    }
+
     /// Lines from one token to the next.
-    #[cfg_attr(
-        not(target_arch = "x86_64"),
-        expect(dead_code, reason = "one form walks over tokens by address")
-    )]
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn stride(&self) -> usize {
         self.stride
     }
