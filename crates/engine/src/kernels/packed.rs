@@ -365,7 +365,10 @@ fn few(
         Level::Simd128 => wasm::few(w, shape, span, planes, n, out),
         #[cfg(target_arch = "aarch64")]
         Level::Neon => neon::few(w, shape, span, planes, n, out),
-        _ => portable::products(w, shape, span, x, n, out),
+        _ => {
+            let _ = planes;
+            portable::products(w, shape, span, x, n, out);
+        }
     }
 }
 
