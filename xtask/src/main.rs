@@ -1,4 +1,4 @@
-//! The chores of this workspace: set-up and tests, aarch64, fuzzing, demo, benchmarks, golden data.
+//! The chores of this workspace: set-up and tests, aarch64, WebAssembly, fuzzing, demo, benchmarks, golden data.
 //!
 //! `cargo xtask --help` lists them. Plain Rust without dependencies, so that it builds in a second before anything
 //! else can. Every command it runs is printed as it could be typed.
@@ -9,6 +9,7 @@ mod golden;
 mod run;
 mod setup;
 mod suite;
+mod wasm;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ Commands:
                             --quick  formatting, lints and unit tests only
                             --long   also the tests marked as long, in release mode, and those on aarch64
   arm                       cross-compile the tests of kernels and codecs for aarch64 and run them under qemu
+  wasm                      compile the tests of kernels for WebAssembly and run them under Node.js
   fuzz [TARGET…] [--minutes N] [--minimize]
                             fuzz the decoders, or those named, N minutes each (default 10); needs a nightly
                             compiler and cargo-fuzz; --minimize then replaces the committed corpus
@@ -39,6 +41,7 @@ Examples:
   cargo xtask test
   cargo xtask test --quick
   cargo xtask arm
+  cargo xtask wasm
   cargo xtask fuzz bundle --minutes 1
   cargo xtask demo --help
   cargo xtask bench kernels
@@ -73,6 +76,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
         ["test", "--quick"] => suite::run(suite::Scope::Quick),
         ["test", "--long"] => suite::run(suite::Scope::Long),
         ["arm"] => arm::test(),
+        ["wasm"] => wasm::test(),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["bench", names @ ..] => suite::bench(names),
         ["golden"] => golden::refresh(golden::Mode::Copy),

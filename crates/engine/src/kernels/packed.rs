@@ -16,6 +16,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avxvnni;
 mod joint;
 mod limit;
 #[cfg(target_arch = "aarch64")]
@@ -24,6 +26,8 @@ mod pack;
 mod planes;
 mod portable;
 mod unpack;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
 
 use axes::TritLayout;
 
@@ -249,6 +253,7 @@ fn pass(pool: &Pool, x: &[i8], n: usize, items: &[Item<'_>]) {
         _ if n <= FEW => Some((FEW_UNITS / n).max(1)),
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => Some(avx512::UNITS),
+        Level::Simd128 => Some(FEW_UNITS / FEW),
         _ => None,
     };
     let arranged = units.map(|units| Arranged::new(pool, level, x, n, k, &shape, units));
@@ -293,12 +298,21 @@ impl Task<'_> {
                 // The scales were applied while the sums were in registers.
                 return add(finish, self.tokens, w.rows, out);
             }
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            (Some(arranged), Level::Simd128) => {
+                for (span, planes) in arranged.spans() {
+                    wasm::few(w, shape, span, &planes.starting(from), count, out);
+                }
+            }
             (_, level) => {
                 let x = &self.x[from * k..][..count * k];
                 match level {
                     #[cfg(target_arch = "x86_64")]
                     // SAFETY: the level is Avx2 only on machines that have AVX2.
-                    Level::Avx2 => unsafe { avx2::many(w, shape, x, count, out) },
+                    Level::Avx2 => unsafe { avx2::many::<false>(w, shape, x, count, out) },
+                    #[cfg(target_arch = "x86_64")]
+                    // SAFETY: the level is AvxVnni only on machines that have AVX2 and AVX-VNNI.
+                    Level::AvxVnni => unsafe { avx2::many::<true>(w, shape, x, count, out) },
                     #[cfg(target_arch = "aarch64")]
                     Level::Neon => neon::many(w, shape, x, count, out),
                     _ => shape
@@ -343,10 +357,18 @@ fn few(
         Level::Avx512 => unsafe { avx512::few(w, shape, span, planes, n, out) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is Avx2 only on machines that have AVX2.
-        Level::Avx2 => unsafe { avx2::few(w, shape, span, planes, n, out) },
+        Level::Avx2 => unsafe { avx2::few::<false>(w, shape, span, planes, n, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is AvxVnni only on machines that have AVX2 and AVX-VNNI.
+        Level::AvxVnni => unsafe { avx2::few::<true>(w, shape, span, planes, n, out) },
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Level::Simd128 => wasm::few(w, shape, span, planes, n, out),
         #[cfg(target_arch = "aarch64")]
         Level::Neon => neon::few(w, shape, span, planes, n, out),
-        _ => portable::products(w, shape, span, x, n, out),
+        _ => {
+            let _ = planes;
+            portable::products(w, shape, span, x, n, out);
+        }
     }
 }
 

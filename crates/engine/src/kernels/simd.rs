@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Instruction set that the kernels run with.
 ///
-/// The kernels of packed trits have a form for each; all others run their AVX2 form at [`Level::Avx512`] too.
+/// The kernels of packed trits have a form for each; all others run their AVX2 form at [`Level::AvxVnni`] and
+/// [`Level::Avx512`] too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Level {
@@ -21,11 +22,16 @@ pub enum Level {
     Avx2 = 3,
     /// x86-64: AVX-512 with VNNI and VBMI (Ice Lake, Zen 4 and later), 64 int8 products an instruction.
     Avx512 = 4,
+    /// x86-64: AVX2, FMA and AVX-VNNI (Alder Lake and later without AVX-512), 32 int8 products an instruction.
+    AvxVnni = 5,
+    /// WebAssembly: vectors of 128 bits, where the program was compiled for them.
+    Simd128 = 6,
 }
 
 impl Level {
     /// Every level, the best one last.
-    pub const ALL: [Level; 4] = [Level::Portable, Level::Neon, Level::Avx2, Level::Avx512];
+    pub const ALL: [Level; 6] =
+        [Level::Portable, Level::Neon, Level::Simd128, Level::Avx2, Level::AvxVnni, Level::Avx512];
 
     /// The name that `FIDELITY_SIMD` knows it by.
     pub const fn name(self) -> &'static str {
@@ -34,13 +40,15 @@ impl Level {
             Level::Neon => "neon",
             Level::Avx2 => "avx2",
             Level::Avx512 => "avx512",
+            Level::AvxVnni => "avxvnni",
+            Level::Simd128 => "simd128",
         }
     }
 
     /// Whether the bodies of `multiversion!` run compiled for AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     pub(crate) const fn has_avx2(self) -> bool {
-        matches!(self, Level::Avx2 | Level::Avx512)
+        matches!(self, Level::Avx2 | Level::AvxVnni | Level::Avx512)
     }
 }
 
@@ -69,6 +77,8 @@ pub fn level() -> Level {
         2 => Level::Neon,
         3 => Level::Avx2,
         4 => Level::Avx512,
+        5 => Level::AvxVnni,
+        6 => Level::Simd128,
         _ => detect(),
     }
 }
@@ -112,10 +122,13 @@ pub fn available(level: Level) -> bool {
     match level {
         Level::Portable => true,
         Level::Neon => cfg!(target_arch = "aarch64"),
+        Level::Simd128 => cfg!(all(target_arch = "wasm32", target_feature = "simd128")),
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => {
             std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
         }
+        #[cfg(target_arch = "x86_64")]
+        Level::AvxVnni => available(Level::Avx2) && std::arch::is_x86_feature_detected!("avxvnni"),
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => {
             available(Level::Avx2)
@@ -127,7 +140,7 @@ pub fn available(level: Level) -> bool {
                 && std::arch::is_x86_feature_detected!("avx512vbmi")
         }
         #[cfg(not(target_arch = "x86_64"))]
-        Level::Avx2 | Level::Avx512 => false,
+        Level::Avx2 | Level::AvxVnni | Level::Avx512 => false,
     }
 }
 

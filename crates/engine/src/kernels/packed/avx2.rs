@@ -8,11 +8,11 @@ use axes::TritLayout;
 
 use super::super::simd::Level;
 use super::planes::{Few, PLANES, Shape, Span, total};
-use super::{Out, PackedMatrix, RowAt};
+use super::{Out, PackedMatrix, RowAt, avxvnni};
 
 const COMPUTE: u8 = 0;
 const INTERCHANGE: u8 = 1;
-const STORAGE: u8 = 2;
+pub(super) const STORAGE: u8 = 2;
 
 /// Pair sums of −512 to 508 that fit 16 bits.
 const PAIRS: usize = 64;
@@ -20,7 +20,7 @@ const PAIRS: usize = 64;
 /// The planes of 32 packed bytes as codes 0, 1, 2; four of them unless the layout is STORAGE.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn codes<const L: u8>(bytes: __m256i) -> [__m256i; PLANES] {
+pub(super) fn codes<const L: u8>(bytes: __m256i) -> [__m256i; PLANES] {
     let three = _mm256_set1_epi8(3);
     let zero = _mm256_setzero_si256();
     if L == STORAGE {
@@ -57,7 +57,7 @@ fn codes<const L: u8>(bytes: __m256i) -> [__m256i; PLANES] {
 /// The 64 bytes of a unit, zeros behind those of a tail.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load(bytes: &[u8]) -> [__m256i; 2] {
+pub(super) fn load(bytes: &[u8]) -> [__m256i; 2] {
     let mut padded = [0; 64];
     let bytes = if bytes.len() < 64 {
         padded[..bytes.len()].copy_from_slice(bytes);
@@ -71,7 +71,7 @@ fn load(bytes: &[u8]) -> [__m256i; 2] {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn activations(x: &[i8], at: usize) -> __m256i {
+pub(super) fn activations(x: &[i8], at: usize) -> __m256i {
     let x = &x[at..][..32];
     // SAFETY: 32 bytes, any alignment.
     unsafe { _mm256_loadu_si256(x.as_ptr().cast()) }
@@ -80,7 +80,7 @@ fn activations(x: &[i8], at: usize) -> __m256i {
 /// The sum of the lanes of each of four vectors.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn horizontal(x: [__m256i; 4]) -> [i32; 4] {
+pub(super) fn horizontal(x: [__m256i; 4]) -> [i32; 4] {
     let both = _mm256_hadd_epi32(_mm256_hadd_epi32(x[0], x[1]), _mm256_hadd_epi32(x[2], x[3]));
     let sums = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256::<1>(both));
     let mut out = [0; 4];
@@ -125,19 +125,26 @@ impl<const R: usize> Sums<R> {
     }
 }
 
-/// The memory-bound form; see [`super::few`].
+/// The memory-bound form; see [`super::few`]. With V, by the instruction of AVX-VNNI, which the machine has to have.
 #[target_feature(enable = "avx2")]
-pub(super) fn few(w: &PackedMatrix<'_>, shape: &Shape, span: Span, x: &Few<'_>, n: usize, out: &mut Out<'_>) {
+pub(super) fn few<const V: bool>(
+    w: &PackedMatrix<'_>,
+    shape: &Shape,
+    span: Span,
+    x: &Few<'_>,
+    n: usize,
+    out: &mut Out<'_>,
+) {
     match shape.layout {
-        TritLayout::Compute | TritLayout::Bytes => few_of::<COMPUTE>(w, shape, span, x, n, out),
-        TritLayout::Interchange => few_of::<INTERCHANGE>(w, shape, span, x, n, out),
-        TritLayout::Storage => few_of::<STORAGE>(w, shape, span, x, n, out),
+        TritLayout::Compute | TritLayout::Bytes => few_of::<COMPUTE, V>(w, shape, span, x, n, out),
+        TritLayout::Interchange => few_of::<INTERCHANGE, V>(w, shape, span, x, n, out),
+        TritLayout::Storage => few_of::<STORAGE, V>(w, shape, span, x, n, out),
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn few_of<const L: u8>(
+fn few_of<const L: u8, const V: bool>(
     w: &PackedMatrix<'_>,
     shape: &Shape,
     span: Span,
@@ -152,13 +159,21 @@ fn few_of<const L: u8>(
         let at: [_; 4] = std::array::from_fn(|r| w.row(out.first + row + r.min(count - 1), shape));
         for token in 0..n {
             let x_planes = x.token(token).as_flattened();
-            let sums = if L == COMPUTE {
+            let sums = if L == COMPUTE && V {
+                // SAFETY: the machine has the instruction, as the caller of `few` knows.
+                unsafe { avxvnni::rows_of::<L, 4>(w, shape, span, &at, x_planes) }
+            } else if L == COMPUTE {
                 rows_of::<L, 4>(w, shape, span, &at, x_planes)
             } else {
                 // Row by row: memory that is read in one run is read faster than in four.
                 let mut sums = [_mm256_setzero_si256(); 4];
                 for r in 0..count {
-                    [sums[r]] = rows_of::<L, 1>(w, shape, span, &[at[r]], x_planes);
+                    [sums[r]] = if V {
+                        // SAFETY: as above.
+                        unsafe { avxvnni::rows_of::<L, 1>(w, shape, span, &[at[r]], x_planes) }
+                    } else {
+                        rows_of::<L, 1>(w, shape, span, &[at[r]], x_planes)
+                    };
                 }
                 sums
             };
@@ -210,7 +225,7 @@ const UNITS: usize = 8;
 /// Tokens that share an unpacked group of rows.
 const TOKENS: usize = 24;
 /// Columns of a run, padding included.
-const COLUMNS: usize = UNITS * PLANES * 64;
+pub(super) const COLUMNS: usize = UNITS * PLANES * 64;
 
 /// Unpacked codes of four rows and the activations of the tokens, row by row.
 #[repr(C, align(64))]
@@ -219,19 +234,31 @@ struct Run {
     tokens: [MaybeUninit<[i8; COLUMNS]>; TOKENS],
 }
 
-/// The compute-bound form; see [`super::many`].
+/// The compute-bound form, with V as [`few`].
 #[target_feature(enable = "avx2")]
-pub(super) fn many(w: &PackedMatrix<'_>, shape: &Shape, x: &[i8], n: usize, out: &mut Out<'_>) {
+pub(super) fn many<const V: bool>(
+    w: &PackedMatrix<'_>,
+    shape: &Shape,
+    x: &[i8],
+    n: usize,
+    out: &mut Out<'_>,
+) {
     match shape.layout {
-        TritLayout::Compute | TritLayout::Bytes => many_of::<COMPUTE>(w, shape, x, n, out),
-        TritLayout::Interchange => many_of::<INTERCHANGE>(w, shape, x, n, out),
-        TritLayout::Storage => many_of::<STORAGE>(w, shape, x, n, out),
+        TritLayout::Compute | TritLayout::Bytes => many_of::<COMPUTE, V>(w, shape, x, n, out),
+        TritLayout::Interchange => many_of::<INTERCHANGE, V>(w, shape, x, n, out),
+        TritLayout::Storage => many_of::<STORAGE, V>(w, shape, x, n, out),
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn many_of<const L: u8>(w: &PackedMatrix<'_>, shape: &Shape, x: &[i8], n: usize, out: &mut Out<'_>) {
+fn many_of<const L: u8, const V: bool>(
+    w: &PackedMatrix<'_>,
+    shape: &Shape,
+    x: &[i8],
+    n: usize,
+    out: &mut Out<'_>,
+) {
     let k = w.columns;
     let mut run = Run { codes: [[0; _]; 4], tokens: [const { MaybeUninit::uninit() }; _] };
     for span in shape.spans(UNITS) {
@@ -278,7 +305,12 @@ fn many_of<const L: u8>(w: &PackedMatrix<'_>, shape: &Shape, x: &[i8], n: usize,
                     let pair = [token, (token + 1).min(count - 1)];
                     // SAFETY: all tokens below `count` were written above.
                     let x = pair.map(|t| unsafe { &run.tokens[t].assume_init_ref()[..len] });
-                    let made = tile(x, &run.codes);
+                    let made = if V {
+                        // SAFETY: the machine has the instruction, as the caller of `many` knows.
+                        unsafe { avxvnni::tile(x, &run.codes) }
+                    } else {
+                        tile(x, &run.codes)
+                    };
                     for (t, made) in pair.into_iter().zip(made).take((count - token).min(2)) {
                         for (to, made) in out.row(from + t)[row..][..rows].iter_mut().zip(made) {
                             *to = if span.from == 0 { 0 } else { *to } + made - sums[t];

@@ -1,9 +1,10 @@
 //! The most that the machine's multiply-accumulate instruction does, as the limit that products are compared with.
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
 use super::super::simd::{Level, level};
 
-/// Products of two int8 numbers that one instruction adds up, and independent sums that are kept busy.
+/// Independent sums, enough to keep the instruction busy.
 #[cfg(target_arch = "x86_64")]
 const SUMS: usize = 24;
 
@@ -19,15 +20,14 @@ const SUMS: usize = 24;
 /// }
 /// ```
 pub fn multiply_adds(rounds: usize) -> Option<u64> {
-    match level() {
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => {
-            // SAFETY: the level is Avx512 only on machines that have what it stands for.
-            std::hint::black_box(unsafe { avx512(rounds) });
-            Some((rounds * SUMS * 64) as u64)
-        }
-        _ => None,
+    #[cfg(target_arch = "x86_64")]
+    if level() == Level::Avx512 {
+        // SAFETY: the level is Avx512 only on machines that have what it stands for.
+        std::hint::black_box(unsafe { avx512(rounds) });
+        return Some((rounds * SUMS * 64) as u64);
     }
+    let _ = rounds;
+    None
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -5,6 +5,10 @@
 //! activations holds, at byte j, the activation that meets trit p of byte j.
 
 #![allow(unsafe_code)]
+#![cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128")),
+    allow(dead_code, reason = "the plain form reads the activations as they are")
+)]
 
 use std::cell::Cell;
 
@@ -35,6 +39,7 @@ pub(super) struct Shape {
 pub(super) struct Span {
     pub(super) from: usize,
     pub(super) to: usize,
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "one form finishes sums itself"))]
     pub(super) last: bool,
 }
 
@@ -233,11 +238,14 @@ impl<'a> Few<'a> {
         unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len()) }
     }
 
+    /// The tokens from `first` on.
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    pub(super) fn starting(&self, first: usize) -> Self {
+        Self { lines: &self.lines[first * self.stride..], sums: &self.sums[first..], ..*self }
+    }
+
     /// Lines from one token to the next.
-    #[cfg_attr(
-        not(target_arch = "x86_64"),
-        expect(dead_code, reason = "one form walks over tokens by address")
-    )]
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn stride(&self) -> usize {
         self.stride
     }
