@@ -9,6 +9,7 @@
 //! projection's own, with its own eps), the norm of the output gate on the gate and the swish on the state, gates
 //! bounded from below by depth, a ternary head.
 
+mod architecture;
 mod bitlinear;
 mod block;
 mod graphs;
