@@ -14,6 +14,7 @@ pub mod config;
 pub mod error;
 pub mod folder;
 pub mod generation;
+pub mod gguf;
 pub mod json;
 mod mapped;
 pub mod matmulfree;

@@ -103,7 +103,7 @@ fn places_and_sizes() {
     one(0, 8, 0).zeros(7 + 31).refused(&["`w`", "32 bytes at 0", "31 bytes"]);
     one(0, 8, 0).refused(&["tensor data", "multiple of 32"]);
     one(0, 8, 4).zeros(100).refused(&["`w`", "multiple of 32", "4"]);
-    one(0, 8, u64::MAX & !31).zeros(100).refused(&["`w`", "18446744073709551584"]);
+    one(0, 8, !31).zeros(100).refused(&["`w`", "18446744073709551584"]);
     one(0, u64::MAX, 0).zeros(100).refused(&["`w`"]);
     one(28, 1 << 61, 0).zeros(100).refused(&["`w`", "2^64"]);
     one(0, 0, 0).zeros(100).refused(&["`w`", "at least 1"]);

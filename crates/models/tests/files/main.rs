@@ -6,5 +6,6 @@ mod bitnet;
 mod config;
 mod folder;
 mod generation;
+mod gguf_tokenizer;
 mod golden;
 mod safetensors;

@@ -1,0 +1,5 @@
+//! Models in GGUF files.
+
+mod meta;
+mod pre;
+pub mod tokenizer;
