@@ -68,6 +68,20 @@ pub enum WireError {
         /// What to do.
         remedy: &'static str,
     },
+    /// Numbers, or the blocks that should hold them, are not what their format and sizes say.
+    #[error("blocks ({format}): {what}: expected {expected}, found {found}; {remedy}")]
+    Blocks {
+        /// The format's name.
+        format: &'static str,
+        /// The part: "columns", "row 3, column 7", …
+        what: String,
+        /// What belongs there.
+        expected: String,
+        /// What is there.
+        found: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// A writer was not given what it was told it would be given.
     #[error("writing {part}: expected {expected}, found {found}; {remedy}")]
     Write {
@@ -93,6 +107,7 @@ impl WireError {
             Self::Io { remedy, .. }
             | Self::Section { remedy, .. }
             | Self::Trits { remedy, .. }
+            | Self::Blocks { remedy, .. }
             | Self::Write { remedy, .. } => remedy,
             Self::Output(_) => "free some space or choose another place",
         }

@@ -2,6 +2,7 @@
 //!
 //! - [`trits`] encodes and decodes matrices of −1, 0 and +1 in the layouts that [`axes::TritLayout`] specifies: two bits
 //!   a weight for computing and for exchange, 1.6 bits for storage.
+//! - [`blocks`] decodes and encodes rows of numbers in the block formats that [`axes::BlockFormat`] specifies.
 //! - [`bundle`] is the file `.fid`: named sections, each aligned and checksummed, behind a header and before a table
 //!   that describe all of it. [`Bundle::open`] maps a file, checks every byte of it, and lends views of the map.
 //! - [`gguf`] reads and writes the files of llama.cpp and its kin: typed metadata, and tensors in named block formats
@@ -28,6 +29,7 @@
 //! Whatever comes from a file is untrusted: it is checked once, where it enters, and every fault is a [`WireError`] that
 //! names the section, what was expected, what was found and the remedy.
 
+pub mod blocks;
 pub mod bundle;
 mod error;
 pub mod gguf;
