@@ -30,6 +30,7 @@
 //! ```
 
 mod read;
+mod ternary;
 mod types;
 mod value;
 mod write;
@@ -40,6 +41,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::read::{Info, Pair, Parsed};
+pub use self::ternary::{Ternary, write_ternary};
 pub use self::types::{GgmlType, I2_S_BLOCK, I2_S_TAIL};
 pub use self::value::{Array, Value, ValueType};
 pub use self::write::{GgufWriter, TensorSpec};
