@@ -328,8 +328,16 @@ fn the_generator_reaches_most_of_the_table() {
         note(&generate::graph(&choices), &mut seen);
     }
     let missing: Vec<&str> = Op::ALL.iter().filter(|o| !seen.contains(o)).map(|o| o.name()).collect();
-    // What only derivatives make, and what takes a key or labels.
-    let unreached =
-        ["iota", "random_bits", "rms_norm_grad", "linear_scan_grad", "cross_entropy", "cross_entropy_grad"];
+    // What only derivatives make, and what takes a key, labels or positions.
+    let unreached = [
+        "iota",
+        "random_bits",
+        "rms_norm_grad",
+        "linear_scan_grad",
+        "cross_entropy",
+        "cross_entropy_grad",
+        "rope",
+        "kv_attention",
+    ];
     assert_eq!(missing, unreached);
 }
