@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use barewire::Gguf;
-use barewire::gguf::{Array, ValueType};
+use barewire::gguf::ValueType;
 use serde_json::{Value, json};
 use tokenizers::models::bpe::BPE;
 use tokenizers::{AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper};
@@ -342,9 +342,4 @@ fn template(tokens: &[String], bos: Option<u32>, eos: Option<u32>) -> Value {
         })
         .collect();
     json!({"type": "TemplateProcessing", "single": around("A"), "pair": pair, "special_tokens": known})
-}
-
-/// The texts of an array, for callers that show them.
-pub(super) fn lossy(array: &Array<'_>) -> Vec<String> {
-    array.iter_texts().map(|text| String::from_utf8_lossy(text).into_owned()).collect()
 }
