@@ -12,6 +12,7 @@ use crate::error::{EngineError, Result};
 use crate::exec::Executable;
 use crate::group::GroupCode;
 use crate::kernels::attention;
+use crate::kernels::blocks::{self, BlockMatrix};
 use crate::kernels::packed::{self, PackedMatrix};
 use crate::kernels::{rows, scan};
 use crate::pool::Pool;
@@ -161,6 +162,8 @@ fn has_kernel(plan: &Plan, n: &Node) -> bool {
         Op::TernaryLinear => n.types[0].dtype == DType::F32,
         Op::Convert => n.types[0].dtype == DType::BF16 && f32s(&n.inputs),
         Op::Gather => plan.graph.ty(n.inputs[1]).dtype == DType::I64,
+        Op::BlockLinear => true,
+        Op::BlockRows => plan.graph.ty(n.inputs[0]).dtype == DType::I64,
         Op::ScatterAdd => n.types[0].dtype == DType::F32 && plan.graph.ty(n.inputs[0]).dtype == DType::I64,
         _ => false,
     }
@@ -187,6 +190,9 @@ fn scratch_of(plan: &Plan, n: &Node) -> usize {
             let (shape, chunk) = scan_shape(plan, n);
             scan::linear_scan_chunked_scratch(shape, chunk)
         }
+        Op::BlockLinear => graph::ops::blocks::layout(&n.attrs).map_or(0, |(format, columns, _)| {
+            blocks::scratch(format, columns, plan.graph.ty(n.inputs[0]).elements().unwrap_or(0) / columns)
+        }),
         _ => 0,
     }
 }
@@ -340,6 +346,20 @@ impl Memory<'_> {
         // SAFETY: handed on to the caller.
         PackedMatrix::new(layout, shape[0], shape[1], unsafe { self.bytes(v) })
             .ok_or_else(|| format!("a {layout} matrix of sizes {shape:?} has another length"))
+    }
+}
+
+impl Memory<'_> {
+    /// The matrix of blocks that is a node's second operand.
+    ///
+    /// # Safety
+    /// The value must have been written before.
+    unsafe fn blocks(&self, n: &Node) -> Result<BlockMatrix<'_>, String> {
+        let (format, columns, _) = graph::ops::blocks::layout(&n.attrs)?;
+        // SAFETY: handed on to the caller.
+        let bytes = unsafe { self.bytes(n.inputs[1]) };
+        BlockMatrix::new(format, sizes(self.plan, n.inputs[1])[0], columns, bytes)
+            .ok_or_else(|| format!("{} bytes are no matrix of {columns} columns of {format}", bytes.len()))
     }
 }
 
@@ -628,6 +648,13 @@ unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Re
                     _ => rows::gather::<u64>(pool, m.read(inp(0)), cols, ids, m.write(out(0))),
                 }
                 .map_err(|e| e.to_string())?;
+            }
+            Op::BlockLinear => {
+                blocks::linear(pool, m.read(inp(0)), m.blocks(n)?, m.write(out(0)), scratch);
+            }
+            Op::BlockRows => {
+                blocks::gather(pool, m.read(inp(0)), m.blocks(n)?, m.write(out(0)))
+                    .map_err(|e| e.to_string())?;
             }
             Op::ScatterAdd => {
                 let cols = n.types[0].fixed_shape().unwrap_or_default()[1..].iter().product();

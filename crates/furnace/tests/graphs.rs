@@ -91,6 +91,13 @@ fn what_cannot_be_asked_is_an_error() {
     let g = cx.finish(&[("y", &y)]).expect("a graph");
     let refused = grad_graph(&g, "y", &["x"], Remat::default()).expect_err("refused");
     assert!(matches!(refused, GraphError::NotDifferentiable { op: "while", .. }), "{refused}");
+    // Quantised activations have no derivative of their own.
+    let cx = Cx::abstract_();
+    let (x, w) = (cx.input("x", Type::new(DType::F32, [32])), cx.input("w", Type::new(DType::U8, [3, 34])));
+    let loss = x.block_linear(&w, axes::BlockFormat::Q8_0).sum_all();
+    let blocks = cx.finish(&[("y", &loss)]).expect("a graph");
+    let refused = grad_graph(&blocks, "y", &["x"], Remat::default()).expect_err("refused");
+    assert!(matches!(refused, GraphError::NotDifferentiable { op: "block_linear", .. }), "{refused}");
     let j = jvp_graph(&g, &["x"]).expect("forward mode works");
     let one = Array::from_f64(DType::F64, [], &[1.0]);
     assert_eq!(get(&run(&j, &[one.clone(), one]), "tangent.y").to_f64(), [16.0]);

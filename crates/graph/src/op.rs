@@ -220,9 +220,9 @@ table! {
     Reshape = shape::Reshape, Transpose = shape::Transpose, Broadcast = shape::Broadcast, Slice = slice::Slice,
     Pad = slice::Pad, Concatenate = slice::Concatenate, Reverse = slice::Reverse,
     // Index
-    Gather = index::Gather, ScatterAdd = index::ScatterAdd,
+    Gather = index::Gather, ScatterAdd = index::ScatterAdd, BlockRows = blocks::BlockRows,
     // Contraction and reduction
-    DotGeneral = dot::DotGeneral,
+    DotGeneral = dot::DotGeneral, BlockLinear = blocks::BlockLinear,
     ReduceSum = reduce::ReduceSum, ReduceMax = reduce::ReduceMax, ReduceMin = reduce::ReduceMin,
     ArgMax = reduce::ArgMax,
     // Control

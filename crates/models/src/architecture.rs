@@ -15,12 +15,14 @@
 use std::ops::Deref;
 use std::path::Path;
 
+use graph::{Graph, GraphError};
 use serde_json::Value;
 
 use crate::bitnet::BitNetConfig;
 use crate::config::{MatMulFreeConfig, Parsed, model_type};
 use crate::error::Result;
 use crate::folder::{ModelFolder, Weights};
+use crate::forms::{CacheType, GraphOptions, State};
 use crate::parameters::{Parameter, check_tensors, init_values};
 
 /// An architecture with its sizes.
@@ -65,6 +67,55 @@ pub trait Architecture {
 
     /// Name of the embedding in the state dict.
     fn embedding(&self) -> &'static str;
+
+    /// What the graphs carry from token to token, in the order in which they take and give it.
+    fn states(&self, cache: CacheType) -> Vec<State>;
+
+    /// The whole-sequence form, or with states that of a chunk, with the sizes `B`, `T` and, for caches, [`crate::forms::PLACES`]
+    /// left open.
+    ///
+    /// # Errors
+    /// Options that the architecture cannot have together.
+    fn graph(&self, options: &GraphOptions) -> Result<Graph, GraphError>;
+
+    /// The streaming step: one token of each sequence and the states in, `logits` (B, V) and the new states out.
+    ///
+    /// # Errors
+    /// As [`Architecture::graph`].
+    fn step(&self, options: &GraphOptions) -> Result<Graph, GraphError> {
+        self.graph(&GraphOptions { states: true, last: true, ..*options })
+    }
+
+    /// Weights of the prepared form that are made of others once, beside the trits.
+    ///
+    /// # Errors
+    /// None for a configuration that is valid.
+    fn derived(&self) -> Result<Option<Graph>, GraphError> {
+        Ok(None)
+    }
+
+    /// Matrices that may be stored in blocks: the embedding, and a head that is not ternary.
+    fn storable(&self) -> Vec<&'static str> {
+        vec![self.embedding()]
+    }
+
+    /// Whether the files hold trits and scales instead of master weights.
+    fn is_packed(&self) -> bool {
+        false
+    }
+
+    /// The trits and the scale s of a projection from files of packed ones; W = t / s.
+    ///
+    /// # Errors
+    /// Codes and scales that are none, and architectures without packed files.
+    fn unpack(&self, weights: &Weights, name: &str) -> Result<(Vec<i8>, f32)> {
+        Err(crate::ModelError::tensor(weights.path(), name, "packed trits", "none", "use master weights"))
+    }
+
+    /// Tokens of a chunk of a prompt. All that is chosen here is speed.
+    fn chunk(&self) -> usize {
+        128
+    }
 
     /// Name and shape of every parameter.
     fn expected_tensors(&self) -> Vec<(String, Vec<usize>)> {

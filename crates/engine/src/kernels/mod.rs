@@ -12,6 +12,7 @@
 #![allow(clippy::extra_unused_type_parameters)]
 
 pub mod attention;
+pub mod blocks;
 pub mod elementwise;
 pub mod gemm;
 pub mod math;

@@ -13,6 +13,7 @@ mod reduce;
 mod softmax;
 
 pub use convert::to_bf16;
+pub(in crate::kernels) use embedding::check_ids;
 pub use embedding::{IndexOutOfRange, gather, scatter_add};
 pub use norm::{rms_norm, rms_norm_grad, rms_norm_grad_scratch};
 pub use optim::{AdamW, adamw_step, sum_of_squares};

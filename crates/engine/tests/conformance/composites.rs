@@ -11,6 +11,30 @@ pub(crate) fn add(c: &mut Cases) {
     recurrences(c);
     losses(c);
     attention(c);
+    blocks(c);
+}
+
+/// Weights in the block formats: products, and rows of a table that is a product's matrix too.
+fn blocks(c: &mut Cases) {
+    for format in axes::BlockFormat::ALL {
+        for (n, rows, columns) in [(1, 5, 256), (3, 2, 768), (35, 1, format.block().next_multiple_of(64))] {
+            c.add(format!("{format} {n} x {rows} x {columns}"), |m| {
+                let x = m.f(&[n, columns]);
+                let numbers: Vec<f32> =
+                    (0..rows * columns).map(|_| m.random.float(-1.0, 1.0) as f32).collect();
+                let bytes = barewire::blocks::encode(format, columns, &numbers).expect("finite numbers");
+                let shape = [rows, bytes.len() / rows];
+                let w = m.given(Array::int(DType::U8, shape, bytes.into_iter().map(i64::from).collect()));
+                let ids = m.ids(&[2, 3], rows);
+                let few = m.input(DType::I32, &[2], 0.0, rows as f64);
+                vec![
+                    x.block_linear(&w, format),
+                    ids.block_rows(&w, format, columns),
+                    few.block_rows(&w, format, columns).block_linear(&w, format),
+                ]
+            });
+        }
+    }
 }
 
 fn quantisers(c: &mut Cases) {

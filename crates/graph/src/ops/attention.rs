@@ -262,7 +262,7 @@ impl OpDef for KvAttention {
                 }
             }
         }
-        let y = o.q.causal_attention(&seen[0], &seen[1], Some(o.position), n.attrs.float("scale", 1.0));
+        let y = o.q.causal_attention(&seen[0], &seen[1], Some(o.position), None, n.attrs.float("scale", 1.0));
         Some([vec![y], results, scales].concat())
     }
     /// What the causal mask leaves out of a first chunk is not counted.
@@ -315,9 +315,16 @@ impl Var {
     }
 
     /// These queries (B, T, H, D) over keys and values (B, S, G, D), in core ops: query t sees places 0 … position + t,
-    /// position being 0 where none is given.
+    /// position being 0 where none is given, of them those where `mask`, bool (B, S), is true.
     #[track_caller]
-    pub fn causal_attention(&self, keys: &Var, values: &Var, position: Option<&Var>, scale: f64) -> Var {
+    pub fn causal_attention(
+        &self,
+        keys: &Var,
+        values: &Var,
+        position: Option<&Var>,
+        mask: Option<&Var>,
+        scale: f64,
+    ) -> Var {
         let (q, k) = (self.shape(), keys.shape());
         let share = match (q.get(2).and_then(Dim::fixed), k.get(2).and_then(Dim::fixed)) {
             (Some(h), Some(g)) if g > 0 => h / g,
@@ -335,7 +342,10 @@ impl Var {
             None => rows,
         };
         let columns = self.cx.iota(DType::I64, &[places]).broadcast(&grid, &[1]);
-        let seen = columns.le(&rows.broadcast(&grid, &[0])).broadcast(&scores.shape(), &[2, 4]);
+        let mut seen = columns.le(&rows.broadcast(&grid, &[0])).broadcast(&scores.shape(), &[2, 4]);
+        if let Some(mask) = mask {
+            seen = seen.and(&mask.broadcast(&scores.shape(), &[0, 4]));
+        }
         let weights = seen.select(&scores, &scores.full_like(-1e30)).softmax_last();
         let y = weights.dot_general(values, (&[4], &[1]), (&[0, 1], &[0, 2]));
         y.transpose(&[0, 2, 1, 3, 4]).reshape(&q)

@@ -7,7 +7,7 @@ use crate::op::{Class, EvalCx, NodeCx, OpDef, Tangent};
 use crate::scalar::Scalar;
 use crate::types::Type;
 
-fn integer(t: &Type) -> Result<(), String> {
+pub(super) fn integer(t: &Type) -> Result<(), String> {
     use axes::DType::{I8, I32, I64, U8};
     match t.dtype {
         I64 | I32 | I8 | U8 => Ok(()),
@@ -15,7 +15,7 @@ fn integer(t: &Type) -> Result<(), String> {
     }
 }
 
-fn row(index: i64, rows: usize) -> Result<usize, String> {
+pub(super) fn row(index: i64, rows: usize) -> Result<usize, String> {
     usize::try_from(index)
         .ok()
         .filter(|i| *i < rows)

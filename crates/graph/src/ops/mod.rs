@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod attention;
 pub mod binary;
+pub mod blocks;
 pub mod control;
 pub mod dot;
 pub mod index;

@@ -328,10 +328,12 @@ fn the_generator_reaches_most_of_the_table() {
         note(&generate::graph(&choices), &mut seen);
     }
     let missing: Vec<&str> = Op::ALL.iter().filter(|o| !seen.contains(o)).map(|o| o.name()).collect();
-    // What only derivatives make, and what takes a key, labels or positions.
+    // What only derivatives make, and what takes a key, labels, positions or blocks.
     let unreached = [
         "iota",
         "random_bits",
+        "block_rows",
+        "block_linear",
         "rms_norm_grad",
         "linear_scan_grad",
         "cross_entropy",

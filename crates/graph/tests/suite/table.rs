@@ -16,6 +16,9 @@ pub(crate) struct Case {
 pub(crate) fn f(shape: &[usize], v: &[f64]) -> Array<f64> {
     Array::from_f64(DType::F64, shape, v)
 }
+fn f32s(shape: &[usize], v: &[f64]) -> Array<f64> {
+    Array::from_f64(DType::F32, shape, v)
+}
 fn ints(dtype: DType, shape: &[usize], v: &[i64]) -> Array<f64> {
     Array::int(dtype, shape, v.to_vec())
 }
@@ -206,6 +209,8 @@ pub(crate) fn cases() -> Vec<Case> {
         &[f(&[2, 3], &[1.0, 2.0, 3.0, 8.0, 10.0, 12.0])],
     );
 
+    blocks(&mut case);
+
     // Contraction and reduction.
     let dot = |l: &[i64], r: &[i64], lb: &[i64], rb: &[i64]| {
         attrs! { lhs_contract: Ints(l.to_vec()), rhs_contract: Ints(r.to_vec()), lhs_batch: Ints(lb.to_vec()), rhs_batch: Ints(rb.to_vec()) }
@@ -237,6 +242,38 @@ pub(crate) fn cases() -> Vec<Case> {
 
     composites(&mut case);
     list
+}
+
+/// Weights in blocks: an f16 row, and a block of 32 int8 with d = 0.5.
+fn blocks(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
+    let attrs =
+        |format: &str, columns: i64| attrs! { format: Str(format.to_string()), columns: Int(columns) };
+    let halves = ints(DType::U8, &[2, 4], &[0x00, 0x3c, 0x00, 0xc0, 0x00, 0x38, 0x00, 0x44]);
+    let wide =
+        |x: &[f64], n: usize| x.iter().copied().chain(std::iter::repeat(0.0)).take(n).collect::<Vec<_>>();
+    case(
+        Op::BlockLinear,
+        attrs("f16", 2),
+        &[f32s(&[1, 2], &[3.0, 0.5]), halves.clone()],
+        &[f32s(&[1, 2], &[2.0, 3.5])],
+    );
+    let at = ints(DType::I64, &[3], &[1, 0, 1]);
+    case(Op::BlockRows, attrs("f16", 2), &[at, halves], &[f32s(&[3, 2], &[0.5, 4.0, 1.0, -2.0, 0.5, 4.0])]);
+    let block: Vec<i64> = [0x00, 0x38, 3, 0xfc].into_iter().chain(std::iter::repeat_n(0, 30)).collect();
+    let block = ints(DType::U8, &[1, 34], &block);
+    // A peak of 127 makes the scale 1; 2.5 is rounded to 2: 0.5 (3 · 127 - 4 · 2).
+    case(
+        Op::BlockLinear,
+        attrs("q8_0", 32),
+        &[f32s(&[1, 32], &wide(&[127.0, 2.5], 32)), block.clone()],
+        &[f32s(&[1, 1], &[186.5])],
+    );
+    case(
+        Op::BlockRows,
+        attrs("q8_0", 32),
+        &[ints(DType::I32, &[1], &[0]), block],
+        &[f32s(&[1, 32], &wide(&[1.5, -2.0], 32))],
+    );
 }
 
 fn composites(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
@@ -512,6 +549,18 @@ fn inference_refuses_what_does_not_fit() {
     let mut wrong = operands(&kv);
     wrong[5] = t(DType::F32, &[]);
     fails_attention(wrong, "must be i64[]");
+    let blocks =
+        |format: &str, columns: i64| attrs! { format: Str(format.to_string()), columns: Int(columns) };
+    let (x, w) = (t(DType::F32, &[5, 64]), t(DType::U8, &[7, 68]));
+    let pair = [x.clone(), w.clone()];
+    assert_eq!(Op::BlockLinear.infer(&blocks("q8_0", 64), &pair), Ok(vec![t(DType::F32, &[5, 7])]));
+    fails(Op::BlockLinear, blocks("q9_0", 64), &pair, "q9_0");
+    fails(Op::BlockLinear, blocks("q8_0", 65), &pair, "a multiple of 32");
+    fails(Op::BlockLinear, blocks("q8_0", -32), &pair, "a multiple of 32");
+    fails(Op::BlockLinear, blocks("q4_0", 64), &pair, "u8[M,36]");
+    fails(Op::BlockLinear, blocks("q8_0", 64), &[t(DType::F32, &[32]), w.clone()], "f32[…,64]");
+    fails(Op::BlockLinear, blocks("q8_0", 64), &[t(DType::F64, &[64]), w.clone()], "f32[…,64]");
+    fails(Op::BlockRows, blocks("q8_0", 64), &[x, w], "indices must be integers");
 }
 
 proptest! {
@@ -550,7 +599,7 @@ pub(crate) fn randomized(inputs: &[Array<f64>], seed: u64, range: std::ops::Rang
         range.start + (range.end - range.start) * (state >> 11) as f64 / (1u64 << 53) as f64
     };
     let replace = |a: &Array<f64>| match a.dtype.is_float() {
-        true => f(&a.shape, &(0..a.len()).map(|_| next()).collect::<Vec<_>>()),
+        true => Array::from_f64(a.dtype, &a.shape[..], &(0..a.len()).map(|_| next()).collect::<Vec<_>>()),
         false => a.clone(),
     };
     inputs.iter().map(replace).collect()

@@ -1,11 +1,14 @@
 //! BitNet's answers to [`Architecture`].
 
+use graph::{Graph, GraphError};
 use serde_json::Value;
 
 use super::BitNetConfig;
 use crate::architecture::Architecture;
+use crate::decoder;
 use crate::error::Result;
 use crate::folder::Weights;
+use crate::forms::{CacheType, GraphOptions, State};
 use crate::parameters::{Parameter, check_tensors};
 
 impl Architecture for BitNetConfig {
@@ -72,5 +75,33 @@ impl Architecture for BitNetConfig {
                 .extend(packed.into_iter().map(|(name, shape)| (name, vec![shape[0].div_ceil(4), shape[1]])));
         }
         check_tensors(weights, &floats, &bytes, tied)
+    }
+
+    fn states(&self, cache: CacheType) -> Vec<State> {
+        decoder::states(&self.decoder(), cache)
+    }
+
+    fn graph(&self, options: &GraphOptions) -> std::result::Result<Graph, GraphError> {
+        decoder::graph(&self.decoder(), options)
+    }
+
+    fn storable(&self) -> Vec<&'static str> {
+        if self.tie_word_embeddings {
+            vec![super::EMBEDDING]
+        } else {
+            vec![super::EMBEDDING, "lm_head.weight"]
+        }
+    }
+
+    fn is_packed(&self) -> bool {
+        self.quantization.packed
+    }
+
+    fn unpack(&self, weights: &Weights, name: &str) -> Result<(Vec<i8>, f32)> {
+        super::packed::unpack(self, weights, name)
+    }
+
+    fn chunk(&self) -> usize {
+        256
     }
 }

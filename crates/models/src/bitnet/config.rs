@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{HOUSEKEEPING, MAX_INTERMEDIATE, MAX_LAYERS, MAX_VOCAB, MAX_WIDTH, Parsed, whole};
 use crate::config::{changes_mathematics, one_token};
+use crate::decoder::{Activation, Decoder};
 use crate::error::{ModelError, Result};
 use crate::json::Fields;
 use crate::parameters::{Init, Parameter, count};
@@ -58,25 +59,6 @@ pub struct Quantization {
     pub scale: ScaleMeaning,
     /// Packed trits and a scale (`offline`) instead of master weights that are quantised in every forward (`online`).
     pub packed: bool,
-}
-
-/// The nonlinearity of the gate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Activation {
-    /// max(x, 0)².
-    #[default]
-    Relu2,
-    /// x · sigmoid(x).
-    Silu,
-}
-
-impl Activation {
-    const NAMES: [(Self, &'static str); 2] = [(Self::Relu2, "relu2"), (Self::Silu, "silu")];
-
-    /// The name in `config.json`.
-    pub fn name(self) -> &'static str {
-        Self::NAMES[self as usize].1
-    }
 }
 
 /// `BitNetConfig` of the published code.
@@ -284,6 +266,27 @@ impl BitNetConfig {
         self.num_key_value_heads * self.head_dim()
     }
 
+    /// What it has of the parts that decoders share.
+    pub fn decoder(&self) -> Decoder<'static> {
+        Decoder {
+            vocab: self.vocab_size,
+            hidden: self.hidden_size,
+            intermediate: self.intermediate_size,
+            layers: self.num_hidden_layers,
+            heads: self.num_attention_heads,
+            groups: self.num_key_value_heads,
+            width: self.head_dim(),
+            theta: self.rope_theta,
+            eps: self.rms_norm_eps,
+            activation: self.hidden_act,
+            sub_norms: true,
+            head_norms: false,
+            ternary: true,
+            tied: self.tie_word_embeddings,
+            formats: None,
+        }
+    }
+
     /// Every parameter, in the order of the published state dict, as master weights.
     pub fn parameters(&self) -> Vec<Parameter> {
         let (d, kv, n) = (self.hidden_size, self.kv_dim(), self.intermediate_size);
@@ -338,6 +341,19 @@ impl BitNetConfig {
         (0..self.num_hidden_layers)
             .flat_map(|l| names.iter().map(move |name| format!("model.layers.{l}.{name}.weight")))
             .collect()
+    }
+
+    /// Rows and columns of a ternary matrix.
+    pub fn shape_of(&self, name: &str) -> Option<[usize; 2]> {
+        let (d, kv, n) = (self.hidden_size, self.kv_dim(), self.intermediate_size);
+        let (_, part) = name.strip_suffix("_proj.weight")?.rsplit_once('.')?;
+        match part {
+            "q" | "o" => Some([d, d]),
+            "k" | "v" => Some([kv, d]),
+            "gate" | "up" => Some([n, d]),
+            "down" => Some([d, n]),
+            _ => None,
+        }
     }
 
     /// Number of parameters; nothing if it does not fit 64 bits.

@@ -7,8 +7,10 @@
 
 mod architecture;
 mod config;
+pub mod packed;
 
-pub use config::{Activation, BitNetConfig, Quantization, ScaleMeaning};
+pub use crate::decoder::Activation;
+pub use config::{BitNetConfig, Quantization, ScaleMeaning};
 
 /// Name of the embedding in the state dict.
 pub const EMBEDDING: &str = "model.embed_tokens.weight";

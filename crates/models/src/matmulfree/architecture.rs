@@ -1,10 +1,12 @@
 //! The MatMul-free language model's answers to [`Architecture`].
 
+use graph::{Graph, GraphError};
 use serde_json::Value;
 
 use crate::architecture::Architecture;
 use crate::bundle::EMBEDDING;
 use crate::config::MatMulFreeConfig;
+use crate::forms::{CacheType, GraphOptions, State};
 use crate::parameters::Parameter;
 
 impl Architecture for MatMulFreeConfig {
@@ -58,5 +60,21 @@ impl Architecture for MatMulFreeConfig {
 
     fn embedding(&self) -> &'static str {
         EMBEDDING
+    }
+
+    fn states(&self, _: CacheType) -> Vec<State> {
+        super::state_names(self).into_iter().map(|(name, shape)| State::fixed(name, &shape)).collect()
+    }
+
+    fn graph(&self, options: &GraphOptions) -> Result<Graph, GraphError> {
+        super::sequence_graph(self, options)
+    }
+
+    fn step(&self, options: &GraphOptions) -> Result<Graph, GraphError> {
+        super::step_graph(self, options.form, options.embedding)
+    }
+
+    fn derived(&self) -> Result<Option<Graph>, GraphError> {
+        super::bounds_graph(self)
     }
 }

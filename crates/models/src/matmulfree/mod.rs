@@ -14,11 +14,11 @@ mod bitlinear;
 mod block;
 mod graphs;
 
+pub use crate::forms::{Form, GraphOptions};
 pub use bitlinear::{BitLinear, Products, Weight};
 pub use block::{Block, ChannelMixer, Mlgru, Recurrent};
 pub use graphs::{
-    Form, GraphOptions, bounds_graph, prepare_graph, prepared_names, projections, sequence_graph,
-    state_names, step_graph,
+    bounds_graph, prepare_graph, prepared_names, projections, sequence_graph, state_names, step_graph,
 };
 
 axes::axes! {

@@ -22,7 +22,7 @@ impl std::fmt::Display for IndexOutOfRange {
 
 impl std::error::Error for IndexOutOfRange {}
 
-fn check(ids: &[i64], limit: usize) -> Result<(), IndexOutOfRange> {
+pub(in crate::kernels) fn check_ids(ids: &[i64], limit: usize) -> Result<(), IndexOutOfRange> {
     match ids.iter().position(|&id| !usize::try_from(id).is_ok_and(|id| id < limit)) {
         Some(position) => Err(IndexOutOfRange { position, index: ids[position], limit }),
         None => Ok(()),
@@ -44,7 +44,7 @@ pub fn gather<T: Copy + Send + Sync>(
     if cols == 0 {
         return Ok(());
     }
-    check(ids, table.len() / cols)?;
+    check_ids(ids, table.len() / cols)?;
     pool.chunks(out, ROWS_PER_TASK * cols, |task, out| {
         for (out, &id) in out.chunks_exact_mut(cols).zip(&ids[task * ROWS_PER_TASK..]) {
             out.copy_from_slice(&table[id as usize * cols..][..cols]);
@@ -63,7 +63,7 @@ pub fn scatter_add(table: &mut [f32], cols: usize, ids: &[i64], rows: &[f32]) ->
     if cols == 0 {
         return Ok(());
     }
-    check(ids, table.len() / cols)?;
+    check_ids(ids, table.len() / cols)?;
     for (row, &id) in rows.chunks_exact(cols).zip(ids) {
         for (out, &x) in table[id as usize * cols..][..cols].iter_mut().zip(row) {
             *out += x;
