@@ -46,7 +46,7 @@ pub fn write_packed_folder(
     for (name, shape) in config.expected_tensors() {
         progress(&name);
         if let (Some(scale), &[rows, columns]) = (ternary.get(name.as_str()), shape.as_slice()) {
-            if rows % 4 != 0 {
+            if !rows.is_multiple_of(4) {
                 let (expected, found) = ("a multiple of four rows", rows.to_string());
                 return Err(ModelError::tensor(
                     path,
