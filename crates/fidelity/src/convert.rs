@@ -5,24 +5,27 @@
 
 use crate::error::{Fault, fault};
 use anyhow::{Context, Result};
+use axes::BlockFormat;
 use engine::kernels::rows::quantize_weights;
 use engine::pool::Pool;
 use engine::{Tensor, run_once};
 use models::ModelError;
+use models::architecture::ModelConfig;
 use models::bundle::unpack::Unpacked;
-use models::bundle::{COMPANIONS, EXTENSION, ModelBundle, PackOptions, Quantizer, Source, pack, repack};
-use models::config::MatMulFreeConfig;
+use models::bundle::{
+    COMPANIONS, EXTENSION, EmbeddingType, FolderSource, ModelBundle, PackOptions, Quantizer, Source, pack,
+    repack,
+};
 use models::folder::{
     CONFIG, GENERATION_CONFIG, ModelFolder, SaveOptions, TOKENIZER, generation_config, json_text,
 };
-use models::matmulfree::bounds_graph;
-use models::parameters::Parameter;
+use models::parameters::{Init, Parameter};
 use models::safetensors::{Dtype, FloatType, TensorView, Values};
 use models::shapes::Shape;
 use models::stream::write_model;
 use models::tokenizer::byte_level_json;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,10 +45,10 @@ impl Quantizer for EngineQuantizer {
         quantize_weights(&self.0, weights, trits)
     }
 
-    fn lower_bounds(&mut self, config: &MatMulFreeConfig, bounds: &[f32]) -> Result<Vec<f32>, ModelError> {
+    fn lower_bounds(&mut self, config: &ModelConfig, bounds: &[f32]) -> Result<Vec<f32>, ModelError> {
         let run = || -> Result<Vec<f32>> {
-            let graph = bounds_graph(config)?.context("the model has no lower bounds")?;
-            let input = Tensor::from_f32([config.num_hidden_layers, config.hidden_size], bounds);
+            let graph = config.derived()?.context("the model has no lower bounds")?;
+            let input = Tensor::from_f32([config.num_hidden_layers(), config.hidden_size()], bounds);
             let made = run_once(&graph, &[&input], &Default::default(), self.0.clone())?;
             let (_, bounds) = made.into_iter().next().context("the graph gives nothing")?;
             Ok(bounds.f32().to_vec())
@@ -72,15 +75,18 @@ pub enum Model {
 /// A folder to be converted.
 pub struct FolderModel {
     folder: ModelFolder,
-    config: MatMulFreeConfig,
+    config: ModelConfig,
     /// `config.json` first, then the companions.
     files: Vec<(&'static str, Vec<u8>)>,
     warnings: Vec<String>,
 }
 
+/// Magnitude of random ternary weights that are drawn as such.
+const MAGNITUDE: f32 = 0.02;
+
 /// Random weights of a named size.
 pub struct Synthetic {
-    config: MatMulFreeConfig,
+    config: ModelConfig,
     parameters: BTreeMap<String, Parameter>,
     seed: u64,
     files: Vec<(&'static str, Vec<u8>)>,
@@ -117,7 +123,7 @@ impl Model {
             return Ok(Model::Bundle(Box::new(ModelBundle::open(path)?)));
         }
         let folder = ModelFolder::open(path)?;
-        let parsed = MatMulFreeConfig::from_folder(&folder)?;
+        let parsed = ModelConfig::from_folder(&folder)?;
         let mut files = vec![];
         for name in std::iter::once(&CONFIG).chain(COMPANIONS) {
             let file = path.join(name);
@@ -143,12 +149,21 @@ impl Model {
         if shape.is_byte_level() {
             files.push((TOKENIZER, byte_level_json().into_bytes()));
         }
-        let parameters = config.parameters().into_iter().map(|p| (p.name.clone(), p)).collect();
+        let ternary: BTreeSet<String> = match &config {
+            // Random masters of the others quantise to trits of their own.
+            ModelConfig::MatMulFree(_) => BTreeSet::new(),
+            _ => config.projections().into_iter().collect(),
+        };
+        let init = |p: Parameter| {
+            let init = if ternary.contains(&p.name) { Init::Trits(MAGNITUDE) } else { p.init };
+            (p.name.clone(), Parameter { init, ..p })
+        };
+        let parameters = config.parameters().into_iter().map(init).collect();
         Model::Synthetic(Box::new(Synthetic { config, parameters, seed, files }))
     }
 
     /// The configuration.
-    pub fn config(&self) -> &MatMulFreeConfig {
+    pub fn config(&self) -> &ModelConfig {
         match self {
             Model::Folder(model) => &model.config,
             Model::Bundle(model) => model.config(),
@@ -163,6 +178,16 @@ impl Model {
             Model::Bundle(model) => model.warnings(),
             Model::Synthetic(_) => &[],
         }
+    }
+}
+
+/// How the embedding of a random model's bundle is stored unless said otherwise: as it is, but in blocks of six bits where
+/// the embedding is also the head of a model so wide that it would be larger than all else.
+pub fn synthetic_embedding(shape: &Shape) -> EmbeddingType {
+    let wide = shape.vocab_size > 1 << 15 && shape.hidden_size % BlockFormat::Q6K.block() == 0;
+    match shape.config() {
+        ModelConfig::BitNet(_) if wide => EmbeddingType::Block(BlockFormat::Q6K),
+        _ => EmbeddingType::F32,
     }
 }
 
@@ -256,7 +281,7 @@ fn write_bundle(
     match model {
         Model::Bundle(model) => repack(path, model, options, tell)?,
         Model::Folder(model) => {
-            let mut source = model.folder.weights();
+            let mut source = FolderSource { config: &model.config, weights: model.folder.weights() };
             pack(path, &model.config, &borrowed(&model.files), &mut source, options, quantizer, tell)?;
         }
         Model::Synthetic(model) => {
@@ -285,6 +310,12 @@ fn write_folder(
     let options = SaveOptions { dtype, ..Default::default() };
     let mut notes = vec![];
     match model {
+        Model::Folder(model) if model.config.is_packed() => {
+            return fault(
+                "a folder of packed trits has no master weights to write in another type",
+                "pack it into a bundle (`fidelity pack`), and unpack that",
+            );
+        }
         Model::Folder(model) => {
             let files = &borrowed(&model.files)[1..];
             let weights = model.folder.weights();

@@ -10,12 +10,12 @@ use anyhow::{Context, Result};
 use axes::DType;
 use engine::{Tensor, pool::Pool};
 use graph::{Bindings, Graph};
-use models::bundle::{EmbeddingType, ModelBundle};
-use models::config::MatMulFreeConfig;
+use models::architecture::{Architecture, ModelConfig};
+use models::bundle::{Embedding, EmbeddingType, ModelBundle};
 use models::folder::{ModelFolder, Weights};
-use models::matmulfree::{Form, GraphOptions, bounds_graph, projections, sequence_graph};
+use models::forms::{CacheType, Form, GraphOptions, PLACES};
 use models::tokenizer::Tokenizer;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -26,8 +26,9 @@ pub use crate::stream::Stream;
 /// Configuration, weights and tokenizer of a model.
 pub struct Loaded {
     /// The configuration.
-    pub config: MatMulFreeConfig,
-    /// The master weights under their names in the state dict; none where the model is a bundle.
+    pub config: ModelConfig,
+    /// The master weights under their names in the state dict; none where the model is a bundle, and none of
+    /// projections that a folder holds packed.
     pub parameters: BTreeMap<String, Tensor>,
     /// The tokenizer, when there is one.
     pub tokenizer: Option<Tokenizer>,
@@ -46,16 +47,30 @@ struct Prepared {
     small: BTreeMap<String, Tensor>,
 }
 
-/// The parameters of a weights file as tensors, converted to f32.
-pub fn parameters(config: &MatMulFreeConfig, weights: &Weights) -> Result<BTreeMap<String, Tensor>> {
-    config
-        .expected_tensors()
-        .into_iter()
+/// The parameters of a weights file as tensors, converted to f32; those that it holds packed are left out.
+pub fn parameters(config: &dyn Architecture, weights: &Weights) -> Result<BTreeMap<String, Tensor>> {
+    let packed = if config.is_packed() { config.projections() } else { vec![] };
+    let packed: BTreeSet<String> = packed.into_iter().collect();
+    let floats = config.expected_tensors().into_iter().filter(|(name, _)| !packed.contains(name));
+    floats
         .map(|(name, shape)| {
             let values = weights.to_f32(&name)?;
             Ok((name, Tensor::from_f32(shape, &values)))
         })
         .collect()
+}
+
+/// The projections of a folder that holds them packed.
+fn unpacked(config: &ModelConfig, weights: &Weights) -> Result<Prepared> {
+    let shapes: BTreeMap<String, Vec<usize>> = config.expected_tensors().into_iter().collect();
+    let mut made = Prepared::default();
+    for name in config.projections() {
+        let (trits, scale) = config.unpack(weights, &name)?;
+        let [rows, columns] = shapes[&name][..] else { unreachable!("projections are matrices") };
+        made.small.insert(format!("{name}.scale"), Tensor::from_f32([], &[scale]));
+        made.packed.insert(name, Packed::of_trits(&trits, rows, columns)?);
+    }
+    Ok(made)
 }
 
 impl Loaded {
@@ -78,15 +93,17 @@ impl Loaded {
             return Loaded::from_bundle(ModelBundle::open(path)?);
         }
         let folder = ModelFolder::open(path)?;
-        let parsed = MatMulFreeConfig::from_folder(&folder)?;
-        let parameters = parameters(&parsed.config, folder.weights())?;
+        let parsed = ModelConfig::from_folder(&folder)?;
+        let parameters = parameters(&*parsed.config, folder.weights())?;
+        let packed = parsed.config.is_packed();
+        let prepared = packed.then(|| unpacked(&parsed.config, folder.weights())).transpose()?;
         let tokenizer = match folder.tokenizer_path() {
             Some(path) => Some(Tokenizer::from_file(&path)?),
             None => None,
         };
         // `from_folder` has the folder's own warnings among its.
         let warnings = parsed.warnings;
-        Ok(Loaded { warnings, ..Loaded::from_parts(parsed.config, parameters, tokenizer) })
+        Ok(Loaded { warnings, prepared, ..Loaded::from_parts(parsed.config, parameters, tokenizer) })
     }
 
     /// A model that runs on the bytes of an open bundle.
@@ -105,7 +122,7 @@ impl Loaded {
             None => None,
         };
         let mut small = BTreeMap::new();
-        for name in projections(bundle.config()) {
+        for name in bundle.config().projections() {
             // A section of trits has a scale: the reader of bundles checks it.
             let scale = bundle.bundle().tensor(&name)?.scale.unwrap_or(1.0);
             small.insert(format!("{name}.scale"), Tensor::from_f32([], &[scale]));
@@ -122,10 +139,11 @@ impl Loaded {
 
     /// A model from its parts.
     pub fn from_parts(
-        config: MatMulFreeConfig,
+        config: impl Into<ModelConfig>,
         parameters: BTreeMap<String, Tensor>,
         tokenizer: Option<Tokenizer>,
     ) -> Loaded {
+        let config = config.into();
         Loaded { config, parameters, tokenizer, warnings: vec![], prepared: None, bundle: None }
     }
 
@@ -134,11 +152,16 @@ impl Loaded {
         self.bundle.as_ref()
     }
 
+    /// Whether there are master weights, which gradients and the float form need.
+    pub fn has_masters(&self) -> bool {
+        self.bundle.is_none() && !self.config.is_packed()
+    }
+
     /// Number of parameters.
     pub fn parameter_count(&self) -> usize {
-        match self.bundle {
-            Some(_) => self.config.parameter_count().and_then(|n| usize::try_from(n).ok()).unwrap_or(0),
-            None => self.parameters.values().map(Tensor::len).sum(),
+        match self.has_masters() {
+            false => self.config.parameter_count().and_then(|n| usize::try_from(n).ok()).unwrap_or(0),
+            true => self.parameters.values().map(Tensor::len).sum(),
         }
     }
 
@@ -148,16 +171,16 @@ impl Loaded {
             return Ok(());
         }
         let mut made = Prepared::default();
-        for name in projections(&self.config) {
+        for name in self.config.projections() {
             let master = self.parameters.get(&name);
             // A head without a weight of its own shares the embedding's.
-            let master = master.or_else(|| self.parameters.get(models::bundle::EMBEDDING));
+            let master = master.or_else(|| self.parameters.get(self.config.embedding()));
             let master = master.with_context(|| format!("the model has no weight `{name}`"))?;
             let (packed, scale) = Packed::quantize(pool, master);
             made.packed.insert(name.clone(), packed);
             made.small.insert(format!("{name}.scale"), scale);
         }
-        if let Some(graph) = bounds_graph(&self.config)? {
+        if let Some(graph) = self.config.derived()? {
             let inputs: Vec<&Tensor> = graph.inputs.iter().map(|i| &self.parameters[&i.name]).collect();
             made.small.extend(engine::run_once(&graph, &inputs, &Default::default(), pool.clone())?);
         }
@@ -181,6 +204,11 @@ impl Loaded {
             return Ok(packed.view());
         }
         if let Some(bundle) = &self.bundle {
+            if self.config.storable().contains(&name)
+                && let Embedding::Block(_, view) = bundle.stored(name)?
+            {
+                return Ok(Weight::Mapped { dtype: view.dtype, shape: view.shape, bytes: view.bytes });
+            }
             let view = bundle.bundle().tensor(projection.unwrap_or(name))?;
             return Ok(match (view.layout, view.shape) {
                 (Some(layout), &[rows, columns]) if projection.is_some() => {
@@ -211,10 +239,18 @@ impl Loaded {
 
     /// Refuses a form that needs master weights where there are none.
     pub(crate) fn check_form(&self, form: Form) -> Result<()> {
-        if self.bundle.is_some() && form != Form::Prepared {
-            return fault("a bundle holds trits and no master weights", UNPACK);
+        if !self.has_masters() && form != Form::Prepared {
+            return self.no_masters("this needs master weights");
         }
         Ok(())
+    }
+
+    /// The error for what needs master weights.
+    pub(crate) fn no_masters<T>(&self, what: &str) -> Result<T> {
+        match self.bundle {
+            Some(_) => fault(format!("{what}, and a bundle holds trits and no master weights"), UNPACK),
+            None => fault(format!("{what}, and this folder holds packed trits"), MASTERS),
+        }
     }
 
     /// Options for planning a graph of this model: how the trits of its inputs lie.
@@ -227,25 +263,42 @@ impl Loaded {
         Ok(premap::Options { layouts: layouts.collect::<Result<_>>()?, ..Default::default() })
     }
 
-    /// The whole-sequence graph for these sizes.
+    /// The whole-sequence graph for these sizes; caches have room for the length.
     pub fn sequence(&self, options: &GraphOptions, batch: usize, length: usize) -> Result<Graph> {
-        let bindings = Bindings::from([("B".to_string(), batch), ("T".to_string(), length)]);
+        let sizes = [("B", batch), ("T", length), (PLACES, length)];
+        let bindings = Bindings::from(sizes.map(|(name, n)| (name.to_string(), n)));
         let options = GraphOptions { embedding: self.embedding_type(), ..*options };
-        Ok(sequence_graph(&self.config, &options)?.specialize(&bindings))
+        Ok(self.config.graph(&options)?.specialize(&bindings))
     }
 
-    /// A stream: one token in, one row of logits out, with a state of constant size.
+    /// A stream: one token in, one row of logits out.
     ///
     /// # Errors
     /// A form that needs master weights, of a bundle; a graph that cannot be planned.
     pub fn stream(&mut self, batch: usize, form: Form, pool: &Arc<Pool>) -> Result<Stream<'_>> {
+        self.stream_with(batch, form, CacheType::F32, pool)
+    }
+
+    /// The same with keys and values cached in another type.
+    ///
+    /// # Errors
+    /// As [`Loaded::stream`].
+    pub fn stream_with(
+        &mut self,
+        batch: usize,
+        form: Form,
+        cache: CacheType,
+        pool: &Arc<Pool>,
+    ) -> Result<Stream<'_>> {
         self.check_form(form)?;
         if form == Form::Prepared {
             self.prepare(pool)?;
         }
-        Stream::new(self, batch, form, pool)
+        Stream::new(self, batch, form, cache, pool)
     }
 }
 
 /// What to do where a bundle is not enough.
 pub(crate) const UNPACK: &str = "unpack it (`fidelity unpack IN.fid DIR`) and name the folder";
+/// What to do where a packed folder is not enough.
+pub(crate) const MASTERS: &str = "use the folder of master weights that it was made of";

@@ -9,13 +9,17 @@
 //! sums. `portable.rs` is the same in plain loops.
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod portable;
 
 use axes::BlockFormat;
 use graph::ops::blocks::Units;
 
 use super::rows::IndexOutOfRange;
-use super::simd::{Isa, multiversion};
+use super::simd::{Isa, Level, level, multiversion};
 use crate::pool::{Pool, Split};
 
 /// Bytes of weights of a task: a few microseconds of work.
@@ -83,28 +87,89 @@ struct Activations<'a> {
     k: usize,
     /// How many share a scale, a sum.
     units: Units,
-    group: usize,
     /// `(N, K)`, as they came.
     x: &'a [f32],
-    /// `(N, K)`, `(N, K / units.activations)`, `(N, K / group)`; empty for `f16` and `bf16`.
+    each: Sizes,
+    /// What follows is empty for `f16` and `bf16`. Int8, in the order that the form wants.
     q: &'a [i8],
     scales: &'a [f32],
     sums: &'a [i16],
+    begin: &'a [i32],
+}
+
+/// Elements that each token has.
+#[derive(Clone, Copy)]
+struct Sizes {
+    q: usize,
+    scales: usize,
+    sums: usize,
+    /// Vectors of sums that are begun with, in the forms that have such.
+    begin: usize,
+}
+
+impl Sizes {
+    fn new(format: BlockFormat, columns: usize, form: Form) -> Self {
+        if format.block() == 1 {
+            return Self { q: 0, scales: 0, sums: 0, begin: 0 };
+        }
+        let units = Units::new(format, columns);
+        let (q, begin) = match form {
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx512 => {
+                (columns / 256 * avx512::arranged(format), columns / 256 * 16 * avx512::start(format).0)
+            }
+            Form::Plain => (columns, 0),
+        };
+        Self { q, scales: columns / units.activations, sums: columns / group(format, units), begin }
+    }
+
+    /// Elements of f32 that hold the four lists for `n` tokens.
+    fn parts(self, n: usize) -> [usize; 4] {
+        let Self { q, scales, sums, begin } = self;
+        [q, 4 * scales, 2 * sums, 4 * begin].map(|bytes| (n * bytes).div_ceil(4).next_multiple_of(LINE))
+    }
+}
+
+/// Which code runs, and so in which order it reads activations.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// `portable.rs`, compiled for the instruction set.
+    Plain,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Form {
+    fn new(format: BlockFormat, columns: usize) -> Self {
+        // Blocks of 32 activations are rare, and have the plain form alone.
+        let whole = columns.is_multiple_of(256) || format.block() == 1;
+        match level() {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 if whole => Self::Avx512,
+            _ => {
+                let _ = whole;
+                Self::Plain
+            }
+        }
+    }
 }
 
 impl<'a> Activations<'a> {
     fn q(&self, token: usize) -> &'a [i8] {
-        &self.q[token * self.k..][..self.k]
+        &self.q[token * self.each.q..][..self.each.q]
     }
 
     fn scales(&self, token: usize) -> &'a [f32] {
-        let n = self.k / self.units.activations;
-        &self.scales[token * n..][..n]
+        &self.scales[token * self.each.scales..][..self.each.scales]
     }
 
     fn sums(&self, token: usize) -> &'a [i16] {
-        let n = self.k / self.group;
-        &self.sums[token * n..][..n]
+        &self.sums[token * self.each.sums..][..self.each.sums]
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn begin(&self, token: usize) -> &'a [i32] {
+        &self.begin[token * self.each.begin..][..self.each.begin]
     }
 }
 
@@ -117,20 +182,11 @@ fn group(format: BlockFormat, units: Units) -> usize {
     }
 }
 
-/// Elements of scratch memory that [`linear`] needs for `n` tokens.
+/// Elements of scratch memory that [`linear`] needs for `n` tokens, with the instruction set that is in use.
 pub fn scratch(format: BlockFormat, columns: usize, n: usize) -> usize {
-    if format.block() == 1 {
-        return 0;
-    }
-    let units = Units::new(format, columns);
-    let [q, scales, sums] = parts(format, columns, n, units);
-    q + scales + sums + LINE
-}
-
-/// Elements of f32 that hold the int8 activations, the scales and the sums.
-fn parts(format: BlockFormat, columns: usize, n: usize, units: Units) -> [usize; 3] {
-    let bytes = [columns, 4 * (columns / units.activations), 2 * (columns / group(format, units))];
-    bytes.map(|bytes| (n * bytes).div_ceil(4).next_multiple_of(LINE))
+    let need = |form| Sizes::new(format, columns, form).parts(n).iter().sum::<usize>() + LINE;
+    // What was planned for one instruction set runs with any other.
+    need(Form::Plain).max(need(Form::new(format, columns)))
 }
 
 /// y = x · w: `x` is `(N, K)`, `w` is `(M, K)`, `y` is `(N, M)`; [`scratch`] says how much scratch memory there must be.
@@ -154,13 +210,22 @@ pub fn linear(pool: &Pool, x: &[f32], w: BlockMatrix<'_>, y: &mut [f32], scratch
     if y.is_empty() {
         return;
     }
-    let acts = quantise(pool, x, &w, scratch);
+    let form = Form::new(w.format, k);
+    let acts = quantise(pool, x, &w, form, scratch);
     let per_task = (TASK_BYTES / w.row_bytes()).next_multiple_of(4).min(m);
     let data = Split::new(y, m);
     pool.run(m.div_ceil(per_task), |task| {
         let first = task * per_task;
         let mut out = Out { data: &data, m, first, rows: per_task.min(m - first) };
-        portable::rows(&w, &acts, n, &mut out);
+        match form {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the form is Avx512 only on machines that have what the level stands for.
+            Form::Avx512 => unsafe { avx512::rows(&w, &acts, n, &mut out) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the level has AVX2 only on machines that have it, and Avx512 is above it.
+            Form::Plain if level().has_avx2() => unsafe { avx2::rows(&w, &acts, n, &mut out) },
+            Form::Plain => portable::rows(&w, &acts, n, &mut out),
+        }
     });
 }
 
@@ -182,64 +247,89 @@ impl Out<'_> {
 }
 
 /// Int8 activations with scales and sums, in scratch memory.
-fn quantise<'a>(pool: &Pool, x: &'a [f32], w: &BlockMatrix<'_>, scratch: &'a mut [f32]) -> Activations<'a> {
-    let (k, n) = (w.columns, x.len() / w.columns);
-    let units = Units::new(w.format, k);
-    let group = group(w.format, units);
-    let mut made = Activations { k, units, group, x, q: &[], scales: &[], sums: &[] };
-    if w.format.block() == 1 {
+fn quantise<'a>(
+    pool: &Pool,
+    x: &'a [f32],
+    w: &BlockMatrix<'_>,
+    form: Form,
+    scratch: &'a mut [f32],
+) -> Activations<'a> {
+    let (k, n, format) = (w.columns, x.len() / w.columns, w.format);
+    let units = Units::new(format, k);
+    let each = Sizes::new(format, k, form);
+    let mut made = Activations { k, units, x, each, q: &[], scales: &[], sums: &[], begin: &[] };
+    if format.block() == 1 {
         return made;
     }
     let start = scratch.as_ptr().align_offset(4 * LINE).min(LINE);
-    let [q, scales, sums] = parts(w.format, k, n, units);
-    let (q, rest) = scratch[start..].split_at_mut(q);
-    let (scales, rest) = rest.split_at_mut(scales);
-    let (_, sums, _) = {
-        // SAFETY: any bits are a value of i16.
-        unsafe { rest[..sums].align_to_mut::<i16>() }
-    };
-    // SAFETY: any bits are a value of i8.
-    let (_, q, _) = unsafe { q.align_to_mut::<i8>() };
-    let (q, scales, sums) =
-        (&mut q[..n * k], &mut scales[..n * (k / units.activations)], &mut sums[..n * (k / group)]);
-    let sizes = [k, k / units.activations, k / group];
+    let parts = each.parts(n);
+    let (q, rest) = scratch[start..].split_at_mut(parts[0]);
+    let (scales, rest) = rest.split_at_mut(parts[1]);
+    let (sums, begin) = rest.split_at_mut(parts[2]);
+    // SAFETY: any bits are a value of i8, i16 and i32, whose alignments are no larger than that of f32.
+    let (q, sums, begin) =
+        unsafe { (q.align_to_mut::<i8>().1, sums.align_to_mut::<i16>().1, begin.align_to_mut::<i32>().1) };
+    let (q, scales) = (&mut q[..n * each.q], &mut scales[..n * each.scales]);
+    let (sums, begin) = (&mut sums[..n * each.sums], &mut begin[..n * each.begin]);
+    let begins = Split::new(begin, each.begin);
+    let sizes = [each.q, each.scales, each.sums];
     pool.chunks3(n, (&mut *q, &mut *scales, &mut *sums), sizes, |token, q, scales, sums| {
-        quantise_row(&x[token * k..][..k], units.activations, group, q, scales, sums);
+        let x = &x[token * k..][..k];
+        match form {
+            Form::Plain => {
+                let blocks = x.chunks_exact(units.activations).zip(q.chunks_exact_mut(units.activations));
+                blocks.zip(scales).for_each(|((x, q), scale)| *scale = quantise_block(x, q));
+                add_up(q, sums);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx512 => {
+                // SAFETY: each token is one task, and takes its own part.
+                let begin = unsafe { begins.part(token * each.begin, each.begin) };
+                let (size, vectors) = (avx512::arranged(format), 16 * avx512::start(format).0);
+                let groups = each.sums / scales.len();
+                for (i, scale) in scales.iter_mut().enumerate() {
+                    let mut natural = [0; 256];
+                    *scale = quantise_block(&x[256 * i..][..256], &mut natural);
+                    let sums = &mut sums[groups * i..][..groups];
+                    add_up(&natural, sums);
+                    let (q, begin) = (&mut q[size * i..][..size], &mut begin[vectors * i..][..vectors]);
+                    avx512::arrange(format, &natural, sums, q, begin);
+                }
+            }
+        }
     });
-    (made.q, made.scales, made.sums) = (q, scales, sums);
+    let _ = begins;
+    (made.q, made.scales, made.sums, made.begin) = (q, scales, sums, begin);
     made
 }
 
+/// The sums of as many groups as there is room for.
+fn add_up(q: &[i8], sums: &mut [i16]) {
+    let group = q.len() / sums.len();
+    for (sum, q) in sums.iter_mut().zip(q.chunks_exact(group)) {
+        // From 256 · −128 to 256 · 127: an i16.
+        *sum = q.iter().map(|q| i32::from(*q)).sum::<i32>() as i16;
+    }
+}
+
 multiversion! {
-    /// One token: a scale for each `block` activations, a sum for each `group`.
-    fn quantise_row(x: &[f32], block: usize, group: usize, q: &mut [i8], scales: &mut [f32], sums: &mut [i16]) = quantise_row_body
+    /// Int8 numbers of a block of activations; returns their scale.
+    fn quantise_block(x: &[f32], q: &mut [i8]) -> f32 = quantise_block_body
 }
 
 #[inline(always)]
-fn quantise_row_body<I: Isa>(
-    x: &[f32],
-    block: usize,
-    group: usize,
-    q: &mut [i8],
-    scales: &mut [f32],
-    sums: &mut [i16],
-) {
-    for ((x, q), scale) in x.chunks_exact(block).zip(q.chunks_exact_mut(block)).zip(scales) {
-        // Magnitudes have the order of their bits, and NaN is above all.
-        let peak = x.iter().fold(0, |m: u32, x| m.max(x.to_bits() & 0x7fff_ffff));
-        *scale = f32::from_bits(peak) / 127.0;
-        if *scale == 0.0 {
-            q.fill(0);
-            continue;
-        }
-        for (q, x) in q.iter_mut().zip(x) {
-            *q = (I::round_even(*x / *scale) as i32).clamp(-128, 127) as i8;
-        }
+fn quantise_block_body<I: Isa>(x: &[f32], q: &mut [i8]) -> f32 {
+    // Magnitudes have the order of their bits, and NaN is above all.
+    let peak = x.iter().fold(0, |m: u32, x| m.max(x.to_bits() & 0x7fff_ffff));
+    let scale = f32::from_bits(peak) / 127.0;
+    if scale == 0.0 {
+        q.fill(0);
+        return scale;
     }
-    for (sum, q) in sums.iter_mut().zip(q.chunks_exact(group)) {
-        // At most 256 · 127.
-        *sum = q.iter().map(|q| i32::from(*q)).sum::<i32>() as i16;
+    for (q, x) in q.iter_mut().zip(x) {
+        *q = (I::round_even(*x / scale) as i32).clamp(-128, 127) as i8;
     }
+    scale
 }
 
 /// The numbers of the rows `ids` of a matrix: `out` is `(N, K)`.

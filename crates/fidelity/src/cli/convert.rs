@@ -3,7 +3,7 @@
 use super::common::{self, Threads};
 use super::print;
 use anyhow::Result;
-use axes::TritLayout;
+use axes::{BlockFormat, TritLayout};
 use clap::ValueEnum;
 use fidelity::convert::{self, Form, Model, Step};
 use fidelity::error::Fault;
@@ -71,24 +71,15 @@ impl From<Layout> for TritLayout {
     }
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Embedding {
-    /// As it is
-    F32,
-    /// Half the size
-    Bf16,
-    /// A quarter, with a scale for each token
-    Int8,
-}
-
-impl From<Embedding> for EmbeddingType {
-    fn from(embedding: Embedding) -> EmbeddingType {
-        match embedding {
-            Embedding::F32 => EmbeddingType::F32,
-            Embedding::Bf16 => EmbeddingType::Bf16,
-            Embedding::Int8 => EmbeddingType::I8,
-        }
-    }
+/// Reads `--embedding`: f32, bf16, int8 or a block format.
+fn parse_embedding(text: &str) -> Result<EmbeddingType, String> {
+    let plain = EmbeddingType::ALL.into_iter().find(|stored| stored.name() == text);
+    let plain = plain.or((text == "i8").then_some(EmbeddingType::I8));
+    plain.or_else(|| text.parse().ok().map(EmbeddingType::Block)).ok_or_else(|| {
+        let blocks = BlockFormat::ALL.map(BlockFormat::name).into_iter().filter(|name| *name != "bf16");
+        let names = EmbeddingType::ALL.map(EmbeddingType::name).into_iter().chain(blocks);
+        format!("there is no such type; write one of {}", names.collect::<Vec<_>>().join(", "))
+    })
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -120,9 +111,10 @@ pub(super) struct PackArgs {
     /// How the trits lie
     #[arg(long, value_enum, default_value = "compute")]
     layout: Layout,
-    /// How the embedding is stored
-    #[arg(long, value_enum, default_value = "f32")]
-    embedding: Embedding,
+    /// How the embedding is stored: f32, bf16, int8, or in blocks (f16, q8_0, q6_k, q4_k, q4_0). A head that is not
+    /// ternary is stored so too, and is then multiplied in integers
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = parse_embedding)]
+    embedding: EmbeddingType,
     #[command(flatten)]
     threads: Threads,
 }
@@ -130,7 +122,7 @@ pub(super) struct PackArgs {
 pub(super) fn pack(args: &PackArgs) -> Result<()> {
     // Any name will do, since a bundle is known by its first bytes; only a GGUF file is refused.
     convert::names_bundle(&args.out)?;
-    let options = PackOptions { layout: args.layout.into(), embedding: args.embedding.into() };
+    let options = PackOptions { layout: args.layout.into(), embedding: args.embedding };
     run(&open(&args.model)?, &args.out, Form::Bundle(options), &args.threads)
 }
 
@@ -174,8 +166,8 @@ pub(super) struct ConvertArgs {
     #[arg(long = "type", value_name = "T")]
     kind: Option<String>,
     /// How a bundle's embedding is stored (f32, or as in IN)
-    #[arg(long, value_enum)]
-    embedding: Option<Embedding>,
+    #[arg(long, value_name = "TYPE", value_parser = parse_embedding)]
+    embedding: Option<EmbeddingType>,
     #[command(flatten)]
     threads: Threads,
 }
@@ -204,7 +196,7 @@ pub(super) fn convert(args: &ConvertArgs) -> Result<()> {
     let form = if to_bundle {
         Form::Bundle(PackOptions {
             layout: layout.map_or(kept.layout, Into::into),
-            embedding: args.embedding.map_or(kept.embedding, Into::into),
+            embedding: args.embedding.unwrap_or(kept.embedding),
         })
     } else {
         Form::Folder(float.map_or(FloatType::F32, Into::into))
@@ -229,9 +221,9 @@ pub(super) struct SynthArgs {
     /// Layout of a bundle's trits
     #[arg(long, value_enum)]
     layout: Option<Layout>,
-    /// How a bundle's embedding is stored
-    #[arg(long, value_enum)]
-    embedding: Option<Embedding>,
+    /// How a bundle's embedding is stored (f32, or q6_k where it is the head of a wide BitNet)
+    #[arg(long, value_name = "TYPE", value_parser = parse_embedding)]
+    embedding: Option<EmbeddingType>,
     /// Type of a folder's weights
     #[arg(long, value_enum)]
     dtype: Option<Float>,
@@ -259,7 +251,7 @@ pub(super) fn synth(args: &SynthArgs) -> Result<()> {
         let default = PackOptions::default();
         Form::Bundle(PackOptions {
             layout: args.layout.map_or(default.layout, Into::into),
-            embedding: args.embedding.map_or(default.embedding, Into::into),
+            embedding: args.embedding.unwrap_or_else(|| convert::synthetic_embedding(shape)),
         })
     } else {
         if args.layout.is_some() || args.embedding.is_some() {
@@ -276,7 +268,7 @@ fn list() -> Result<()> {
         format!("{:<12} {:>13} {:>7} {:>7} {:>7}  \n", "shape", "parameters", "layers", "hidden", "vocab");
     for shape in SHAPES {
         let count = shape.config().parameter_count().unwrap_or(0);
-        let Shape { name, vocab_size, hidden_size, num_hidden_layers, about } = shape;
+        let Shape { name, vocab_size, hidden_size, num_hidden_layers, about, .. } = shape;
         text += &format!(
             "{name:<12} {count:>13} {num_hidden_layers:>7} {hidden_size:>7} {vocab_size:>7}  {about}\n"
         );

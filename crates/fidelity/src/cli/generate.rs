@@ -113,7 +113,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let text = args.text()?;
     let mut model = common::open(&args.model)?;
     let tokenizer = model.tokenizer.clone();
-    let bos = model.config.bos_token_id;
+    let bos = model.config.bos_token_id();
     let loaded = args.load_state.as_deref().map(Snapshot::read).transpose()?;
     if let Some(path) = &args.save_state {
         common::check_output(path)?;

@@ -7,8 +7,8 @@ use fidelity::bundle::BundleInspection;
 use fidelity::convert::{Kind, kind};
 use fidelity::inspect::{Inspection, Which, describe_plan, model_graph};
 use graph::draw::{self, DrawOptions};
+use models::architecture::ModelConfig;
 use models::bundle::ModelBundle;
-use models::config::MatMulFreeConfig;
 use models::folder::ModelFolder;
 use std::path::{Path, PathBuf};
 
@@ -100,7 +100,7 @@ fn show(args: &Args) -> Result<()> {
     }
     let (config, warnings) = match kind(&args.model)? {
         Kind::Folder => {
-            let parsed = MatMulFreeConfig::from_folder(&ModelFolder::open(&args.model)?)?;
+            let parsed = ModelConfig::from_folder(&ModelFolder::open(&args.model)?)?;
             (parsed.config, parsed.warnings)
         }
         Kind::Bundle => {
