@@ -50,7 +50,13 @@ impl Exchange for ModelBundle {
         let view = self.bundle().tensor(name)?;
         let (Some(layout), &[rows, columns], Some(scale)) = (view.layout, view.shape, view.scale) else {
             let (expected, found) = ("trits", view.dtype.to_string());
-            return Err(ModelError::tensor(self.bundle().path(), name, expected, found, "pack the model again"));
+            return Err(ModelError::tensor(
+                self.bundle().path(),
+                name,
+                expected,
+                found,
+                "pack the model again",
+            ));
         };
         Ok((trits::decode(layout, rows, columns, view.bytes)?, Scale::Divide(scale)))
     }
@@ -99,4 +105,3 @@ impl Source for PackSource<'_> {
         self.source.bytes(name, GgmlType::of(format))
     }
 }
-
