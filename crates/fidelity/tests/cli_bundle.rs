@@ -201,7 +201,10 @@ fn a_gguf_file_is_written_looked_at_and_run() {
     assert_eq!(told["bytes"], fs::metadata(&gguf).unwrap().len());
     assert!(told["seconds"].is_number() && told["notes"].is_array());
     let found = fidelity(&args!["inspect", gguf, "--json"]).json();
-    assert_eq!((&found["architecture"], &found["unsupported"]), (&"matmulfree".into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&found["architecture"], &found["unsupported"]),
+        (&"matmulfree".into(), &serde_json::Value::Null)
+    );
     let text = fidelity(&args!["inspect", gguf]).ok();
     assert!(text.contains("fidelity.config") && text.contains("F16"), "{text}");
     let run = |model: &PathBuf| {

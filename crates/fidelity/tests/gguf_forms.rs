@@ -2,6 +2,9 @@
 //! llama.cpp's logits for the same file, where llama-cpp-python is at hand (`FIDELITY_PEERS` names its interpreter, else
 //! `python3`).
 
+mod common;
+
+use common::golden;
 use engine::pool::Pool;
 use fidelity::convert::{EngineQuantizer, Form, Model, write};
 use fidelity::eval::{Batch, Cut, Request};
@@ -24,7 +27,8 @@ fn pool() -> Arc<Pool> {
     Arc::new(Pool::new(2))
 }
 
-fn bitnet(hidden_act: Activation, layers: usize, hidden: usize, vocab: usize) -> ModelConfig {
+/// Random weights of this deviation: 0.02 is the published one, more gives a model opinions.
+fn bitnet(hidden_act: Activation, layers: usize, hidden: usize, vocab: usize, deviation: f64) -> ModelConfig {
     BitNetConfig {
         vocab_size: vocab,
         hidden_size: hidden,
@@ -37,8 +41,7 @@ fn bitnet(hidden_act: Activation, layers: usize, hidden: usize, vocab: usize) ->
         eos_token_id: vec![1],
         rope_theta: 10000.0,
         tie_word_embeddings: true,
-        // Far from the published scale, so that a random model has opinions.
-        initializer_range: 0.1,
+        initializer_range: deviation,
         quantization: Quantization { packed: false, ..Default::default() },
         ..Default::default()
     }
@@ -101,11 +104,12 @@ type Trits = Vec<(Vec<i8>, u32)>;
 /// Every ternary matrix with its scale's bits.
 fn trits(path: &Path) -> Trits {
     let all = |source: &mut dyn Exchange| -> Trits {
+        let names = source.config().projections();
         let one = |name: &String| {
             let (trits, scale) = source.trits(name).unwrap();
             (trits, scale.divisor().to_bits())
         };
-        source.config().clone().projections().iter().map(one).collect()
+        names.iter().map(one).collect()
     };
     match path.extension().and_then(|end| end.to_str()) {
         Some("fid") => all(&mut ModelBundle::open(path).unwrap()),
@@ -135,15 +139,17 @@ fn logits(path: &Path, batch: &Batch, cut: Cut) -> Vec<f64> {
 #[test]
 fn every_pair_of_forms_keeps_trits_scales_and_logits() {
     let dir = tempfile::tempdir().unwrap();
-    for (n, config) in [bitnet(Activation::Relu2, 2, 256, 256), matmulfree()].into_iter().enumerate() {
+    for (n, config) in [bitnet(Activation::Relu2, 2, 256, 256, 0.1), matmulfree()].into_iter().enumerate() {
         let place = |name: &str| dir.path().join(format!("{n}{name}"));
         let start = place("masters");
         masters(&start, &config);
         let wanted = trits(&start);
-        let gguf = |name: &str| Form::Gguf(GgufOptions {
-            ternary: barewire::gguf::GgmlType::named(name).unwrap(),
-            embedding: None,
-        });
+        let gguf = |name: &str| {
+            Form::Gguf(GgufOptions {
+                ternary: barewire::gguf::GgmlType::named(name).unwrap(),
+                embedding: None,
+            })
+        };
         let mut forms = vec![
             ("a.fid", Form::Bundle(PackOptions::default())),
             ("a.gguf", gguf("tq2_0")),
@@ -154,13 +160,13 @@ fn every_pair_of_forms_keeps_trits_scales_and_logits() {
             forms.push(("packed", Form::Packed(None)));
         }
         let batch = batch(9, 256);
-        let expected = logits(&start, &batch, Cut::Sequence);
+        let expected = [Cut::Sequence, Cut::Stream].map(|cut| (cut.clone(), logits(&start, &batch, cut)));
         for (first, form) in &forms {
             let one = place(first);
             convert(&start, &one, *form);
             assert_eq!(trits(&one), wanted, "{first}");
-            for cut in [Cut::Sequence, Cut::Stream] {
-                assert_eq!(logits(&one, &batch, cut.clone()), expected, "{first} {cut:?}");
+            for (cut, expected) in &expected {
+                assert!(logits(&one, &batch, cut.clone()) == *expected, "{first} {cut:?}");
             }
             for (second, form) in &forms {
                 let two = place(&format!("2{second}"));
@@ -179,20 +185,50 @@ fn every_pair_of_forms_keeps_trits_scales_and_logits() {
 }
 
 #[test]
+fn the_published_packed_form_goes_through_every_other() {
+    let Some(start) = golden("bitnet_b158/packed") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let wanted = trits(&start);
+    let f16 = Form::Gguf(GgufOptions { ternary: barewire::gguf::GgmlType::F16, embedding: None });
+    let (fid, gguf, packed) = (dir.path().join("a.fid"), dir.path().join("a.gguf"), dir.path().join("a"));
+    let forms = [(&fid, Form::Bundle(PackOptions::default())), (&gguf, f16), (&packed, Form::Packed(None))];
+    for (one, form) in &forms {
+        convert(&start, one, *form);
+        assert_eq!(trits(one), wanted, "{}", one.display());
+    }
+    // Its scale multiplies, and does so still where no bundle came between.
+    let config = |path: &Path| std::fs::read_to_string(path.join("config.json")).unwrap();
+    assert!(config(&packed).contains("\"autobitlinear\""));
+    for (from, _) in &forms {
+        for (name, form) in [("b.fid", forms[0].1), ("b.gguf", f16), ("b", Form::Packed(None))] {
+            let to = dir.path().join(name);
+            convert(from, &to, form);
+            assert_eq!(trits(&to), wanted, "{} to {name}", from.display());
+        }
+    }
+}
+
+#[test]
 fn a_tokenizer_and_its_files_come_back() {
     let dir = tempfile::tempdir().unwrap();
     let (start, gguf, end) = (dir.path().join("a"), dir.path().join("a.gguf"), dir.path().join("b"));
-    let config = bitnet(Activation::Silu, 1, 256, 600);
+    let config = bitnet(Activation::Silu, 1, 256, 600, 0.02);
     masters(&start, &config);
-    std::fs::write(start.join("tokenizer_config.json"), r#"{"chat_template": "{{ messages[0].content }}!"}"#).unwrap();
+    std::fs::write(start.join("tokenizer_config.json"), r#"{"chat_template": "{{ messages[0].content }}!"}"#)
+        .unwrap();
     convert(&start, &gguf, Form::Gguf(GgufOptions::default()));
     let model = Loaded::open(&gguf).unwrap();
-    let ids = fidelity::chat::prompt(&gguf, &model, &fidelity::chat::question(None, "hello <|599|> wörld")).unwrap();
+    let ids = fidelity::chat::prompt(&gguf, &model, &fidelity::chat::question(None, "hello <|599|> wörld"))
+        .unwrap();
     assert_eq!(model.tokenizer.as_ref().unwrap().decode_verbatim(&ids), "hello <|599|> wörld!");
     assert!(ids.contains(&599));
     convert(&gguf, &end, Form::Packed(None));
     for name in ["tokenizer.json", "tokenizer_config.json", "generation_config.json"] {
-        assert_eq!(std::fs::read(end.join(name)).unwrap(), std::fs::read(start.join(name)).unwrap(), "{name}");
+        assert_eq!(
+            std::fs::read(end.join(name)).unwrap(),
+            std::fs::read(start.join(name)).unwrap(),
+            "{name}"
+        );
     }
 }
 
@@ -214,7 +250,9 @@ fn compare(gguf: &Path, dir: &Path, batch: &Batch) -> Option<Value> {
     let text = String::from_utf8_lossy(&output.stdout);
     let found: Value = match serde_json::from_str(&text) {
         Ok(found) => found,
-        Err(_) => panic!("llama.cpp does not read {}: {}", gguf.display(), String::from_utf8_lossy(&output.stderr)),
+        Err(_) => {
+            panic!("llama.cpp does not read {}: {}", gguf.display(), String::from_utf8_lossy(&output.stderr))
+        }
     };
     if let Some(reason) = found.get("skip") {
         println!("skipped: {reason}; `FIDELITY_PEERS` names an interpreter that has llama-cpp-python");
@@ -223,13 +261,17 @@ fn compare(gguf: &Path, dir: &Path, batch: &Batch) -> Option<Value> {
     Some(found)
 }
 
+/// The two quantise activations to int8 differently (here for each token, there for each 256 numbers of it, or not at
+/// all beside f16), and rounding is discontinuous: with the published deviation of random weights the divergence is that
+/// of a thousandth of a nat at most, with logits eight times as wide some hundredths.
 #[test]
 fn llama_cpp_gives_the_same_distribution() {
     let dir = tempfile::tempdir().unwrap();
     let batch = batch(200, 2048);
-    for (act, kinds) in [(Activation::Silu, &["tq2_0", "tq1_0", "f16"][..]), (Activation::Relu2, &["tq2_0"])] {
+    for (act, kinds) in [(Activation::Silu, &["tq2_0", "tq1_0", "f16"][..]), (Activation::Relu2, &["tq2_0"])]
+    {
         let start = dir.path().join(act.name());
-        masters(&start, &bitnet(act, 4, 512, 2048));
+        masters(&start, &bitnet(act, 4, 512, 2048, 0.02));
         for kind in kinds {
             let gguf = dir.path().join(format!("{}-{kind}.gguf", act.name()));
             let ternary = barewire::gguf::GgmlType::named(kind).unwrap();
