@@ -1,11 +1,13 @@
-//! Models in other forms: a folder as a bundle, a bundle as a folder, either in another type, and random ones of any size.
+//! Models in other forms: folders of master weights or packed trits, bundles, GGUF files, each as any other and in another
+//! type, and random ones of any size.
 //!
 //! One function, [`write()`], takes any [`Model`] to any [`Form`]. Tensors are made, quantised and written one at a time, so
 //! memory grows with the largest of them and not with the model.
 
-use crate::error::{Fault, fault};
+use crate::error::fault;
 use anyhow::{Context, Result};
 use axes::BlockFormat;
+use barewire::gguf::GgmlType;
 use engine::kernels::rows::quantize_weights;
 use engine::pool::Pool;
 use engine::{Tensor, run_once};
@@ -16,9 +18,11 @@ use models::bundle::{
     COMPANIONS, EXTENSION, EmbeddingType, FolderSource, ModelBundle, PackOptions, Quantizer, Source, pack,
     repack,
 };
+use models::exchange::{self, Exchange, PackSource, write_packed_folder};
 use models::folder::{
     CONFIG, GENERATION_CONFIG, ModelFolder, SaveOptions, TOKENIZER, generation_config, json_text,
 };
+use models::gguf::{self, GgufModel, GgufOptions, Scale};
 use models::parameters::{Init, Parameter};
 use models::safetensors::{Dtype, FloatType, TensorView, Values};
 use models::shapes::Shape;
@@ -68,6 +72,8 @@ pub enum Model {
     Folder(Box<FolderModel>),
     /// A bundle.
     Bundle(Box<ModelBundle>),
+    /// A GGUF file.
+    Gguf(Box<GgufModel>),
     /// Random weights, made as they are written.
     Synthetic(Box<Synthetic>),
 }
@@ -97,8 +103,12 @@ pub struct Synthetic {
 pub enum Form {
     /// A bundle.
     Bundle(PackOptions),
-    /// A folder with weights of this type.
+    /// A folder with master weights of this type.
     Folder(FloatType),
+    /// A folder of packed trits, as BitNet is published, with numbers of this type, or as they are.
+    Packed(Option<FloatType>),
+    /// A GGUF file.
+    Gguf(GgufOptions),
 }
 
 /// How far a conversion is.
@@ -113,14 +123,16 @@ pub struct Step<'a> {
 }
 
 impl Model {
-    /// Opens a folder or a bundle.
+    /// Opens a folder, a bundle or a GGUF file.
     ///
     /// # Errors
-    /// Those of opening either; a file that is neither.
+    /// Those of opening them; a file that is neither.
     pub fn open(path: impl AsRef<Path>) -> Result<Model> {
         let path = path.as_ref();
-        if kind(path)? == Kind::Bundle {
-            return Ok(Model::Bundle(Box::new(ModelBundle::open(path)?)));
+        match kind(path) {
+            Kind::Bundle => return Ok(Model::Bundle(Box::new(ModelBundle::open(path)?))),
+            Kind::Gguf => return Ok(Model::Gguf(Box::new(GgufModel::open(path)?))),
+            Kind::Folder => {}
         }
         let folder = ModelFolder::open(path)?;
         let parsed = ModelConfig::from_folder(&folder)?;
@@ -167,6 +179,7 @@ impl Model {
         match self {
             Model::Folder(model) => &model.config,
             Model::Bundle(model) => model.config(),
+            Model::Gguf(model) => model.config(),
             Model::Synthetic(model) => &model.config,
         }
     }
@@ -176,6 +189,7 @@ impl Model {
         match self {
             Model::Folder(model) => &model.warnings,
             Model::Bundle(model) => model.warnings(),
+            Model::Gguf(model) => model.warnings(),
             Model::Synthetic(_) => &[],
         }
     }
@@ -198,39 +212,28 @@ pub enum Kind {
     Folder,
     /// A file that should be a bundle.
     Bundle,
+    /// A file that begins as GGUF files do.
+    Gguf,
 }
 
-/// Tells a bundle from a folder by looking.
-///
-/// # Errors
-/// A GGUF file, which is not read yet.
-pub fn kind(path: &Path) -> Result<Kind> {
+/// Tells bundles, GGUF files and folders apart by looking.
+pub fn kind(path: &Path) -> Kind {
     if !path.is_file() {
-        return Ok(Kind::Folder);
+        return Kind::Folder;
     }
     let mut start = [0; 4];
     let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    if read.is_ok() && &start == b"GGUF" {
-        return not_yet(path);
-    }
-    Ok(Kind::Bundle)
+    if read.is_ok() && start == barewire::gguf::MAGIC { Kind::Gguf } else { Kind::Bundle }
 }
 
-/// Whether a name is one of a bundle; a GGUF file cannot be written yet.
-///
-/// # Errors
-/// A name that ends in `.gguf`.
-pub fn names_bundle(path: &Path) -> Result<bool> {
+/// What a name asks for: a bundle (`.fid`), a GGUF file (`.gguf`), or else a folder.
+pub fn named(path: &Path) -> Kind {
     let end = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
-    if end.as_deref() == Some("gguf") {
-        return not_yet(path);
+    match end.as_deref() {
+        Some("gguf") => Kind::Gguf,
+        Some(EXTENSION) => Kind::Bundle,
+        _ => Kind::Folder,
     }
-    Ok(end.as_deref() == Some(EXTENSION))
-}
-
-fn not_yet<T>(path: &Path) -> Result<T> {
-    let cause = format!("{}: GGUF files are not read or written yet", path.display());
-    fault(cause, format!("use a model folder, or a bundle (.{EXTENSION})"))
 }
 
 /// Writes a model in another form: the whole of it appears under `path` at once, or what was there before stays.
@@ -264,6 +267,15 @@ pub fn write(
             write_bundle(model, path, options, &mut quantizer, &mut tell).map(|()| vec![])
         }
         Form::Folder(dtype) => write_folder(model, path, dtype, &mut quantizer, &mut tell),
+        Form::Packed(dtype) => {
+            check_folder(path)?;
+            with_source(model, &mut quantizer, |source| write_packed_folder(path, source, dtype, &mut tell))?;
+            Ok(vec![])
+        }
+        Form::Gguf(options) => {
+            check_file(path)?;
+            with_source(model, &mut quantizer, |source| gguf::write_model(path, source, options, &mut tell))
+        }
     }
 }
 
@@ -274,12 +286,18 @@ fn write_bundle(
     quantizer: &mut EngineQuantizer,
     tell: &mut dyn FnMut(&str),
 ) -> Result<()> {
-    if path.is_dir() {
-        let cause = format!("cannot write {}: it is a folder", path.display());
-        return fault(cause, format!("name a file that ends in .{EXTENSION}"));
-    }
+    check_file(path)?;
     match model {
         Model::Bundle(model) => repack(path, model, options, tell)?,
+        Model::Gguf(gguf) => {
+            let mut files = vec![(CONFIG.to_owned(), json_text(&gguf.config().to_json()).into_bytes())];
+            files.extend(gguf.files()?);
+            let files: Vec<(&str, &[u8])> =
+                files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+            let mut source = gguf.as_ref().clone();
+            let mut source = PackSource::new(&mut source, gguf.file().path());
+            pack(path, gguf.config(), &files, &mut source, options, quantizer, tell)?;
+        }
         Model::Folder(model) => {
             let mut source = FolderSource { config: &model.config, weights: model.folder.weights() };
             pack(path, &model.config, &borrowed(&model.files), &mut source, options, quantizer, tell)?;
@@ -303,18 +321,13 @@ fn write_folder(
     quantizer: &mut EngineQuantizer,
     tell: &mut dyn FnMut(&str),
 ) -> Result<Vec<String>> {
-    if path.is_file() {
-        let cause = format!("cannot write {}: it is a file", path.display());
-        return fault(cause, "name a folder, or a bundle that ends in .fid");
-    }
+    check_folder(path)?;
     let options = SaveOptions { dtype, ..Default::default() };
     let mut notes = vec![];
     match model {
-        Model::Folder(model) if model.config.is_packed() => {
-            return fault(
-                "a folder of packed trits has no master weights to write in another type",
-                "pack it into a bundle (`fidelity pack`), and unpack that",
-            );
+        Model::Gguf(_) => return through_bundle(model, path, dtype, quantizer, tell),
+        Model::Folder(packed) if packed.config.is_packed() => {
+            return through_bundle(model, path, dtype, quantizer, tell);
         }
         Model::Folder(model) => {
             let files = &borrowed(&model.files)[1..];
@@ -349,6 +362,92 @@ fn write_folder(
         }
     }
     Ok(notes)
+}
+
+/// Master weights of a form that holds trits: by way of a bundle beside the folder, from which they are made.
+fn through_bundle(
+    model: &Model,
+    path: &Path,
+    dtype: FloatType,
+    quantizer: &mut EngineQuantizer,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Vec<String>> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.partial.{EXTENSION}", std::process::id()));
+    let between = path.with_file_name(name);
+    let made = write_bundle(model, &between, PackOptions::default(), quantizer, &mut |_| {})
+        .and_then(|()| Ok(ModelBundle::open(&between)?))
+        .and_then(|bundle| write_folder(&Model::Bundle(Box::new(bundle)), path, dtype, quantizer, tell));
+    let _ = std::fs::remove_file(&between);
+    made
+}
+
+/// Runs `work` on the model as a source of trits and numbers.
+fn with_source<T>(
+    model: &Model,
+    quantizer: &mut EngineQuantizer,
+    work: impl FnOnce(&mut dyn Exchange) -> models::Result<T>,
+) -> Result<T> {
+    Ok(match model {
+        Model::Folder(model) => {
+            work(&mut exchange::FolderSource::new(&model.folder, model.config.clone(), quantizer))?
+        }
+        // Both share their maps.
+        Model::Bundle(model) => work(&mut model.as_ref().clone())?,
+        Model::Gguf(model) => work(&mut model.as_ref().clone())?,
+        Model::Synthetic(model) => work(&mut Drawn { model, quantizer })?,
+    })
+}
+
+fn check_file(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        let cause = format!("cannot write {}: it is a folder", path.display());
+        return fault(cause, format!("name a file that ends in .{EXTENSION} or .gguf"));
+    }
+    Ok(())
+}
+
+fn check_folder(path: &Path) -> Result<()> {
+    if path.is_file() {
+        let cause = format!("cannot write {}: it is a file", path.display());
+        return fault(cause, "name a folder, or a file that ends in .fid or .gguf");
+    }
+    Ok(())
+}
+
+/// Random weights as a source.
+struct Drawn<'a> {
+    model: &'a Synthetic,
+    quantizer: &'a mut EngineQuantizer,
+}
+
+impl Exchange for Drawn<'_> {
+    fn config(&self) -> &ModelConfig {
+        &self.model.config
+    }
+
+    fn files(&self) -> Result<Vec<(String, Vec<u8>)>, ModelError> {
+        let files = self.model.files.iter().filter(|(name, _)| *name != CONFIG);
+        Ok(files.map(|(name, bytes)| ((*name).to_owned(), bytes.clone())).collect())
+    }
+
+    fn stored(&self, _name: &str) -> Result<GgmlType, ModelError> {
+        Ok(GgmlType::F32)
+    }
+
+    fn numbers(&mut self, name: &str) -> Result<Cow<'_, [f32]>, ModelError> {
+        let mut source = self.model;
+        Ok(Cow::Owned(source.tensor(name)?.into_owned()))
+    }
+
+    fn trits(&mut self, name: &str) -> Result<(Vec<i8>, Scale), ModelError> {
+        let tied = name == "lm_head.weight" && self.model.config.tie_word_embeddings();
+        let mut source = self.model;
+        let values = source.tensor(if tied { self.model.config.embedding() } else { name })?;
+        let mut trits = vec![0; values.len()];
+        let scale = self.quantizer.quantize(&values, &mut trits);
+        Ok((trits, Scale::Divide(scale)))
+    }
 }
 
 /// The elements of a float tensor in their own type.
@@ -389,14 +488,4 @@ pub fn size_of(path: &Path) -> u64 {
     }
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     entries.map(|entry| length(&entry.path())).sum()
-}
-
-/// The error for a type that fits what is written not, with those that do.
-pub fn wrong_type(found: &str, bundle: bool) -> Fault {
-    let (what, types) = if bundle {
-        ("a bundle", "compute, interchange or storage (--embedding sets the embedding's type)")
-    } else {
-        ("a folder", "f32, bf16, f16 or f64")
-    };
-    Fault::new(format!("--type {found} is no type of {what}"), format!("write one of {types}"))
 }

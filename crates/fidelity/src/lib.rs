@@ -5,6 +5,7 @@
 //! model and at this computer.
 
 pub mod bundle;
+pub mod chat;
 pub mod convert;
 pub mod demo;
 pub mod doctor;
@@ -12,6 +13,7 @@ pub mod error;
 pub mod eval;
 pub mod fit;
 pub mod generate;
+pub mod gguf;
 pub mod inspect;
 pub mod loaded;
 pub mod perplexity;

@@ -7,13 +7,15 @@ use crate::convert::{Kind, kind};
 use crate::error::{Fault, fault};
 use crate::weights::{Packed, Weight};
 use anyhow::{Context, Result};
-use axes::DType;
+use axes::{DType, TritLayout};
+use barewire::gguf::GgmlType;
 use engine::{Tensor, pool::Pool};
 use graph::{Bindings, Graph};
 use models::architecture::{Architecture, ModelConfig};
 use models::bundle::{Embedding, EmbeddingType, ModelBundle};
 use models::folder::{ModelFolder, Weights};
 use models::forms::{CacheType, Form, GraphOptions, PLACES};
+use models::gguf::{GgufModel, Scale};
 use models::tokenizer::Tokenizer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -36,6 +38,7 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     prepared: Option<Prepared>,
     bundle: Option<ModelBundle>,
+    gguf: Option<GgufModel>,
 }
 
 /// What the prepared form reads beside the norms and the embedding.
@@ -73,6 +76,54 @@ fn unpacked(config: &ModelConfig, weights: &Weights) -> Result<Prepared> {
     Ok(made)
 }
 
+/// How embedding and head are used where they lie in the file; nothing where they have to be decoded, because there is
+/// no kernel for their type, or they have two.
+fn stored_in(gguf: &GgufModel) -> Option<EmbeddingType> {
+    let config = gguf.config();
+    let mut kinds = config.storable().into_iter().map(|name| gguf.tensor(name).map(|tensor| tensor.kind));
+    let first = kinds.next()?.ok()?;
+    if !kinds.all(|kind| kind.is_ok_and(|kind| kind == first)) {
+        return None;
+    }
+    match (first, first.format()) {
+        (GgmlType::F32, _) => Some(EmbeddingType::F32),
+        (GgmlType::BF16, _) => Some(config.stored_as(EmbeddingType::Bf16)),
+        (_, Some(format)) => Some(config.stored_as(EmbeddingType::Block(format))),
+        _ => None,
+    }
+}
+
+/// What a running model reads of a file and not in it: numbers as f32, packed trits, scales, what is derived of these.
+fn repacked(gguf: &GgufModel, threads: usize) -> Result<(BTreeMap<String, Tensor>, Prepared)> {
+    let config = gguf.config();
+    let projections = config.projections();
+    let known: BTreeSet<&String> = projections.iter().collect();
+    let in_place = stored_in(gguf).is_some();
+    let mut parameters = BTreeMap::new();
+    for (name, shape) in config.expected_tensors() {
+        let stays = in_place && config.storable().contains(&name.as_str());
+        if !known.contains(&name) && !stays {
+            parameters.insert(name.clone(), Tensor::from_f32(shape, &gguf.values(&name)?));
+        }
+    }
+    let mut made = Prepared::default();
+    for name in &projections {
+        let mut scale = 1.0;
+        let packed = Packed::filled(gguf.tensor(name)?.matrix(), |bytes| {
+            let found = gguf.trits_into(name, TritLayout::Compute, threads, bytes)?;
+            scale = found.map_or(1.0, Scale::divisor);
+            Ok::<_, models::ModelError>(found.is_some())
+        })?;
+        made.packed.insert(name.clone(), packed.ok_or_else(|| gguf.not_ternary(name))?);
+        made.small.insert(format!("{name}.scale"), Tensor::from_f32([], &[scale]));
+    }
+    if let Some(graph) = config.derived()? {
+        let inputs: Vec<&Tensor> = graph.inputs.iter().map(|i| &parameters[&i.name]).collect();
+        made.small.extend(engine::run_once(&graph, &inputs, &Default::default(), Pool::single().into())?);
+    }
+    Ok((parameters, made))
+}
+
 impl Loaded {
     /// Opens a folder of `config.json`, `model.safetensors` (or shards) and, when there is one, `tokenizer.json`; or a
     /// bundle, every byte of which is checked.
@@ -81,7 +132,11 @@ impl Loaded {
     /// Those of opening either.
     pub fn open(path: impl AsRef<Path>) -> Result<Loaded> {
         let path = path.as_ref();
-        if kind(path)? == Kind::Bundle {
+        let kind = kind(path);
+        if kind == Kind::Gguf {
+            return Loaded::from_gguf(GgufModel::open(path)?);
+        }
+        if kind == Kind::Bundle {
             let mut start = [0; 8];
             let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
             if read.is_ok() && start != barewire::bundle::MAGIC {
@@ -134,7 +189,46 @@ impl Loaded {
             warnings: bundle.warnings().to_vec(),
             prepared: Some(Prepared { packed: BTreeMap::new(), small }),
             bundle: Some(bundle),
+            gguf: None,
         })
+    }
+
+    /// A model that runs on an open GGUF file: embedding and head where they lie in it, trits repacked for the kernels.
+    ///
+    /// # Errors
+    /// Projections that are no trits with one scale, types without codecs, a tokenizer that cannot be read.
+    pub fn from_gguf(gguf: GgufModel) -> Result<Loaded> {
+        if cfg!(target_endian = "big") {
+            return fault(
+                "a GGUF file's numbers are little-endian, and this machine is not, so they cannot be used in place",
+                "convert the model to a folder on another machine (`fidelity convert`)",
+            );
+        }
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        // A vocabulary takes as long to read as a gigabyte of trits.
+        let (tokenizer, prepared) = std::thread::scope(|scope| {
+            let tokenizer = scope.spawn(|| gguf.tokenizer());
+            let prepared = repacked(&gguf, threads);
+            (tokenizer.join(), prepared)
+        });
+        let Ok(tokenizer) = tokenizer else {
+            return fault("the file's tokenizer cannot be read", "convert the model again");
+        };
+        let (parameters, prepared) = prepared?;
+        Ok(Loaded {
+            config: gguf.config().clone(),
+            parameters,
+            tokenizer: tokenizer?,
+            warnings: gguf.warnings().to_vec(),
+            prepared: Some(prepared),
+            bundle: None,
+            gguf: Some(gguf),
+        })
+    }
+
+    /// The GGUF file that the model runs from, if it does.
+    pub fn gguf(&self) -> Option<&GgufModel> {
+        self.gguf.as_ref()
     }
 
     /// A model from its parts.
@@ -144,7 +238,7 @@ impl Loaded {
         tokenizer: Option<Tokenizer>,
     ) -> Loaded {
         let config = config.into();
-        Loaded { config, parameters, tokenizer, warnings: vec![], prepared: None, bundle: None }
+        Loaded { config, parameters, tokenizer, warnings: vec![], prepared: None, bundle: None, gguf: None }
     }
 
     /// The bundle that the model runs from, unless it is a folder.
@@ -154,7 +248,7 @@ impl Loaded {
 
     /// Whether there are master weights, which gradients and the float form need.
     pub fn has_masters(&self) -> bool {
-        self.bundle.is_none() && !self.config.is_packed()
+        self.bundle.is_none() && self.gguf.is_none() && !self.config.is_packed()
     }
 
     /// Number of parameters.
@@ -203,6 +297,15 @@ impl Loaded {
         if let Some(packed) = projection.and_then(|p| prepared?.packed.get(p)) {
             return Ok(packed.view());
         }
+        if let Some(gguf) = self.gguf.as_ref().filter(|_| self.config.storable().contains(&name)) {
+            let tensor = gguf.tensor(name)?;
+            let dtype = match tensor.kind {
+                GgmlType::F32 => DType::F32,
+                GgmlType::BF16 if self.embedding_type() == EmbeddingType::Bf16 => DType::BF16,
+                _ => DType::U8,
+            };
+            return Ok(Weight::Mapped { dtype, shape: tensor.shape, bytes: tensor.bytes });
+        }
         if let Some(bundle) = &self.bundle {
             if self.config.storable().contains(&name)
                 && let Embedding::Block(_, view) = bundle.stored(name)?
@@ -234,6 +337,9 @@ impl Loaded {
 
     /// How the embedding lies in memory.
     pub fn embedding_type(&self) -> EmbeddingType {
+        if let Some(gguf) = &self.gguf {
+            return stored_in(gguf).unwrap_or(EmbeddingType::F32);
+        }
         self.bundle.as_ref().map_or(EmbeddingType::F32, ModelBundle::embedding_type)
     }
 
@@ -249,6 +355,9 @@ impl Loaded {
     pub(crate) fn no_masters<T>(&self, what: &str) -> Result<T> {
         match self.bundle {
             Some(_) => fault(format!("{what}, and a bundle holds trits and no master weights"), UNPACK),
+            None if self.gguf.is_some() => {
+                fault(format!("{what}, and this file holds trits and no master weights"), MASTERS)
+            }
             None => fault(format!("{what}, and this folder holds packed trits"), MASTERS),
         }
     }

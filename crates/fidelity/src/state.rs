@@ -237,7 +237,9 @@ pub fn fingerprint(model: &Loaded) -> Result<String> {
         let checksum = match (model.bundle(), model.parameters.get(&name)) {
             (Some(bundle), _) => bundle.bundle().entry(&name).map(|entry| entry.checksum),
             (None, Some(tensor)) => Some(crc32c::crc32c(tensor.bytes())),
-            (None, None) => None,
+            (None, None) => {
+                model.gguf().and_then(|gguf| Some(crc32c::crc32c(gguf.tensor(&name).ok()?.bytes)))
+            }
         };
         if let Some(checksum) = checksum {
             hash.update(&name);

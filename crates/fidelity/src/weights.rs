@@ -92,6 +92,17 @@ impl Packed {
         Ok(Packed { shape: [rows, columns], bytes: Tensor::from_bytes(DType::U8, [bytes.len()], &bytes) })
     }
 
+    /// Trits that `fill` packs in the compute layout; nothing where it says that there are none.
+    pub(crate) fn filled<E>(
+        [rows, columns]: [usize; 2],
+        fill: impl FnOnce(&mut [u8]) -> Result<bool, E>,
+    ) -> Result<Option<Packed>, E> {
+        let size = TritLayout::Compute.bytes(rows, columns).unwrap_or(0);
+        let mut bytes = Tensor::zeros(DType::U8, [size]);
+        let filled = fill(bytes.bytes_mut())?;
+        Ok(filled.then_some(Packed { shape: [rows, columns], bytes }))
+    }
+
     pub(crate) fn view(&self) -> Weight<'_> {
         Weight::Packed { layout: TritLayout::Compute, shape: self.shape, bytes: self.bytes.bytes() }
     }

@@ -32,6 +32,7 @@ use axes::{BlockFormat, DType, TritLayout};
 use barewire::{Bundle, Content, TensorView};
 use serde_json::Value;
 
+pub(crate) use self::pack::stored_values;
 pub use self::pack::{EmbeddingType, FolderSource, PackOptions, Quantizer, Source, pack, repack};
 use crate::architecture::ModelConfig;
 use crate::error::{ModelError, Result};
@@ -55,6 +56,7 @@ pub const COMPANIONS: &[&str] = &[
     GENERATION_CONFIG,
     TOKENIZER,
     "tokenizer_config.json",
+    "chat_template.jinja",
     "special_tokens_map.json",
     "added_tokens.json",
     "tokenizer.model",

@@ -102,6 +102,11 @@ pub trait Source {
     fn trits(&mut self, _name: &str) -> Result<Option<(Vec<i8>, f32)>> {
         Ok(None)
     }
+
+    /// The bytes of a matrix that the source holds in these blocks already.
+    fn blocks(&self, _name: &str, _format: BlockFormat) -> Option<&[u8]> {
+        None
+    }
 }
 
 /// The weights of a folder, master weights or packed ones.
@@ -211,6 +216,9 @@ fn pack_section(
             let columns = config.hidden_size();
             match block_of(name).filter(|_| *dtype == DType::U8) {
                 Some((matrix, format)) => {
+                    if let Some(bytes) = source.blocks(matrix, format) {
+                        return Ok(writer.section(name, bytes)?);
+                    }
                     let values = source.tensor(matrix)?;
                     put_blocks(writer, &label, name, format, &values, columns)?;
                 }
@@ -330,7 +338,7 @@ pub fn repack(
 ///
 /// # Errors
 /// None after [`ModelBundle::open`], for a matrix that it has.
-pub(super) fn stored_values<'a>(model: &'a ModelBundle, name: &str) -> Result<Cow<'a, [f32]>> {
+pub(crate) fn stored_values<'a>(model: &'a ModelBundle, name: &str) -> Result<Cow<'a, [f32]>> {
     Ok(match model.stored(name)? {
         Embedding::Block(format, view) => {
             Cow::Owned(barewire::blocks::decode(format, model.config().hidden_size(), view.bytes)?)
