@@ -18,8 +18,8 @@ use models::forms::{CacheType, Form, GraphOptions, PLACES, State};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Places that caches have at first.
-const FIRST_PLACES: usize = 512;
+/// Places that caches have at first; a plan for twice as many costs about as much as two tokens.
+const FIRST_PLACES: usize = 64;
 
 /// Which logits a run is to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -173,7 +173,7 @@ fn golden_trits_are_exact_and_scales_agree() {
         let master = TensorFile::open(dir.join("model.safetensors")).unwrap();
         for layout in LAYOUTS {
             let (_dir, bundle) = packed(&dir, layout, EmbeddingType::F32);
-            let names = projections(bundle.config());
+            let names = bundle.config().projections();
             assert_eq!(golden.names().count(), 2 * names.len(), "{case}");
             for name in names {
                 let (trits, scale) = trits_of(&bundle, &name);
@@ -210,7 +210,7 @@ fn unpacked_weights_quantise_to_the_same() {
                 let notes = convert(bundle.bundle().path(), &unpacked, Form::Folder(dtype));
                 let mut model = Loaded::open(&unpacked).unwrap();
                 model.prepare(&pool()).unwrap();
-                let untied = config.tie_word_embeddings && !model.config.tie_word_embeddings;
+                let untied = config.tie_word_embeddings && !model.config.tie_word_embeddings();
                 assert_eq!(untied, !notes.is_empty());
                 // An embedding that was not rounded needs no head of its own.
                 assert!(

@@ -258,3 +258,42 @@ fn prompts_in_chunks_and_narrow_caches() {
     println!("int8 cache: {:e} of {peak:e}", worst(&narrow, &wide));
     assert!(worst(&narrow, &wide) <= 0.1 * peak);
 }
+
+/// Qwen3 on the same parts: a folder's sequence form, its steps through the cache, f64 and generation agree.
+#[test]
+fn qwen3_has_two_forms_that_agree() {
+    use models::qwen3::Qwen3Config;
+    let config = Qwen3Config {
+        vocab_size: 256,
+        hidden_size: 48,
+        intermediate_size: 80,
+        num_hidden_layers: 2,
+        num_attention_heads: 4,
+        num_key_value_heads: 2,
+        head_dim: 16,
+        initializer_range: 0.2,
+        ..Default::default()
+    };
+    let config: models::architecture::ModelConfig = config.into();
+    let dir = tempfile::tempdir().unwrap();
+    models::folder::save_folder(dir.path(), &config.to_json(), &config.init(5), Default::default()).unwrap();
+    let mut model = Loaded::open(dir.path()).unwrap();
+    let pool = Arc::new(Pool::new(2));
+    let input_ids: Vec<i64> = (0..2 * 21).map(|k| (k * 37 + 5) % 256).collect();
+    let inputs =
+        Batch { batch: 2, length: 21, labels: Some(input_ids.clone()), input_ids, attention_mask: None };
+    let run = |cut: Cut, arithmetic| {
+        let request = Request { cut, arithmetic, ..Default::default() };
+        model.eval(&inputs, &request, &pool).unwrap().values["logits"].to_f64()
+    };
+    let whole = run(Cut::Sequence, Arithmetic::F32);
+    assert!(whole.iter().any(|x| x.abs() > 0.1));
+    assert!(worst(&run(Cut::Sequence, Arithmetic::F64), &whole) <= 2e-5);
+    assert!(worst(&run(Cut::Stream, Arithmetic::F32), &whole) <= 2e-5);
+    assert!(worst(&run(Cut::Chunks(vec![8, 3]), Arithmetic::F64), &whole) <= 2e-5);
+    let request = Request { grads: true, ..Default::default() };
+    let made = model.eval(&inputs, &request, &pool).unwrap().values;
+    assert!(made["grad.model.layers.0.self_attn.q_norm.weight"].to_f64().iter().any(|x| *x != 0.0));
+    let tokens = greedy(&mut model, &[1, 2, 3], 90, 1, false);
+    assert_eq!(greedy(&mut model, &[1, 2, 3], 90, 3, true), tokens);
+}

@@ -25,6 +25,7 @@ use crate::error::Result;
 use crate::folder::{ModelFolder, Weights};
 use crate::forms::{CacheType, GraphOptions, State};
 use crate::parameters::{Parameter, check_tensors, init_values};
+use crate::qwen3::Qwen3Config;
 use crate::safetensors::NamedTensor;
 
 /// An architecture with its sizes.
@@ -165,6 +166,8 @@ pub enum ModelConfig {
     MatMulFree(Box<MatMulFreeConfig>),
     /// BitNet b1.58.
     BitNet(Box<BitNetConfig>),
+    /// Qwen3.
+    Qwen3(Box<Qwen3Config>),
 }
 
 impl ModelConfig {
@@ -175,6 +178,7 @@ impl ModelConfig {
     pub fn from_json(path: &Path, value: &Value) -> Result<Parsed<Self>> {
         Ok(match model_type(path, value)? {
             BitNetConfig::MODEL_TYPE => BitNetConfig::from_json(path, value)?.map(Into::into),
+            Qwen3Config::MODEL_TYPE => Qwen3Config::from_json(path, value)?.map(Into::into),
             _ => MatMulFreeConfig::from_json(path, value)?.map(Into::into),
         })
     }
@@ -198,6 +202,7 @@ impl Deref for ModelConfig {
         match self {
             Self::MatMulFree(config) => config.as_ref(),
             Self::BitNet(config) => config.as_ref(),
+            Self::Qwen3(config) => config.as_ref(),
         }
     }
 }
@@ -211,5 +216,11 @@ impl From<MatMulFreeConfig> for ModelConfig {
 impl From<BitNetConfig> for ModelConfig {
     fn from(config: BitNetConfig) -> Self {
         Self::BitNet(Box::new(config))
+    }
+}
+
+impl From<Qwen3Config> for ModelConfig {
+    fn from(config: Qwen3Config) -> Self {
+        Self::Qwen3(Box::new(config))
     }
 }

@@ -17,9 +17,11 @@ use serde_json::{Map, Value, json};
 use crate::bitnet::BitNetConfig;
 use crate::error::{ModelError, Result};
 use crate::json::Fields;
+use crate::qwen3::Qwen3Config;
 
 /// Every `model_type` that this version loads.
-pub const SUPPORTED: &[&str] = &[MatMulFreeConfig::MODEL_TYPE, BitNetConfig::MODEL_TYPE];
+pub const SUPPORTED: &[&str] =
+    &[MatMulFreeConfig::MODEL_TYPE, BitNetConfig::MODEL_TYPE, Qwen3Config::MODEL_TYPE];
 
 const ARCHITECTURE: &str = "HGRNBitForCausalLM";
 

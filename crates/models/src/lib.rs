@@ -23,6 +23,7 @@ pub mod json;
 mod mapped;
 pub mod matmulfree;
 pub mod parameters;
+pub mod qwen3;
 pub mod rng;
 pub mod rope;
 pub mod safetensors;

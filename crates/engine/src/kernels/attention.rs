@@ -204,6 +204,18 @@ fn tile<I: Isa, E: Element>(head: Head<'_, E>, q: &[&[f32]], seen: usize, out: &
     }
 }
 
+/// LANES numbers of a row; whole arrays, so that the loops over them become vectors.
+#[inline(always)]
+fn lanes<E: Element>(x: &[E], at: usize) -> [f32; LANES] {
+    let mut y = [0.0; LANES];
+    if let Some(x) = x[at..].first_chunk::<LANES>() {
+        for d in 0..LANES {
+            y[d] = x[d].number();
+        }
+    }
+    y
+}
+
 /// N queries, whose products with K keys at a time are independent sums.
 #[inline(always)]
 fn queries<I: Isa, E: Element, const N: usize, const K: usize>(
@@ -213,7 +225,6 @@ fn queries<I: Isa, E: Element, const N: usize, const K: usize>(
     out: [&mut &mut [f32]; N],
 ) {
     let Head { keys, values, row, step, width, scale } = head;
-    let at = |place: usize| (row + place * step) * width;
     let (mut peak, mut total) = ([f32::NEG_INFINITY; N], [0.0f32; N]);
     let out = out.map(|y| {
         y.fill(0.0);
@@ -225,53 +236,45 @@ fn queries<I: Isa, E: Element, const N: usize, const K: usize>(
         let mut p = [[0.0f32; BLOCK]; N];
         let mut place = 0;
         while place + K <= count {
-            let k: [&[E]; K] = std::array::from_fn(|j| &keys.data[at(start + place + j)..][..width]);
+            let mut k: [&[E]; K] = [&[]; K];
+            for (j, k) in k.iter_mut().enumerate() {
+                *k = &keys.data[(row + (start + place + j) * step) * width..][..width];
+            }
             let made = dots::<I, E, N, K>(q, k);
-            for (p, made) in p.iter_mut().zip(made) {
-                p[place..place + K].copy_from_slice(&made);
+            for n in 0..N {
+                p[n][place..place + K].copy_from_slice(&made[n]);
             }
             place += K;
         }
         while place < count {
-            let made = dots::<I, E, N, 1>(q, [&keys.data[at(start + place)..][..width]]);
-            for (p, made) in p.iter_mut().zip(made) {
-                p[place] = made[0];
+            let key = &keys.data[(row + (start + place) * step) * width..][..width];
+            let made = dots::<I, E, N, 1>(q, [key]);
+            for n in 0..N {
+                p[n][place] = made[n][0];
             }
             place += 1;
         }
         for n in 0..N {
             let valid = count.min((seen + n).saturating_sub(start));
-            let (p, rest) = p[n].split_at_mut(valid);
-            rest.fill(0.0);
+            if valid == 0 {
+                p[n] = [0.0; BLOCK];
+                continue;
+            }
             if !keys.scales.is_empty() {
-                for (j, p) in p.iter_mut().enumerate() {
+                for (j, p) in p[n][..valid].iter_mut().enumerate() {
                     *p *= keys.scales[row + (start + j) * step];
                 }
             }
-            let best = p.iter_mut().fold(peak[n], |best, p| {
-                *p *= scale;
-                // A score that is no number becomes the maximum, and all weights no numbers.
-                if (*p > best) | p.is_nan() { *p } else { best }
-            });
-            if p.is_empty() {
-                continue;
-            }
+            let best = scaled::<I>(&mut p[n], valid, scale, peak[n]);
             let keep = math::exp::<I>(peak[n] - best);
             if keep != 1.0 {
                 total[n] *= keep;
                 out[n].iter_mut().for_each(|y| *y *= keep);
             }
             peak[n] = best;
-            let mut lanes = [0.0f32; LANES];
-            for p in p.chunks_mut(LANES) {
-                for (lane, p) in lanes.iter_mut().zip(p) {
-                    *p = math::exp::<I>(*p - best);
-                    *lane += *p;
-                }
-            }
-            total[n] += tree(lanes);
+            total[n] += weights::<I>(&mut p[n], valid, best);
             if !values.scales.is_empty() {
-                for (j, p) in p.iter_mut().enumerate() {
+                for (j, p) in p[n][..valid].iter_mut().enumerate() {
                     *p *= values.scales[row + (start + j) * step];
                 }
             }
@@ -279,23 +282,29 @@ fn queries<I: Isa, E: Element, const N: usize, const K: usize>(
         // Sums over the block's places in their order, two vectors of every query at a time.
         let mut from = 0;
         while from + 2 * LANES <= width {
-            let mut sums: [[f32; 2 * LANES]; N] =
-                std::array::from_fn(|n| std::array::from_fn(|d| out[n][from + d]));
+            let (mut low, mut high) = ([[0.0f32; LANES]; N], [[0.0f32; LANES]; N]);
+            for n in 0..N {
+                (low[n], high[n]) = (lanes(out[n], from), lanes(out[n], from + LANES));
+            }
             for place in 0..count {
-                let value = &values.data[at(start + place) + from..][..2 * LANES];
-                for (sums, p) in sums.iter_mut().zip(&p) {
-                    for d in 0..2 * LANES {
-                        sums[d] = I::fma(p[place], value[d].number(), sums[d]);
+                let value = &values.data[(row + (start + place) * step) * width + from..][..2 * LANES];
+                let (a, b) = (lanes(value, 0), lanes(value, LANES));
+                for n in 0..N {
+                    let weight = p[n][place % BLOCK];
+                    for d in 0..LANES {
+                        low[n][d] = I::fma(weight, a[d], low[n][d]);
+                        high[n][d] = I::fma(weight, b[d], high[n][d]);
                     }
                 }
             }
             for n in 0..N {
-                out[n][from..from + 2 * LANES].copy_from_slice(&sums[n]);
+                out[n][from..from + LANES].copy_from_slice(&low[n]);
+                out[n][from + LANES..from + 2 * LANES].copy_from_slice(&high[n]);
             }
             from += 2 * LANES;
         }
         for place in (0..count).filter(|_| from < width) {
-            let value = &values.data[at(start + place)..][from..width];
+            let value = &values.data[(row + (start + place) * step) * width..][from..width];
             for n in 0..N {
                 for (y, v) in out[n][from..width].iter_mut().zip(value) {
                     *y = I::fma(p[n][place], v.number(), *y);
@@ -306,6 +315,40 @@ fn queries<I: Isa, E: Element, const N: usize, const K: usize>(
     for n in 0..N {
         out[n].iter_mut().for_each(|y| *y /= total[n]);
     }
+}
+
+/// The products times the scale, −inf behind the valid ones; returns the largest, or `peak`. A product that is no number
+/// becomes the maximum, and all weights no numbers.
+#[inline(always)]
+fn scaled<I: Isa>(p: &mut [f32; BLOCK], valid: usize, scale: f32, peak: f32) -> f32 {
+    let larger = |x: f32, best: f32| if (x > best) | x.is_nan() { x } else { best };
+    let mut best = [peak; LANES];
+    for (chunk, p) in p.as_chunks_mut::<LANES>().0.iter_mut().enumerate().take(valid.div_ceil(LANES)) {
+        for lane in 0..LANES {
+            let x = if chunk * LANES + lane < valid { p[lane] * scale } else { f32::NEG_INFINITY };
+            p[lane] = x;
+            best[lane] = larger(x, best[lane]);
+        }
+    }
+    best.iter().fold(peak, |best, x| larger(*x, best))
+}
+
+/// e^(p − best), 0 behind the valid ones; returns their sum.
+#[inline(always)]
+fn weights<I: Isa>(p: &mut [f32; BLOCK], valid: usize, best: f32) -> f32 {
+    let mut sums = [0.0f32; LANES];
+    for (chunk, p) in p.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        if chunk * LANES >= valid {
+            *p = [0.0; LANES];
+            continue;
+        }
+        for lane in 0..LANES {
+            let e = math::exp::<I>(p[lane] - best);
+            p[lane] = if chunk * LANES + lane < valid { e } else { 0.0 };
+            sums[lane] += p[lane];
+        }
+    }
+    tree(sums)
 }
 
 #[inline(always)]
@@ -327,12 +370,17 @@ fn dots<I: Isa, E: Element, const N: usize, const K: usize>(q: [&[f32]; N], k: [
     let mut sums = [[[0.0f32; LANES]; K]; N];
     let whole = width / LANES * LANES;
     for from in (0..whole).step_by(LANES) {
-        let q: [&[f32]; N] = std::array::from_fn(|n| &q[n][from..from + LANES]);
-        for (j, k) in k.iter().enumerate() {
-            let k: [f32; LANES] = std::array::from_fn(|d| k[from + d].number());
-            for n in 0..N {
+        let (mut a, mut b) = ([[0.0f32; LANES]; N], [[0.0f32; LANES]; K]);
+        for n in 0..N {
+            a[n] = lanes(q[n], from);
+        }
+        for j in 0..K {
+            b[j] = lanes(k[j], from);
+        }
+        for n in 0..N {
+            for j in 0..K {
                 for d in 0..LANES {
-                    sums[n][j][d] = I::fma(q[n][d], k[d], sums[n][j][d]);
+                    sums[n][j][d] = I::fma(a[n][d], b[j][d], sums[n][j][d]);
                 }
             }
         }
@@ -344,7 +392,13 @@ fn dots<I: Isa, E: Element, const N: usize, const K: usize>(q: [&[f32]; N], k: [
             }
         }
     }
-    std::array::from_fn(|n| std::array::from_fn(|j| tree(sums[n][j])))
+    let mut made = [[0.0f32; K]; N];
+    for n in 0..N {
+        for j in 0..K {
+            made[n][j] = tree(sums[n][j]);
+        }
+    }
+    made
 }
 
 /// `out` (B, T, H, D) = x with element i of each head turned against element i + D/2 by the angles of its time, whose
