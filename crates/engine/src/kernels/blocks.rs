@@ -30,8 +30,11 @@ use super::rows::IndexOutOfRange;
 use super::simd::{Isa, Level, level, multiversion};
 use crate::pool::{Pool, Split};
 
-/// Bytes of weights of a task: a few microseconds of work.
-const TASK_BYTES: usize = 64 << 10;
+/// Bytes of weights of a task: a few microseconds of work at least, and of large matrices more, since what is asked for ahead at
+/// the end of a task is another thread's.
+const TASK_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=1 << 20;
+/// Tasks of a matrix between these.
+const TASKS: usize = 64;
 /// Elements of f32 scratch that keep what follows them aligned to a line of the cache.
 const LINE: usize = 16;
 
@@ -225,7 +228,8 @@ pub fn linear(pool: &Pool, x: &[f32], w: BlockMatrix<'_>, y: &mut [f32], scratch
     }
     let form = Form::new(w.format, k);
     let acts = quantise(pool, x, &w, form, scratch);
-    let per_task = (TASK_BYTES / w.row_bytes()).next_multiple_of(4).min(m);
+    let task = (w.bytes.len() / TASKS).clamp(*TASK_BYTES.start(), *TASK_BYTES.end());
+    let per_task = (task / w.row_bytes()).max(1).next_multiple_of(4).min(m);
     let data = Split::new(y, m);
     pool.run(m.div_ceil(per_task), |task| {
         let first = task * per_task;
