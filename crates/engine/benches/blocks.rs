@@ -92,6 +92,10 @@ fn read(bytes: &[u8]) -> u64 {
             use std::arch::x86_64::*;
             let mut sums = [_mm512_setzero_si512(); 8];
             for b in bytes.as_chunks::<512>().0 {
+                // As the kernels do: what is read next is asked for, so that the limit is the memory's.
+                for line in (0..512).step_by(64) {
+                    _mm_prefetch::<_MM_HINT_T0>(b.as_ptr().wrapping_add((16 << 10) + line).cast());
+                }
                 for (i, sum) in sums.iter_mut().enumerate() {
                     // SAFETY: 64 bytes.
                     *sum = _mm512_xor_si512(*sum, unsafe {

@@ -7,14 +7,14 @@
 //! One token is bound by memory. With AVX-512 four rows are multiplied side by side: they share the activations, and when the
 //! integers of a block are summed across lanes, as they must be where its scale ends, the four sums are the lanes of
 //! what follows. Four rows are no run of memory that the machine would foresee, so the next ones are asked for by
-//! hand; without that the same loops take two to four times as long from memory. `portable.rs` is the same in
+//! hand; without that the same loops took 1.4 to 3.9 times as long from memory on a Zen 5 core. `portable.rs` is the same in
 //! plain loops, AVX2 those loops with unpacking and products written out.
 //!
 //! A binary matrix of one scale, such as sign(W − mean W), is `q1_0` with the same d in every block: 1.125 bits a weight, and the
 //! scale costs nothing beside the 128 products that it belongs to.
 //!
-//! Rejected: one row at a time (the activations are loaded four times as often: `tq2_0` 62 µs instead of 50 for 2560 × 2560 on
-//! a Zen 5 core, `q2_0` 77 instead of 53).
+//! Rejected: one row at a time, whose activations are loaded four times as often (`q2_0` 77 µs instead of 53 for 2560 × 2560 in
+//! cache, part of which are bounds that are now checked once a row).
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
@@ -30,8 +30,11 @@ use super::rows::IndexOutOfRange;
 use super::simd::{Isa, Level, level, multiversion};
 use crate::pool::{Pool, Split};
 
-/// Bytes of weights of a task: a few microseconds of work.
-const TASK_BYTES: usize = 64 << 10;
+/// Bytes of weights of a task: a few microseconds of work at least, and of large matrices more, since what is asked for ahead at
+/// the end of a task is another thread's.
+const TASK_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=1 << 20;
+/// Tasks of a matrix between these.
+const TASKS: usize = 64;
 /// Elements of f32 scratch that keep what follows them aligned to a line of the cache.
 const LINE: usize = 16;
 
@@ -225,7 +228,8 @@ pub fn linear(pool: &Pool, x: &[f32], w: BlockMatrix<'_>, y: &mut [f32], scratch
     }
     let form = Form::new(w.format, k);
     let acts = quantise(pool, x, &w, form, scratch);
-    let per_task = (TASK_BYTES / w.row_bytes()).next_multiple_of(4).min(m);
+    let task = (w.bytes.len() / TASKS).clamp(*TASK_BYTES.start(), *TASK_BYTES.end());
+    let per_task = (task / w.row_bytes()).max(1).next_multiple_of(4).min(m);
     let data = Split::new(y, m);
     pool.run(m.div_ceil(per_task), |task| {
         let first = task * per_task;
