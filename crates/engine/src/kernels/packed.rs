@@ -3,13 +3,17 @@
 //! The layouts are those of [`TritLayout`]. y = Σ x t = Σ x (t + 1) − Σ x, and t + 1 is what two bits hold, so a
 //! code goes unsigned into the multiply-accumulate instruction and Σ x is subtracted once.
 //!
-//! One token (and up to [`FEW`]): memory-bound. Four rows share the activations; a vector of 64 packed bytes is
-//! masked, not shifted, and each of its planes has an accumulator, shifted right once at the end. More tokens:
-//! compute-bound. A tile of rows is unpacked once and multiplied by a block of tokens in registers.
-//! Sums of i32 do not depend on their order, so every form, cut and instruction set gives the same bits.
+//! One token: memory-bound. Four rows share the activations; a vector of 64 packed bytes is masked, not shifted, and each
+//! of its planes has an accumulator, shifted right once at the end. Up to [`FEW`] tokens: one pass over the weights, with
+//! a sum for each token. Both fetch the rows that follow ahead of their use, which a core that also multiplies does not
+//! do well enough by itself. More tokens: compute-bound. A tile of rows is transposed, stays packed, and meets a block of
+//! tokens in registers. The activations are arranged once for all tasks of a round, and for all matrices of a pass
+//! ([`matmul_many`]). Sums of i32 do not depend on their order, so every form, cut and instruction set gives the same bits.
 //!
-//! Rejected, as measured for x86-64: look-up tables (`vpshufb` is no cheaper than `vpdpbusd`), 16-bit widening,
-//! software prefetch (slower), one row at a time (the loads of the activations bind).
+//! Rejected, as measured for x86-64: look-up tables (`vpshufb` is no cheaper than `vpdpbusd`), 16-bit widening, one row at
+//! a time (the loads of the activations bind), unpacked codes in the first-level cache (three quarters of the peak where
+//! the core does two multiply-accumulates a cycle; packed ones reach nine tenths), several short spans of columns for few
+//! tokens (memory that is read in short runs is read at half the speed).
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]

@@ -19,7 +19,7 @@ pub(super) fn several(
     n: usize,
     out: &mut Out<'_>,
 ) {
-    /// Tokens that share the codes in registers: more would need more registers than there are.
+    // Up to five tokens share the codes: more would need more registers than there are.
     macro_rules! tokens {
         ($layout:ident) => {{
             for row in (0..out.rows).step_by(4) {
@@ -46,8 +46,7 @@ pub(super) fn several(
     }
 }
 
-/// Rows that come from memory while this one is multiplied. Several tokens keep the core too busy for its own
-/// prefetching, which a single one does better without.
+/// Rows that are fetched while this one is multiplied.
 const AHEAD: usize = 8;
 
 /// Four rows by N tokens.
