@@ -5,9 +5,10 @@ use std::path::Path;
 use barewire::gguf::{GgmlType, Gguf, GgufWriter, TensorSpec, Value};
 use models::ModelError;
 use models::architecture::ModelConfig;
-use models::bitnet::{Activation, BitNetConfig};
+use models::bitnet::BitNetConfig;
 use models::bundle::Quantizer;
 use models::config::MatMulFreeConfig;
+use models::decoder::Activation;
 use models::exchange::{Exchange, FolderSource, write_packed_folder};
 use models::folder::{ModelFolder, SaveOptions, save_folder};
 use models::gguf::{GgufModel, GgufOptions, Scale, write_model};
@@ -27,7 +28,7 @@ impl Quantizer for Absmean {
         scale
     }
 
-    fn lower_bounds(&mut self, _: &MatMulFreeConfig, bounds: &[f32]) -> Result<Vec<f32>, ModelError> {
+    fn lower_bounds(&mut self, _: &ModelConfig, bounds: &[f32]) -> Result<Vec<f32>, ModelError> {
         Ok(bounds.to_vec())
     }
 }
