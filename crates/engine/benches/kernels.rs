@@ -22,6 +22,11 @@ struct Bench {
 }
 
 impl Bench {
+    /// Whether a section that prints its own lines, which all begin with `name`, is asked for.
+    fn wants(&self, name: &str) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.starts_with(name))
+    }
+
     /// Runs `body` for a quarter of a second; `work` is FLOP or bytes.
     fn time(&self, name: &str, unit: &str, work: usize, mut body: impl FnMut()) {
         if self.filter.as_ref().is_some_and(|filter| !name.contains(filter.as_str())) {
@@ -268,7 +273,9 @@ fn packed_products(bench: &Bench) {
             let size = layout.bytes(m, k).expect("small");
             let count = (300 << 20) / size;
             // Bytes 0x01 are legal in every layout.
-            let all = vec![1u8; count * size];
+            let memory = vec![1u8; count * size + 64];
+            // Weights of a bundle lie at multiples of 64 bytes.
+            let all = &memory[memory.as_ptr().align_offset(64)..];
             let matrix = |i: usize| {
                 PackedMatrix::new(layout, m, k, &all[i % count * size..][..size]).expect("the layout's size")
             };
@@ -287,26 +294,8 @@ fn packed_products(bench: &Bench) {
             });
         }
     }
-    for (n, k, m) in [
-        (64, 2560, 2560),
-        (128, 2560, 2560),
-        (256, 2560, 2560),
-        (512, 2560, 2560),
-        (512, 128, 704),
-        (512, 352, 128),
-        (1024, 512, 512),
-    ] {
-        let x: Vec<i8> = data(n * k, 1).iter().map(|x| (x * 127.0) as i8).collect();
-        let mut y = vec![0.0; n * m];
-        let scale = vec![1.0; n];
-        for layout in [Compute, Interchange, Storage] {
-            let bytes = vec![1u8; layout.bytes(m, k).expect("small")];
-            let w = PackedMatrix::new(layout, m, k, &bytes).expect("the layout's size");
-            bench.time(&format!("packed {layout} {n} x {k} -> {m}"), "GMAC/s", n * k * m, || {
-                packed::matmul(&pool, &x, &scale, w, 1.0, &mut y);
-            });
-        }
-    }
+    few_tokens(bench, &pool);
+    many_tokens(bench, &pool);
     let (m, k) = (704, 1024);
     let w = data(m * k, 3);
     let mut bytes = vec![0; Compute.bytes(m, k).expect("small")];
@@ -324,6 +313,95 @@ fn packed_products(bench: &Bench) {
             packed::unpack_rows(w, 0, 0.5, &mut numbers);
         });
     }
+}
+
+/// Two to eight tokens, over weights that come from memory, as multiples of the time of one.
+fn few_tokens(bench: &Bench, pool: &Pool) {
+    use axes::TritLayout::{Compute, Storage};
+    if !bench.wants("few") {
+        return;
+    }
+    for (m, k) in [(2560, 2560), (2560, 6912)] {
+        for layout in [Compute, Storage] {
+            let size = layout.bytes(m, k).expect("small");
+            let memory = vec![1u8; (384 << 20) / size * size + 64];
+            // Weights of a bundle lie at multiples of 64 bytes.
+            let all = &memory[memory.as_ptr().align_offset(64)..][..memory.len() - 64];
+            let mut turn = 0;
+            let mut of_one = 0.0;
+            for n in 1..=12 {
+                let x: Vec<i8> = data(n * k, 1).iter().map(|x| (x * 127.0) as i8).collect();
+                let (scale, mut y) = (vec![1.0; n], vec![0.0; n * m]);
+                let (median, best) = times(120, || {
+                    let bytes = &all[turn * size % all.len()..][..size];
+                    turn += 1;
+                    let w = PackedMatrix::new(layout, m, k, bytes).expect("the layout's size");
+                    packed::matmul(pool, &x, &scale, w, 1.0, &mut y);
+                });
+                of_one = if n == 1 { median } else { of_one };
+                println!(
+                    "few {layout} {n:>2} x {k} -> {m} cold: {:>8.1} us (best {:>8.1}), {:.2} of one token",
+                    median * 1e6,
+                    best * 1e6,
+                    median / of_one
+                );
+            }
+        }
+    }
+}
+
+/// Blocks of tokens, each between two measurements of what the instruction does in registers alone.
+fn many_tokens(bench: &Bench, pool: &Pool) {
+    use axes::TritLayout::{Compute, Interchange, Storage};
+    if !bench.wants("many") {
+        return;
+    }
+    let peak = || {
+        let made = packed::multiply_adds(400_000).map(|count| {
+            let (median, _) = times(3, || {
+                black_box(packed::multiply_adds(400_000));
+            });
+            count as f64 / median / 1e9
+        });
+        made.unwrap_or(f64::NAN)
+    };
+    for (k, m) in [(2560, 2560), (2560, 6912), (6912, 2560), (128, 704), (352, 128), (512, 512)] {
+        for n in [64, 128, 512] {
+            let x: Vec<i8> = data(n * k, 1).iter().map(|x| (x * 127.0) as i8).collect();
+            let (scale, mut y) = (vec![1.0; n], vec![0.0; n * m]);
+            for layout in [Compute, Storage, Interchange] {
+                let bytes = vec![1u8; layout.bytes(m, k).expect("small")];
+                let w = PackedMatrix::new(layout, m, k, &bytes).expect("the layout's size");
+                let before = peak();
+                let runs = (5_000_000_000 / (n * k * m)).clamp(9, 400);
+                let (median, best) = times(runs, || packed::matmul(pool, &x, &scale, w, 1.0, &mut y));
+                let peak = before.max(peak());
+                let rate = |seconds: f64| (n * k * m) as f64 / seconds / 1e9;
+                println!(
+                    "many {layout:<11} {n:>4} x {k:>4} -> {m:>4}: {:>6.1} GMAC/s (best {:>6.1}), {:>5.1} % (best {:>5.1}) \
+                     of the {peak:.1} measured beside",
+                    rate(median),
+                    rate(best),
+                    100.0 * rate(median) / peak,
+                    100.0 * rate(best) / peak,
+                );
+            }
+        }
+    }
+}
+
+/// Median and least of the times of `runs` calls, s.
+fn times(runs: usize, mut body: impl FnMut()) -> (f64, f64) {
+    body();
+    let mut times: Vec<f64> = (0..runs)
+        .map(|_| {
+            let start = Instant::now();
+            body();
+            start.elapsed().as_secs_f64()
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    (times[runs / 2], times[0])
 }
 
 fn pools(bench: &Bench) {

@@ -16,6 +16,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod limit;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod pack;
@@ -27,18 +28,22 @@ use axes::TritLayout;
 
 use super::simd::{Isa, Level, level, multiversion};
 use crate::pool::{Pool, Split};
+pub use limit::multiply_adds;
 pub use pack::{pack_weights, quantize_weights_packed};
-use planes::{Few, Shape};
+use planes::{Arranged, Few, Shape, Span};
 pub use unpack::unpack_rows;
 
 /// Tokens up to which the memory-bound form runs.
-pub const FEW: usize = 4;
+pub const FEW: usize = 8;
+/// Units of 64 bytes that the memory-bound form takes at once, over all tokens: their activations stay in the
+/// first-level cache.
+const FEW_UNITS: usize = 128;
 /// Bytes of weights of a task of the memory-bound form: a few microseconds of work.
 const TASK_BYTES: usize = 64 << 10;
 /// Weight rows of a task of the compute-bound form.
 const TASK_ROWS: usize = 128;
-/// Tokens of a task of the compute-bound form; a multiple of the micro-kernels' heights.
-const TASK_TOKENS: usize = 144;
+/// Tokens of a task of the compute-bound form.
+const TASK_TOKENS: usize = 128;
 /// Columns up to which Σ x t fits an i32 whatever the operands are; the sums of codes are taken over shorter spans.
 const MOST_COLUMNS: usize = (1 << 24) - 1;
 
@@ -129,8 +134,10 @@ struct RowAt {
 /// The part of an (N, M) result that one task writes: `rows` neighbouring outputs of each of its tokens.
 struct Out<'a> {
     data: &'a Split<'a, i32>,
-    m: usize,
-    token: usize,
+    /// The element of the task's first token and output, and the distance to the next token.
+    start: usize,
+    stride: usize,
+    /// The first output, a row of the matrix.
     first: usize,
     rows: usize,
 }
@@ -139,8 +146,8 @@ impl Out<'_> {
     /// The task's outputs of one of its tokens.
     #[inline(always)]
     fn row(&mut self, token: usize) -> &mut [i32] {
-        // SAFETY: tasks have disjoint parts (`parts` below), and `&mut self` lends out one row at a time.
-        unsafe { self.data.part((self.token + token) * self.m + self.first, self.rows) }
+        // SAFETY: tasks have disjoint parts (`pass` below), and `&mut self` lends out one row at a time.
+        unsafe { self.data.part(self.start + token * self.stride, self.rows) }
     }
 }
 
@@ -184,6 +191,13 @@ pub fn matmul(pool: &Pool, x: &[i8], scale_x: &[f32], w: PackedMatrix<'_>, scale
     run(pool, x, scale_x.len(), w, acc, Finish::Rescale(scale_x, scale_w));
 }
 
+/// A matrix of a pass, with its (N, M) result.
+struct Item<'a> {
+    w: PackedMatrix<'a>,
+    out: Split<'a, i32>,
+    finish: Finish<'a>,
+}
+
 fn run(pool: &Pool, x: &[i8], n: usize, w: PackedMatrix<'_>, acc: &mut [i32], finish: Finish<'_>) {
     let (k, m) = (w.columns, w.rows);
     assert_eq!(Some(x.len()), n.checked_mul(k), "x is (N, K)");
@@ -192,108 +206,116 @@ fn run(pool: &Pool, x: &[i8], n: usize, w: PackedMatrix<'_>, acc: &mut [i32], fi
     if acc.is_empty() {
         return;
     }
-    let level = level();
     if w.layout == TritLayout::Bytes {
         // SAFETY: i8 and u8 have one size, and any bits are a value of either.
         let trits = unsafe { std::slice::from_raw_parts(w.bytes.as_ptr().cast::<i8>(), w.bytes.len()) };
         super::ternary::matmul_i32(pool, x, trits, n, acc);
         if let Finish::Rescale(scale_x, scale_w) = finish {
-            parts(pool, acc, (n, m), (1, m), |_, out| {
-                let scale_x = scale_x[out.token];
-                rescale(out.row(0), scale_x, scale_w);
-            });
+            pool.chunks(acc, m, |token, acc| rescale(acc, scale_x[token], scale_w));
         }
-    } else if n <= FEW {
-        few(pool, level, x, n, w, acc, finish);
     } else {
-        many(pool, level, x, n, w, acc, finish);
+        pass(pool, x, n, &[Item { w, out: Split::new(acc, m), finish }]);
     }
 }
 
-/// The memory-bound form: the activations of all tokens are arranged once, tasks are runs of weight rows.
-fn few(
-    pool: &Pool,
-    level: Level,
-    x: &[i8],
-    n: usize,
-    w: PackedMatrix<'_>,
-    acc: &mut [i32],
-    finish: Finish<'_>,
-) {
-    let (k, m, shape) = (w.columns, w.rows, w.shape());
-    let per_task =
-        (TASK_BYTES / w.layout.row_bytes(k).max(1)).max(1).next_multiple_of(TritLayout::GROUP).min(m);
-    let mut planes = Few::new();
-    for span in shape.spans(planes::FEW_UNITS) {
-        planes.arrange(level, x, n, k, &shape, span);
-        let planes = &planes;
-        parts(pool, acc, (n, m), (n, per_task), |_, out| {
-            match level {
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: the level is Avx512 only on machines that have what it stands for.
-                Level::Avx512 => unsafe { avx512::few(&w, &shape, span, planes, n, out) },
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: the level is Avx2 only on machines that have AVX2.
-                Level::Avx2 => unsafe { avx2::few(&w, &shape, span, planes, n, out) },
-                #[cfg(target_arch = "aarch64")]
-                Level::Neon => neon::few(&w, &shape, span, planes, n, out),
-                _ => portable::products(&w, &shape, span, x, n, out),
+/// One pass over matrices of one layout and one number of columns, which share the arranged activations.
+fn pass(pool: &Pool, x: &[i8], n: usize, items: &[Item<'_>]) {
+    let Some(k) = items.first().map(|item| item.w.columns) else { return };
+    let (level, shape) = (level(), items[0].w.shape());
+    debug_assert!(items.iter().all(|item| item.w.columns == k && item.w.layout == shape.layout));
+    if n <= FEW {
+        let rows = TASK_BYTES / shape.layout.row_bytes(k).max(1);
+        let rows = rows.max(1).next_multiple_of(TritLayout::GROUP);
+        let x_lines = Arranged::new(pool, level, x, n, k, &shape, (FEW_UNITS / n).max(1));
+        tasks(pool, items, n, (rows, n), |item, _, out| {
+            for (span, planes) in x_lines.spans() {
+                few(level, &item.w, &shape, span, x, &planes, n, out);
             }
-            if let (Finish::Rescale(scale_x, scale_w), true) = (finish, span.last) {
-                (0..n).for_each(|token| rescale(out.row(token), scale_x[token], scale_w));
+            finished(item, 0, n, out);
+        });
+        return;
+    }
+    let tokens = n.div_ceil(n.div_ceil(TASK_TOKENS));
+    #[cfg(target_arch = "x86_64")]
+    if level == Level::Avx512 {
+        let x_lines = Arranged::new(pool, level, x, n, k, &shape, avx512::UNITS);
+        tasks(pool, items, n, (TASK_ROWS, tokens), |item, (from, count), out| {
+            for (span, planes) in x_lines.spans() {
+                // SAFETY: the level is Avx512 only on machines that have what it stands for.
+                unsafe { avx512::many(&item.w, &shape, span, &planes, (from, count), item.finish, out) };
             }
         });
+        return;
     }
-}
-
-/// The compute-bound form: tasks are tiles of weight rows by tokens.
-fn many(
-    pool: &Pool,
-    level: Level,
-    x: &[i8],
-    n: usize,
-    w: PackedMatrix<'_>,
-    acc: &mut [i32],
-    finish: Finish<'_>,
-) {
-    let (k, m, shape) = (w.columns, w.rows, w.shape());
-    let tokens = n.div_ceil(n.div_ceil(TASK_TOKENS));
-    parts(pool, acc, (n, m), (tokens, TASK_ROWS), |count, out| {
-        let x = &x[out.token * k..][..count * k];
+    tasks(pool, items, n, (TASK_ROWS, tokens), |item, (from, count), out| {
+        let (w, x) = (&item.w, &x[from * k..][..count * k]);
         match level {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level is Avx512 only on machines that have what it stands for.
-            Level::Avx512 => return unsafe { avx512::many(&w, &shape, x, count, finish, out) },
-            #[cfg(target_arch = "x86_64")]
             // SAFETY: the level is Avx2 only on machines that have AVX2.
-            Level::Avx2 => unsafe { avx2::many(&w, &shape, x, count, out) },
+            Level::Avx2 => unsafe { avx2::many(w, &shape, x, count, out) },
             #[cfg(target_arch = "aarch64")]
-            Level::Neon => neon::many(&w, &shape, x, count, out),
-            _ => shape.spans(usize::MAX).for_each(|span| portable::products(&w, &shape, span, x, count, out)),
+            Level::Neon => neon::many(w, &shape, x, count, out),
+            _ => shape.spans(usize::MAX).for_each(|span| portable::products(w, &shape, span, x, count, out)),
         }
-        if let Finish::Rescale(scale_x, scale_w) = finish {
-            let from = out.token;
-            (0..count).for_each(|token| rescale(out.row(token), scale_x[from + token], scale_w));
-        }
+        finished(item, from, count, out);
     });
 }
 
-/// Cuts an (N, M) result into parts of `size` (tokens, outputs), by shape alone, and calls `task(tokens, part)`.
-fn parts(
-    pool: &Pool,
-    acc: &mut [i32],
-    (n, m): (usize, usize),
-    size: (usize, usize),
-    task: impl Fn(usize, &mut Out<'_>) + Sync,
+/// The memory-bound form of one task over one span.
+fn few(
+    level: Level,
+    w: &PackedMatrix<'_>,
+    shape: &Shape,
+    span: Span,
+    x: &[i8],
+    planes: &Few<'_>,
+    n: usize,
+    out: &mut Out<'_>,
 ) {
-    debug_assert_eq!(acc.len(), n * m);
-    let (down, across) = (n.div_ceil(size.0), m.div_ceil(size.1));
-    let data = Split::new(acc, m);
-    pool.run(down * across, |index| {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is Avx512 only on machines that have what it stands for.
+        Level::Avx512 => unsafe { avx512::few(w, shape, span, planes, n, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is Avx2 only on machines that have AVX2.
+        Level::Avx2 => unsafe { avx2::few(w, shape, span, planes, n, out) },
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon => neon::few(w, shape, span, planes, n, out),
+        _ => portable::products(w, shape, span, x, n, out),
+    }
+}
+
+/// What is to be done to the sums of a task, once they are complete.
+fn finished(item: &Item<'_>, from: usize, count: usize, out: &mut Out<'_>) {
+    if let Finish::Rescale(scale_x, scale_w) = item.finish {
+        (0..count).for_each(|token| rescale(out.row(token), scale_x[from + token], scale_w));
+    }
+}
+
+/// Cuts the results into parts of `size` (outputs, tokens), by shape alone, and calls
+/// `task(item, (first token, tokens), part)`.
+fn tasks(
+    pool: &Pool,
+    items: &[Item<'_>],
+    n: usize,
+    size: (usize, usize),
+    task: impl Fn(&Item<'_>, (usize, usize), &mut Out<'_>) + Sync,
+) {
+    let down = n.div_ceil(size.1);
+    let count = |item: &Item<'_>| down * item.w.rows.div_ceil(size.0);
+    pool.run(items.iter().map(count).sum(), |mut index| {
+        let Some(item) = items.iter().find(|item| {
+            let own = index < count(item);
+            index -= if own { 0 } else { count(item) };
+            own
+        }) else {
+            return;
+        };
         // Neighbouring tasks share their weights.
-        let (first, token) = (index / down * size.1, index % down * size.0);
-        let mut out = Out { data: &data, m, token, first, rows: size.1.min(m - first) };
-        task(size.0.min(n - token), &mut out);
+        let (first, token, m) = (index / down * size.0, index % down * size.1, item.w.rows);
+        let rows = size.0.min(m - first);
+        let mut out = Out { data: &item.out, start: token * m + first, stride: m, first, rows };
+        task(item, (token, size.1.min(n - token)), &mut out);
     });
 }
 

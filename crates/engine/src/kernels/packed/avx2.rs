@@ -127,7 +127,7 @@ impl<const R: usize> Sums<R> {
 
 /// The memory-bound form; see [`super::few`].
 #[target_feature(enable = "avx2")]
-pub(super) fn few(w: &PackedMatrix<'_>, shape: &Shape, span: Span, x: &Few, n: usize, out: &mut Out<'_>) {
+pub(super) fn few(w: &PackedMatrix<'_>, shape: &Shape, span: Span, x: &Few<'_>, n: usize, out: &mut Out<'_>) {
     match shape.layout {
         TritLayout::Compute | TritLayout::Bytes => few_of::<COMPUTE>(w, shape, span, x, n, out),
         TritLayout::Interchange => few_of::<INTERCHANGE>(w, shape, span, x, n, out),
@@ -141,7 +141,7 @@ fn few_of<const L: u8>(
     w: &PackedMatrix<'_>,
     shape: &Shape,
     span: Span,
-    x: &Few,
+    x: &Few<'_>,
     n: usize,
     out: &mut Out<'_>,
 ) {

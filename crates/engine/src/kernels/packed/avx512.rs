@@ -1,13 +1,16 @@
 //! AVX-512 with VNNI and VBMI: `vpdpbusd` adds 64 products of an unsigned code and a signed activation to 16 sums.
 
+mod many;
+mod several;
+
 use std::arch::x86_64::*;
-use std::mem::MaybeUninit;
 
 use axes::TritLayout;
 
-use super::super::simd::Level;
-use super::planes::{Few, PLANES, Shape, Span, total};
-use super::{Finish, Out, PackedMatrix, TASK_ROWS};
+use super::planes::{Few, PLANES, Shape, Span};
+use super::{Out, PackedMatrix};
+pub(super) use many::{UNITS, many};
+use several::several;
 
 const COMPUTE: u8 = 0;
 const INTERCHANGE: u8 = 1;
@@ -142,9 +145,15 @@ fn horizontal(x: [__m512i; 4]) -> __m128i {
     _mm_add_epi32(_mm256_castsi256_si128(two), _mm256_extracti128_si256::<1>(two))
 }
 
+/// Rows that are fetched while this one is multiplied.
+const AHEAD: usize = 12;
+
 /// The memory-bound form; see [`super::few`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
-pub(super) fn few(w: &PackedMatrix<'_>, shape: &Shape, span: Span, x: &Few, n: usize, out: &mut Out<'_>) {
+pub(super) fn few(w: &PackedMatrix<'_>, shape: &Shape, span: Span, x: &Few<'_>, n: usize, out: &mut Out<'_>) {
+    if n > 1 {
+        return several(w, shape, span, x, n, out);
+    }
     match shape.layout {
         TritLayout::Compute | TritLayout::Bytes => few_of::<COMPUTE>(w, shape, span, x, n, out),
         TritLayout::Interchange => few_of::<INTERCHANGE>(w, shape, span, x, n, out),
@@ -158,7 +167,7 @@ fn few_of<const L: u8>(
     w: &PackedMatrix<'_>,
     shape: &Shape,
     span: Span,
-    x: &Few,
+    x: &Few<'_>,
     n: usize,
     out: &mut Out<'_>,
 ) {
@@ -180,12 +189,17 @@ fn few_of<const L: u8>(
                     w.bytes[from..][..(blocks - 1) * at[r].step + 64].as_ptr()
                 });
                 let step = at[0].step;
+                let ahead = AHEAD * shape.layout.row_bytes(w.columns);
                 // SAFETY: the last block of each row ends within the slice that was just taken.
                 let load =
                     |r: usize, block: usize| unsafe { _mm512_loadu_si512(rows[r].add(block * step).cast()) };
                 if L == COMPUTE {
                     for block in 0..blocks {
                         let bytes = [0, 1, 2, 3].map(|r| load(r, block));
+                        for row in rows {
+                            // A hint: any address will do.
+                            _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(block * step + ahead).cast());
+                        }
                         unit::<L, 4>(bytes, &planes[block * shape.planes..], table, &mut sums);
                     }
                 } else {
@@ -193,6 +207,8 @@ fn few_of<const L: u8>(
                     for r in 0..4 {
                         let mut own = [sums[r]];
                         for block in 0..blocks {
+                            let next = rows[r].wrapping_add(block * step + ahead);
+                            _mm_prefetch::<_MM_HINT_T0>(next.cast());
                             let planes = &planes[block * shape.planes..];
                             unit::<L, 1>([load(r, block)], planes, table, &mut own);
                         }
@@ -251,296 +267,6 @@ fn unit<const L: u8, const R: usize>(
         }
         if L == STORAGE {
             sums[r][4] = _mm512_dpbusd_epi32(sums[r][4], fifth, x[4]);
-        }
-    }
-}
-
-/// Units of 64 bytes that are unpacked at once: a tile of two vectors of rows fits the first-level cache.
-const UNITS: usize = 2;
-/// Weight rows of a micro-kernel, two vectors.
-const HEIGHT: usize = 32;
-/// Most tokens of a micro-kernel: 24 accumulators.
-const WIDTH: usize = 12;
-/// Most steps of four columns in [`UNITS`].
-const STEPS: usize = UNITS * PLANES * 16;
-
-/// Codes as the micro-kernel reads them: for each 32 rows, for each step of four columns, four codes of each row.
-#[repr(C, align(64))]
-struct Codes([MaybeUninit<[u8; 4 * HEIGHT]>; TASK_ROWS / HEIGHT * STEPS]);
-
-/// Activations of a few tokens, [`STEPS`] steps of four each.
-#[repr(C, align(64))]
-struct Tokens([[i8; 4 * STEPS]; WIDTH]);
-
-/// The compute-bound form; see [`super::many`].
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
-pub(super) fn many(
-    w: &PackedMatrix<'_>,
-    shape: &Shape,
-    x: &[i8],
-    n: usize,
-    finish: Finish<'_>,
-    out: &mut Out<'_>,
-) {
-    match shape.layout {
-        TritLayout::Compute | TritLayout::Bytes => many_of::<COMPUTE>(w, shape, x, n, finish, out),
-        TritLayout::Interchange => many_of::<INTERCHANGE>(w, shape, x, n, finish, out),
-        TritLayout::Storage => many_of::<STORAGE>(w, shape, x, n, finish, out),
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
-fn many_of<const L: u8>(
-    w: &PackedMatrix<'_>,
-    shape: &Shape,
-    x: &[i8],
-    n: usize,
-    finish: Finish<'_>,
-    out: &mut Out<'_>,
-) {
-    assert!(out.rows <= TASK_ROWS);
-    let k = w.columns;
-    let mut codes = Codes([const { MaybeUninit::uninit() }; _]);
-    let mut tokens = Tokens([[0; _]; WIDTH]);
-    let tiles = out.rows.div_ceil(HEIGHT);
-    // Tokens are dealt out evenly: a micro-kernel of few tokens waits for its sums.
-    let width = n.div_ceil(n.div_ceil(WIDTH));
-    for span in shape.spans(UNITS) {
-        let mut steps = 0;
-        for unit in span.from..span.to {
-            let wide = if unit < shape.whole { 16 } else { shape.tail.div_ceil(4) };
-            for tile in 0..tiles {
-                let to = &mut codes.0[tile * STEPS + steps..][..shape.planes * wide];
-                for half in 0..2 {
-                    let row = tile * HEIGHT + 16 * half;
-                    unpack::<L>(w, shape, (out.first, out.rows), row, unit, wide, half, to);
-                }
-            }
-            steps += shape.planes * wide;
-        }
-        let columns = (span.from * shape.block()).min(k)..k.min(span.to * shape.block());
-        let mut from = 0;
-        while from < n {
-            let count = width.min(n - from);
-            let mut sums = [0; WIDTH];
-            for token in 0..count {
-                let x = &x[(from + token) * k..][..k];
-                let to = &mut tokens.0[token];
-                let blocks = shape.whole.min(span.to).saturating_sub(span.from);
-                let (mut at, mut first) = (0, span.from);
-                if L != STORAGE && blocks > 0 {
-                    at = blocks * shape.block();
-                    first += blocks;
-                    sums[token] = copied(&x[columns.start..][..at], &mut to[..at]);
-                }
-                for unit in first..span.to {
-                    let (wide, end) = if unit < shape.whole {
-                        (16, shape.block())
-                    } else {
-                        (shape.tail.div_ceil(4), shape.rest)
-                    };
-                    let size = 4 * wide * shape.planes;
-                    if L == INTERCHANGE {
-                        // In the order of the columns, as the codes are.
-                        to[at..at + size].fill(0);
-                        to[at..at + end].copy_from_slice(&x[unit * shape.block()..][..end]);
-                    } else {
-                        shape.arrange(Level::Avx512, x, unit, 4 * wide, &mut to[at..]);
-                    }
-                    sums[token] += total(&to[at..at + size]);
-                    at += size;
-                }
-            }
-            for tile in 0..tiles {
-                let codes = &codes.0[tile * STEPS..][..steps];
-                // SAFETY: the first `steps` steps of the tile were written above.
-                let codes: &[[u8; 4 * HEIGHT]] =
-                    unsafe { std::slice::from_raw_parts(codes.as_ptr().cast(), codes.len()) };
-                let finish = if span.last { finish } else { Finish::Sums };
-                let part = Part { from, row: tile * HEIGHT, first: span.from == 0, finish };
-                match count {
-                    1 => micro::<1>(codes, &tokens, &sums, part, out),
-                    2 => micro::<2>(codes, &tokens, &sums, part, out),
-                    3 => micro::<3>(codes, &tokens, &sums, part, out),
-                    4 => micro::<4>(codes, &tokens, &sums, part, out),
-                    5 => micro::<5>(codes, &tokens, &sums, part, out),
-                    6 => micro::<6>(codes, &tokens, &sums, part, out),
-                    7 => micro::<7>(codes, &tokens, &sums, part, out),
-                    8 => micro::<8>(codes, &tokens, &sums, part, out),
-                    9 => micro::<9>(codes, &tokens, &sums, part, out),
-                    10 => micro::<10>(codes, &tokens, &sums, part, out),
-                    11 => micro::<11>(codes, &tokens, &sums, part, out),
-                    _ => micro::<12>(codes, &tokens, &sums, part, out),
-                }
-            }
-            from += count;
-        }
-    }
-}
-
-/// Unpacks one unit of 16 rows, from `row` of the task, into half `half` of each step; `wide` steps a plane.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
-fn unpack<const L: u8>(
-    w: &PackedMatrix<'_>,
-    shape: &Shape,
-    (first, rows): (usize, usize),
-    row: usize,
-    unit: usize,
-    wide: usize,
-    half: usize,
-    out: &mut [MaybeUninit<[u8; 4 * HEIGHT]>],
-) {
-    let table = table();
-    let mut bytes = [_mm512_setzero_si512(); 16];
-    for (r, bytes) in bytes.iter_mut().enumerate() {
-        // Rows beyond the last one are multiplied as zeros and never stored.
-        if row + r < rows {
-            let at = w.row(first + row + r, shape);
-            *bytes = load_tail(w.unit(&at, unit, shape));
-        }
-    }
-    let bytes = transposed(bytes);
-    let three = _mm512_set1_epi8(3);
-    assert!(wide <= 16 && out.len() == wide * shape.planes);
-    let mut store = |step: usize, code| {
-        let to = out[step].as_mut_ptr().cast::<u8>();
-        // SAFETY: half of an element of `4 · HEIGHT` = 128 bytes.
-        unsafe { _mm512_storeu_si512(to.add(64 * half).cast(), code) };
-    };
-    for (j, bytes) in bytes.into_iter().take(wide).enumerate() {
-        let (four, fifth) = codes::<L>(bytes, table);
-        if L == INTERCHANGE {
-            // Four columns a byte: the step of byte b has, in each 32-bit lane, the byte's four pairs of bits.
-            for b in 0..4 {
-                let fields = _mm512_set1_epi64(FIELDS + 0x0808_0808_0808_0808 * b as i64);
-                store(4 * j + b, _mm512_and_si512(_mm512_multishift_epi64_epi8(fields, four), three));
-            }
-            continue;
-        }
-        store(j, _mm512_and_si512(four, three));
-        store(wide + j, _mm512_and_si512(_mm512_srli_epi16::<2>(four), three));
-        store(2 * wide + j, _mm512_and_si512(_mm512_srli_epi16::<4>(four), three));
-        store(3 * wide + j, _mm512_and_si512(_mm512_srli_epi16::<6>(four), three));
-        if L == STORAGE {
-            // 0, 81, 162 have their digit in bits 6 and 7.
-            store(4 * wide + j, _mm512_and_si512(_mm512_srli_epi16::<6>(fifth), three));
-        }
-    }
-}
-
-/// Bit offsets of the first byte's four codes in each half of a 64-bit lane.
-const FIELDS: i64 = 0x2624_2220_0604_0200;
-
-/// The transpose of a 16 × 16 matrix of 32-bit elements.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
-fn transposed(x: [__m512i; 16]) -> [__m512i; 16] {
-    let zero = _mm512_setzero_si512();
-    let (mut a, mut b, mut out) = ([zero; 16], [zero; 16], [zero; 16]);
-    for i in 0..8 {
-        a[2 * i] = _mm512_unpacklo_epi32(x[2 * i], x[2 * i + 1]);
-        a[2 * i + 1] = _mm512_unpackhi_epi32(x[2 * i], x[2 * i + 1]);
-    }
-    // b[4 i + c]: column c of each quarter, of rows 4 i .. 4 i + 4.
-    for i in 0..4 {
-        b[4 * i] = _mm512_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
-        b[4 * i + 1] = _mm512_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
-        b[4 * i + 2] = _mm512_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
-        b[4 * i + 3] = _mm512_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
-    }
-    for c in 0..4 {
-        let low = _mm512_shuffle_i32x4::<0x44>(b[c], b[4 + c]);
-        let high = _mm512_shuffle_i32x4::<0xee>(b[c], b[4 + c]);
-        let low2 = _mm512_shuffle_i32x4::<0x44>(b[8 + c], b[12 + c]);
-        let high2 = _mm512_shuffle_i32x4::<0xee>(b[8 + c], b[12 + c]);
-        out[c] = _mm512_shuffle_i32x4::<0x88>(low, low2);
-        out[4 + c] = _mm512_shuffle_i32x4::<0xdd>(low, low2);
-        out[8 + c] = _mm512_shuffle_i32x4::<0x88>(high, high2);
-        out[12 + c] = _mm512_shuffle_i32x4::<0xdd>(high, high2);
-    }
-    out
-}
-
-/// Copies activations and adds them up; whole vectors.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
-fn copied(x: &[i8], to: &mut [i8]) -> i32 {
-    let mut sum = _mm512_setzero_si512();
-    for (x, to) in x.as_chunks::<64>().0.iter().zip(to.as_chunks_mut::<64>().0) {
-        // SAFETY: each has 64 bytes.
-        unsafe {
-            let x = _mm512_loadu_si512(x.as_ptr().cast());
-            sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), x);
-            _mm512_storeu_si512(to.as_mut_ptr().cast(), x);
-        }
-    }
-    _mm512_reduce_add_epi32(sum)
-}
-
-/// Where a micro-kernel's results go: tokens from `from`, outputs from `row` of the task; `first` sets, others add.
-#[derive(Clone, Copy)]
-struct Part<'a> {
-    from: usize,
-    row: usize,
-    first: bool,
-    finish: Finish<'a>,
-}
-
-/// 32 rows by N tokens over the given steps.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
-fn micro<const N: usize>(
-    codes: &[[u8; 4 * HEIGHT]],
-    tokens: &Tokens,
-    sums: &[i32; WIDTH],
-    part: Part<'_>,
-    out: &mut Out<'_>,
-) {
-    assert!(codes.len() <= STEPS && N <= WIDTH);
-    let mut acc = [[_mm512_setzero_si512(); 2]; N];
-    let x = tokens.0.as_ptr().cast::<i8>();
-    for (step, codes) in codes.iter().enumerate() {
-        let code = codes.as_ptr();
-        // SAFETY: a step has 128 bytes of codes, and its four activations lie within the token's row of `4 · STEPS`.
-        unsafe {
-            let low = _mm512_loadu_si512(code.cast());
-            let high = _mm512_loadu_si512(code.add(64).cast());
-            for t in 0..N {
-                let four = x.add(t * 4 * STEPS + 4 * step).cast::<i32>().read_unaligned();
-                let four = _mm512_set1_epi32(four);
-                acc[t][0] = _mm512_dpbusd_epi32(acc[t][0], low, four);
-                acc[t][1] = _mm512_dpbusd_epi32(acc[t][1], high, four);
-            }
-        }
-    }
-    let rows = (out.rows - part.row).min(HEIGHT);
-    let mask = u32::MAX >> (32 - rows);
-    let token = out.token + part.from;
-    for t in 0..N {
-        let to = out.row(part.from + t)[part.row..][..rows].as_mut_ptr();
-        let sum = _mm512_set1_epi32(sums[t]);
-        let scales = match part.finish {
-            Finish::Sums => None,
-            Finish::Rescale(scale_x, scale_w) => {
-                Some([_mm512_set1_ps(scale_x[token + t]), _mm512_set1_ps(scale_w)])
-            }
-        };
-        for half in 0..2 {
-            let mask = (mask >> (16 * half)) as u16;
-            let to = to.wrapping_add(16 * half);
-            let made = _mm512_sub_epi32(acc[t][half], sum);
-            // SAFETY: the masks keep the accesses within the slice.
-            unsafe {
-                let old =
-                    if part.first { _mm512_setzero_si512() } else { _mm512_maskz_loadu_epi32(mask, to) };
-                let mut made = _mm512_add_epi32(old, made);
-                if let Some([x, w]) = scales {
-                    made = _mm512_castps_si512(_mm512_div_ps(_mm512_div_ps(_mm512_cvtepi32_ps(made), x), w));
-                }
-                _mm512_mask_storeu_epi32(to, mask, made);
-            }
         }
     }
 }

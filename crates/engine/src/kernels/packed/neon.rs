@@ -222,7 +222,7 @@ macro_rules! forms {
 
 forms! {
     /// The memory-bound form; see [`super::few`].
-    few, few_of, (span: Span, x: &Few, n: usize, out: &mut Out<'_>)
+    few, few_of, (span: Span, x: &Few<'_>, n: usize, out: &mut Out<'_>)
 }
 
 /// # Safety
@@ -232,7 +232,7 @@ unsafe fn few_of<const L: u8, S: Sums>(
     w: &PackedMatrix<'_>,
     shape: &Shape,
     span: Span,
-    x: &Few,
+    x: &Few<'_>,
     n: usize,
     out: &mut Out<'_>,
 ) {

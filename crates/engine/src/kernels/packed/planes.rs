@@ -6,15 +6,13 @@
 
 #![allow(unsafe_code)]
 
-use std::mem::MaybeUninit;
+use std::cell::Cell;
 
 use axes::TritLayout;
 
 use super::super::simd::{Isa, Level, multiversion};
-use super::FEW;
+use crate::pool::{Pool, Split};
 
-/// Units of 64 bytes that the memory-bound form takes at once.
-pub(super) const FEW_UNITS: usize = 48;
 /// Most planes of a layout.
 pub(super) const PLANES: usize = 5;
 
@@ -127,49 +125,123 @@ fn spread<const P: usize>(x: &[i8], out: &mut [i8]) {
     }
 }
 
-/// The arranged activations of up to [`FEW`] tokens over one span.
+/// 64 activations of a plane.
 #[repr(C, align(64))]
-pub(super) struct Few {
-    data: [MaybeUninit<[i8; 64]>; FEW * FEW_UNITS * PLANES],
-    sums: [i32; FEW],
-    filled: usize,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line(pub(super) [i8; 64]);
+
+thread_local! {
+    /// Memory of the last product of this thread, for the next one.
+    static KEPT: Cell<(Vec<Line>, Vec<i32>)> = const { Cell::new((Vec::new(), Vec::new())) };
 }
 
-impl Few {
-    pub(super) fn new() -> Self {
-        Self { data: [const { MaybeUninit::uninit() }; _], sums: [0; FEW], filled: 0 }
+/// Most lines that a thread keeps.
+const MOST_KEPT: usize = (16 << 20) / 64;
+/// Activations that one task arranges.
+const TASK_ACTIVATIONS: usize = 64 << 10;
+
+/// The activations of all tokens as planes: span after span, in each token after token, in each unit after unit.
+pub(super) struct Arranged {
+    lines: Vec<Line>,
+    sums: Vec<i32>,
+    spans: Vec<Span>,
+    n: usize,
+    planes: usize,
+    /// Lines from one token of a span to the next; odd, so that tokens do not compete for the same sets of a cache.
+    stride: usize,
+}
+
+impl Arranged {
+    /// Arranges `x`, which is `(N, K)`, in spans of at most `size` units.
+    pub(super) fn new(
+        pool: &Pool,
+        level: Level,
+        x: &[i8],
+        n: usize,
+        k: usize,
+        shape: &Shape,
+        size: usize,
+    ) -> Self {
+        let spans: Vec<Span> = shape.spans(size).collect();
+        let stride = (size.min(shape.units()) * shape.planes) | 1;
+        let (mut lines, mut sums) = KEPT.take();
+        let (want, count) = (spans.len() * n * stride, spans.len() * n);
+        if lines.len() < want {
+            lines.resize(want, Line([0; 64]));
+        }
+        sums.clear();
+        sums.resize(count, 0);
+        let per_task = (TASK_ACTIVATIONS / k.max(1)).clamp(1, n.max(1));
+        {
+            let (lines, sums) = (Split::new(&mut lines, 1), Split::new(&mut sums, 1));
+            pool.run(n.div_ceil(per_task), |task| {
+                for token in task * per_task..n.min((task + 1) * per_task) {
+                    let x = &x[token * k..][..k];
+                    for (s, span) in spans.iter().enumerate() {
+                        let at = s * n + token;
+                        // SAFETY: each token of each span has its own lines and sum.
+                        let (lines, sum) =
+                            unsafe { (lines.part(at * stride, stride), sums.part(at, 1)) };
+                        sum[0] = total(&x[span.from * shape.block()..k.min(span.to * shape.block())]);
+                        let lines = lines.chunks_exact_mut(shape.planes);
+                        for (unit, lines) in (span.from..span.to).zip(lines) {
+                            // SAFETY: a line is 64 bytes and nothing else.
+                            let lines = unsafe {
+                                std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), 64 * lines.len())
+                            };
+                            shape.arrange(level, x, unit, 64, lines);
+                        }
+                    }
+                }
+            });
+        }
+        Self { lines, sums, spans, n, planes: shape.planes, stride }
     }
 
-    /// Fills in the activations of the span: `x` is `(N, K)`.
-    pub(super) fn arrange(&mut self, level: Level, x: &[i8], n: usize, k: usize, shape: &Shape, span: Span) {
-        let units = span.to - span.from;
-        assert!(n <= FEW && units <= FEW_UNITS);
-        self.filled = units * shape.planes;
-        for token in 0..n {
-            let x = &x[token * k..][..k];
-            let columns = span.from * shape.block()..k.min(span.to * shape.block());
-            self.sums[token] = total(&x[columns]);
-            for unit in 0..units {
-                let mut block = [0; 64 * PLANES];
-                shape.arrange(level, x, span.from + unit, 64, &mut block);
-                let from = token * FEW_UNITS * PLANES + unit * shape.planes;
-                for (to, plane) in self.data[from..][..shape.planes].iter_mut().zip(block.as_chunks::<64>().0)
-                {
-                    to.write(*plane);
-                }
-            }
+    /// The spans, each with the activations over it.
+    pub(super) fn spans(&self) -> impl Iterator<Item = (Span, Few<'_>)> {
+        self.spans.iter().enumerate().map(|(s, span)| {
+            let lines = &self.lines[s * self.n * self.stride..][..self.n * self.stride];
+            let sums = &self.sums[s * self.n..][..self.n];
+            (*span, Few { lines, stride: self.stride, used: (span.to - span.from) * self.planes, sums })
+        })
+    }
+}
+
+impl Drop for Arranged {
+    fn drop(&mut self) {
+        if self.lines.len() <= MOST_KEPT {
+            KEPT.set((std::mem::take(&mut self.lines), std::mem::take(&mut self.sums)));
         }
     }
+}
 
+/// The arranged activations of all tokens over one span.
+#[derive(Clone, Copy)]
+pub(super) struct Few<'a> {
+    lines: &'a [Line],
+    stride: usize,
+    used: usize,
+    sums: &'a [i32],
+}
+
+impl<'a> Few<'a> {
     /// The planes of a token, unit after unit, 64 bytes each.
     #[inline(always)]
-    pub(super) fn token(&self, token: usize) -> &[[i8; 64]] {
-        let planes = &self.data[token * FEW_UNITS * PLANES..][..self.filled];
-        // SAFETY: `arrange` wrote the first `filled` planes of every token that it was given.
-        unsafe { std::slice::from_raw_parts(planes.as_ptr().cast(), planes.len()) }
+    pub(super) fn token(&self, token: usize) -> &'a [[i8; 64]] {
+        let lines = &self.lines[token * self.stride..][..self.used];
+        // SAFETY: a line is 64 bytes and nothing else.
+        unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len()) }
+    }
+
+    /// Lines from one token to the next.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "one form walks over tokens by address"))]
+    pub(super) fn stride(&self) -> usize {
+        self.stride
     }
 
     /// Σ x over the span.
+    #[inline(always)]
     pub(super) fn sum(&self, token: usize) -> i32 {
         self.sums[token]
     }
