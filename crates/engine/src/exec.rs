@@ -27,6 +27,8 @@ pub fn target() -> premap::Target {
             Op::LinearScanGrad,
             Op::CrossEntropy,
             Op::CrossEntropyGrad,
+            Op::Rope,
+            Op::KvAttention,
         ],
         align: crate::arena::ALIGN,
         patterns: vec![

@@ -4,12 +4,14 @@
 //! share bytes, except where a fused group overwrites an operand element by element.
 #![allow(unsafe_code)]
 
+use crate::cached;
 use crate::copy::{Copy, Layout};
 use crate::dequantized::{Dequantized, Quantized};
 use crate::dot::Dot;
 use crate::error::{EngineError, Result};
 use crate::exec::Executable;
 use crate::group::GroupCode;
+use crate::kernels::attention;
 use crate::kernels::blocks::{self, BlockMatrix};
 use crate::kernels::packed::{self, PackedMatrix};
 use crate::kernels::{rows, scan};
@@ -83,7 +85,7 @@ pub(crate) enum Instr {
     },
 }
 
-fn sizes(plan: &Plan, v: Value) -> Vec<usize> {
+pub(crate) fn sizes(plan: &Plan, v: Value) -> Vec<usize> {
     plan.graph.ty(v).fixed_shape().unwrap_or_default()
 }
 
@@ -154,6 +156,8 @@ fn has_kernel(plan: &Plan, n: &Node) -> bool {
         | Op::LinearScanGrad
         | Op::QuantizeActivations
         | Op::QuantizeWeights => f32s(&n.inputs),
+        Op::Rope => f32s(&n.inputs),
+        Op::KvAttention => plan.graph.ty(n.inputs[0]).dtype == DType::F32,
         Op::CrossEntropy | Op::CrossEntropyGrad => plan.graph.ty(n.inputs[0]).dtype == DType::F32,
         Op::TernaryLinear => n.types[0].dtype == DType::F32,
         Op::Convert => n.types[0].dtype == DType::BF16 && f32s(&n.inputs),
@@ -282,18 +286,18 @@ pub(crate) struct Memory<'a> {
 }
 
 impl Memory<'_> {
-    fn at(&self, v: Value) -> *mut u8 {
+    pub(crate) fn at(&self, v: Value) -> *mut u8 {
         match self.plan.place(v) {
             Some(Place { buffer, offset }) => self.bases[buffer as usize].wrapping_add(offset),
             None => std::ptr::null_mut(),
         }
     }
 
-    fn len(&self, v: Value) -> usize {
+    pub(crate) fn len(&self, v: Value) -> usize {
         self.plan.graph.ty(v).elements().unwrap_or(0)
     }
 
-    fn size(&self, v: Value) -> usize {
+    pub(crate) fn size(&self, v: Value) -> usize {
         premap::memory::element(self.plan.graph.ty(v).dtype)
     }
 
@@ -301,7 +305,7 @@ impl Memory<'_> {
     ///
     /// # Safety
     /// The value must lie in memory with elements of type `T`, written before this step and not by it.
-    unsafe fn read<T>(&self, v: Value) -> &[T] {
+    pub(crate) unsafe fn read<T>(&self, v: Value) -> &[T] {
         if self.len(v) == 0 {
             return &[];
         }
@@ -314,7 +318,7 @@ impl Memory<'_> {
     /// # Safety
     /// As [`Memory::read`], and no other reference to the value's memory may exist.
     #[allow(clippy::mut_from_ref)]
-    unsafe fn write<T>(&self, v: Value) -> &mut [T] {
+    pub(crate) unsafe fn write<T>(&self, v: Value) -> &mut [T] {
         if self.len(v) == 0 {
             return &mut [];
         }
@@ -600,6 +604,12 @@ unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Re
                 let (df, dx, dh0) = (m.write(out(0)), m.write(out(1)), m.write(out(2)));
                 scan::linear_scan_grad(pool, shape, f, h, Some(h0), dh, None, reverse, (dx, df, Some(dh0)));
             }
+            Op::Rope => {
+                let shape = sizes(m.plan, inp(0));
+                let (x, cos, sin) = (m.read(inp(0)), m.read(inp(1)), m.read(inp(2)));
+                attention::rope(pool, x, cos, sin, shape[2], shape[3], m.write(out(0)));
+            }
+            Op::KvAttention => cached::attention(m, i, pool)?,
             Op::CrossEntropy => {
                 let labels = m.read::<i64>(inp(1));
                 let made = rows::cross_entropy(

@@ -19,6 +19,7 @@
 
 pub mod arena;
 mod blame;
+mod cached;
 mod copy;
 mod dequantized;
 mod dot;

@@ -231,6 +231,18 @@ fn composites(r: &mut Random, add: &mut impl FnMut(&[Op], Vec<Array<f64>>, F)) {
             v[0].cx().push(Op::CrossEntropyGrad, Attrs::new(), &[&v[0], &labels(v), &v[1], &v[2]])
         }),
     );
+    let heads = |r: &mut Random, t: usize, h: usize| r.array(&[1, t, h, 4], -1.0, 1.0);
+    let (at, angles) = (heads(r, 3, 2), [r.array(&[3, 2], -1.0, 1.0), r.array(&[3, 2], -1.0, 1.0)]);
+    add(&[Op::Rope], [vec![at], angles.to_vec()].concat(), Box::new(|v| vec![v[0].rope(&v[1], &v[2])]));
+    let at = vec![heads(r, 2, 4), heads(r, 2, 2), heads(r, 2, 2), heads(r, 5, 2), heads(r, 5, 2)];
+    add(
+        &[Op::KvAttention],
+        at,
+        Box::new(|v| {
+            let position = v[0].cx().array(DType::I64, &[], &[1.0]);
+            v[0].kv_attention([&v[1], &v[2]], [&v[3], &v[4]], None, &position, 0.7)
+        }),
+    );
     // No derivative flows through the quantisers themselves; the scales that divide are differentiated as given numbers.
     add(
         &[Op::Surrogate, Op::QuantizeActivations, Op::QuantizeWeights, Op::TernaryLinear],

@@ -161,6 +161,13 @@ impl Cx {
         self.push1(Op::Constant, attrs, &[])
     }
 
+    /// 0, 1, 2, … along the first axis.
+    #[track_caller]
+    pub fn iota(&self, dtype: DType, dims: &[Dim]) -> Var {
+        let attrs = crate::attrs! { dtype: DType(dtype), dims: Dims(dims.to_vec()), axis: Int(0) };
+        self.push1(Op::Iota, attrs, &[])
+    }
+
     /// A rank-0 `f64` constant.
     #[track_caller]
     pub fn scalar(&self, value: f64) -> Var {

@@ -84,6 +84,8 @@ pub trait OpDef {
     const ATTRS: &'static [&'static str] = &[];
     /// What kind of work it is.
     const CLASS: Class;
+    /// Pairs (operand, result) that may lie in one place: the result is the operand with parts of it written anew.
+    const IN_PLACE: &'static [(usize, usize)] = &[];
 
     /// The result types, or what is wrong with the operands.
     fn infer(attrs: &Attrs, inputs: &[Type]) -> Result<Vec<Type>, String>;
@@ -156,6 +158,9 @@ macro_rules! table {
 
             /// What kind of work it is.
             pub fn class(self) -> Class { match self { $(Op::$op => <$def>::CLASS),* } }
+
+            /// Pairs (operand, result) that may lie in one place.
+            pub fn in_place(self) -> &'static [(usize, usize)] { match self { $(Op::$op => <$def>::IN_PLACE),* } }
 
             /// See [`OpDef::infer`].
             pub fn infer(self, attrs: &Attrs, inputs: &[Type]) -> Result<Vec<Type>, String> {
@@ -230,4 +235,5 @@ table! {
     TernaryLinear = quantize::TernaryLinear,
     LinearScan = linear_scan::LinearScan, LinearScanGrad = linear_scan::LinearScanGrad,
     CrossEntropy = loss::CrossEntropy, CrossEntropyGrad = loss::CrossEntropyGrad,
+    Rope = attention::Rope, KvAttention = attention::KvAttention,
 }

@@ -14,24 +14,25 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::bitnet::BitNetConfig;
 use crate::error::{ModelError, Result};
 use crate::json::Fields;
 
 /// Every `model_type` that this version loads.
-pub const SUPPORTED: &[&str] = &[MatMulFreeConfig::MODEL_TYPE];
+pub const SUPPORTED: &[&str] = &[MatMulFreeConfig::MODEL_TYPE, BitNetConfig::MODEL_TYPE];
 
 const ARCHITECTURE: &str = "HGRNBitForCausalLM";
 
 // Limits far above any published model, so that a damaged or hostile file is refused before memory is asked for.
-const MAX_VOCAB: usize = 1 << 24;
-const MAX_WIDTH: usize = 1 << 17;
-const MAX_INTERMEDIATE: usize = 1 << 20;
-const MAX_LAYERS: usize = 1 << 12;
+pub(crate) const MAX_VOCAB: usize = 1 << 24;
+pub(crate) const MAX_WIDTH: usize = 1 << 17;
+pub(crate) const MAX_INTERMEDIATE: usize = 1 << 20;
+pub(crate) const MAX_LAYERS: usize = 1 << 12;
 const MAX_CONV: usize = 1 << 10;
 const MAX_RATIO: f64 = 64.0;
 
 /// Keys that `transformers` writes into any configuration and that do not concern the mathematics.
-const HOUSEKEEPING: &[&str] = &[
+pub(crate) const HOUSEKEEPING: &[&str] = &[
     "_attn_implementation_autoset",
     "_commit_hash",
     "_name_or_path",
@@ -140,6 +141,13 @@ pub struct Parsed<C> {
     pub config: C,
     /// One line each, for the user to see.
     pub warnings: Vec<String>,
+}
+
+impl<C> Parsed<C> {
+    /// The same of another type of configuration.
+    pub fn map<D>(self, change: impl FnOnce(C) -> D) -> Parsed<D> {
+        Parsed { config: change(self.config), warnings: self.warnings }
+    }
 }
 
 /// Which recurrence the token mixer computes; a, i, f, g are the block's input and its three projections.
@@ -296,7 +304,9 @@ impl MatMulFreeConfig {
     /// ```
     pub fn from_json(path: &Path, value: &Value) -> Result<Parsed<Self>> {
         let fields = Fields::new(path, value)?;
-        model_type(path, value)?;
+        if model_type(path, value)? != Self::MODEL_TYPE {
+            return Err(fields.fault("model_type", format!("\"{}\"", Self::MODEL_TYPE)));
+        }
         let mut warnings = Vec::new();
         let mut warn = |text: String| warnings.push(format!("{}: {text}", path.display()));
         let mut extra = Map::new();
@@ -484,11 +494,16 @@ impl MatMulFreeConfig {
 }
 
 /// Ratios are whole in every published file, and a reader in Python may need them so.
-fn whole(ratio: f64) -> Value {
+pub(crate) fn whole(ratio: f64) -> Value {
     if ratio.fract() == 0.0 { json!(ratio as u64) } else { json!(ratio) }
 }
 
-fn one_token(fields: &Fields<'_>, field: &str, default: &[u32], vocab_size: usize) -> Result<Option<u32>> {
+pub(crate) fn one_token(
+    fields: &Fields<'_>,
+    field: &str,
+    default: &[u32],
+    vocab_size: usize,
+) -> Result<Option<u32>> {
     match fields.tokens(field, default, vocab_size)?.as_slice() {
         [] => Ok(None),
         [one] => Ok(Some(*one)),

@@ -6,17 +6,22 @@
 //! ([`generation`], [`tokenizer`]). Everything read from disk is untrusted: it is checked once, where it enters, and
 //! every fault is a [`ModelError`] that names the file, the field, and the remedy.
 
+pub mod architecture;
 pub mod atomic;
+pub mod bitnet;
 pub mod bundle;
 pub mod config;
+pub mod decoder;
 pub mod error;
 pub mod folder;
+pub mod forms;
 pub mod generation;
 pub mod json;
 mod mapped;
 pub mod matmulfree;
 pub mod parameters;
 pub mod rng;
+pub mod rope;
 pub mod safetensors;
 pub mod shapes;
 pub mod stream;

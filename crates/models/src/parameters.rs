@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use crate::architecture::Architecture;
 use crate::config::{MatMulFreeConfig, MlgruForm, Parsed};
 use crate::error::{Differences, ModelError, Result};
 use crate::folder::{ModelFolder, Weights};
@@ -39,6 +40,20 @@ pub struct Parameter {
 /// Half the width of Glorot's uniform distribution.
 fn xavier_bound(gain: f64, fan_out: usize, fan_in: usize) -> f64 {
     gain * (6.0 / (fan_in + fan_out) as f64).sqrt()
+}
+
+/// Number of parameters of `layers` equal layers and what is around them; nothing if it does not fit 64 bits.
+///
+/// One layer stands for all: a hostile layer count must not make a list that long.
+pub(crate) fn count(layers: usize, parameters: impl Fn(usize) -> Vec<Parameter>) -> Option<u64> {
+    let count = |layers: usize| {
+        parameters(layers).iter().try_fold(0_u64, |sum, parameter| {
+            let size = parameter.shape.iter().try_fold(1_u64, |size, n| size.checked_mul(*n as u64))?;
+            sum.checked_add(size)
+        })
+    };
+    let (none, one) = (count(0)?, count(1)?);
+    (one - none).checked_mul(layers as u64)?.checked_add(none)
 }
 
 impl MatMulFreeConfig {
@@ -109,16 +124,9 @@ impl MatMulFreeConfig {
 
     /// Number of parameters; nothing if it does not fit 64 bits.
     pub fn parameter_count(&self) -> Option<u64> {
-        // One layer stands for all: a hostile layer count must not make a list that long.
-        let count = |layers: usize| {
-            let some = Self { num_hidden_layers: layers, ..self.clone() }.parameters();
-            some.iter().try_fold(0_u64, |sum, parameter| {
-                let size = parameter.shape.iter().try_fold(1_u64, |size, n| size.checked_mul(*n as u64))?;
-                sum.checked_add(size)
-            })
-        };
-        let (none, one) = (count(0)?, count(1)?);
-        (one - none).checked_mul(self.num_hidden_layers as u64)?.checked_add(none)
+        count(self.num_hidden_layers, |layers| {
+            Self { num_hidden_layers: layers, ..self.clone() }.parameters()
+        })
     }
 
     /// Checks that a file holds these tensors, all of them and no others, as floats of any precision.
@@ -128,38 +136,7 @@ impl MatMulFreeConfig {
     /// # Errors
     /// [`ModelError::Weights`] with everything that differs.
     pub fn check(&self, weights: &Weights) -> Result<()> {
-        let mut differences = Differences::default();
-        let expected = self.expected_tensors();
-        for (name, shape) in &expected {
-            let Ok(view) = weights.tensor(name) else {
-                differences.missing.push((name.clone(), shape.clone()));
-                continue;
-            };
-            if view.shape != shape {
-                differences.shapes.push((name.clone(), shape.clone(), view.shape.to_vec()));
-            }
-            if !matches!(view.dtype, Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::BF16) {
-                differences.dtypes.push((name.clone(), format!("{:?}", view.dtype)));
-            }
-        }
-        let known = expected.iter().map(|(name, _)| name.as_str()).collect::<HashSet<_>>();
-        let unexpected =
-            weights.names().filter(|name| !known.contains(name) && !self.is_tied_copy(weights, name));
-        differences.unexpected = unexpected.map(str::to_owned).collect();
-        if differences.is_empty() {
-            return Ok(());
-        }
-        let remedy = "use the config.json that was published with these weights";
-        let differences = Box::new(differences);
-        Err(ModelError::Weights { path: weights.path().into(), differences, remedy: remedy.into() })
-    }
-
-    fn is_tied_copy(&self, weights: &Weights, name: &str) -> bool {
-        let pair = (weights.tensor(name), weights.tensor("model.embeddings.weight"));
-        let (Ok(head), Ok(embeddings)) = pair else { return false };
-        let same =
-            (head.dtype, head.shape, head.bytes) == (embeddings.dtype, embeddings.shape, embeddings.bytes);
-        self.tie_word_embeddings && name == "lm_head.weight" && same
+        Architecture::check(self, weights)
     }
 
     /// Initial weights; the same seed gives the same values in every version.
@@ -176,19 +153,7 @@ impl MatMulFreeConfig {
 
     /// One tensor of [`init`](Self::init): what a model that does not fit into memory is made of.
     pub fn init_parameter(&self, parameter: &Parameter, seed: u64) -> Vec<f32> {
-        let mut rng = Rng::for_name(seed, &parameter.name);
-        let count = parameter.shape.iter().product();
-        let mut values = match parameter.init {
-            Init::Constant(value) => vec![value; count],
-            Init::Normal(std) => (0..count).map(|_| (std * rng.normal()) as f32).collect(),
-            Init::Uniform(bound) => {
-                (0..count).map(|_| (bound * (2.0 * rng.uniform() - 1.0)) as f32).collect()
-            }
-        };
-        if let (Some(pad), "model.embeddings.weight") = (self.pad_token_id, parameter.name.as_str()) {
-            values[pad as usize * self.hidden_size..][..self.hidden_size].fill(0.0);
-        }
-        values
+        Architecture::init_parameter(self, parameter, seed)
     }
 
     /// Reads the configuration of a folder and checks the folder's weights against it.
@@ -209,4 +174,57 @@ impl MatMulFreeConfig {
     pub fn from_file(path: &Path) -> Result<Parsed<Self>> {
         Self::from_json(path, &crate::json::read(path)?)
     }
+}
+
+/// Initial values of a parameter, from a stream of random numbers of its own.
+pub(crate) fn init_values(parameter: &Parameter, seed: u64) -> Vec<f32> {
+    let mut rng = Rng::for_name(seed, &parameter.name);
+    let count = parameter.shape.iter().product();
+    match parameter.init {
+        Init::Constant(value) => vec![value; count],
+        Init::Normal(std) => (0..count).map(|_| (std * rng.normal()) as f32).collect(),
+        Init::Uniform(bound) => (0..count).map(|_| (bound * (2.0 * rng.uniform() - 1.0)) as f32).collect(),
+    }
+}
+
+/// Checks that a file holds these tensors, `floats` of any precision and `bytes` as u8, and no others but, where the head
+/// is `tied` to the embedding of that name, a copy of it.
+pub(crate) fn check_tensors(
+    weights: &Weights,
+    floats: &[(String, Vec<usize>)],
+    bytes: &[(String, Vec<usize>)],
+    tied: Option<&str>,
+) -> Result<()> {
+    let mut differences = Differences::default();
+    let mut look = |name: &String, shape: &Vec<usize>, fits: &dyn Fn(Dtype) -> bool| {
+        let Ok(view) = weights.tensor(name) else {
+            differences.missing.push((name.clone(), shape.clone()));
+            return;
+        };
+        if view.shape != shape {
+            differences.shapes.push((name.clone(), shape.clone(), view.shape.to_vec()));
+        }
+        if !fits(view.dtype) {
+            differences.dtypes.push((name.clone(), format!("{:?}", view.dtype)));
+        }
+    };
+    let float = |dtype| matches!(dtype, Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::BF16);
+    floats.iter().for_each(|(name, shape)| look(name, shape, &float));
+    bytes.iter().for_each(|(name, shape)| look(name, shape, &|dtype| dtype == Dtype::U8));
+    let known = floats.iter().chain(bytes).map(|(name, _)| name.as_str()).collect::<HashSet<_>>();
+    let unexpected =
+        weights.names().filter(|name| !known.contains(name) && !is_tied_copy(weights, name, tied));
+    differences.unexpected = unexpected.map(str::to_owned).collect();
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let remedy = "use the config.json that was published with these weights";
+    let differences = Box::new(differences);
+    Err(ModelError::Weights { path: weights.path().into(), differences, remedy: remedy.into() })
+}
+
+fn is_tied_copy(weights: &Weights, name: &str, tied: Option<&str>) -> bool {
+    let Some(embedding) = tied.filter(|_| name == "lm_head.weight") else { return false };
+    let (Ok(head), Ok(embedding)) = (weights.tensor(name), weights.tensor(embedding)) else { return false };
+    (head.dtype, head.shape, head.bytes) == (embedding.dtype, embedding.shape, embedding.bytes)
 }

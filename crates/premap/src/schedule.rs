@@ -143,7 +143,16 @@ pub fn schedule(
                 .map(|x| (crate::memory::root(g, x.source), &x.access))
                 .filter(|((base, _), _)| *base == from)
                 .all(|((_, offset), access)| offset == 0 && *access == crate::Access::Full),
-            Unit::Fused(_) | Unit::Node(_) => false,
+            // An op that writes parts of an operand anew, and reads that memory by no other way.
+            Unit::Node(n) => {
+                let node = &g.nodes[n as usize];
+                let operands = node.inputs.iter().enumerate();
+                let reads = operands.filter(|(_, v)| crate::memory::root(g, **v).0 == from);
+                let pairs =
+                    reads.map(|(k, v)| *v == from && node.op.in_place().contains(&(k, to.out as usize)));
+                pairs.collect::<Vec<_>>() == [true]
+            }
+            Unit::Fused(_) => false,
         };
         // Nothing that the writer leads to may have to come before it, and nothing of the first part may write.
         let possible = ordered && !first[writer] && {

@@ -11,6 +11,7 @@
 // `multiversion!` instantiates every body for an `Isa`; those without a fused multiply-add do not name it.
 #![allow(clippy::extra_unused_type_parameters)]
 
+pub mod attention;
 pub mod blocks;
 pub mod elementwise;
 pub mod gemm;

@@ -10,6 +10,7 @@ pub(crate) fn add(c: &mut Cases) {
     norms(c);
     recurrences(c);
     losses(c);
+    attention(c);
     blocks(c);
 }
 
@@ -219,4 +220,48 @@ fn losses(c: &mut Cases) {
         let l = m.ids(&[4], 5);
         vec![x.cross_entropy(&l)]
     });
+}
+
+/// Queries, new rows, caches and what the op gives, for caches of floats or of i8.
+pub(crate) fn attention_of(
+    m: &mut Maker,
+    sizes: [usize; 6],
+    position: i64,
+    bytes: bool,
+    dtype: DType,
+) -> Vec<Var> {
+    let [b, t, s, h, g, d] = sizes;
+    let wide = |m: &mut Maker, shape: &[usize]| m.input(dtype, shape, -2.0, 2.0);
+    let (q, k, v) = (wide(m, &[b, t, h, d]), wide(m, &[b, t, g, d]), wide(m, &[b, t, g, d]));
+    let cache = [0; 2].map(|_| match bytes {
+        true => m.input(DType::I8, &[b, s, g, d], -127.0, 128.0),
+        false => wide(m, &[b, s, g, d]),
+    });
+    let at = m.given(Array::int(DType::I64, [], vec![position]));
+    let scales = [0; 2].map(|_| m.input(dtype, &[b, s, g], 0.0, 0.01));
+    let scales = bytes.then_some([&scales[0], &scales[1]]);
+    q.kv_attention([&k, &v], [&cache[0], &cache[1]], scales, &at, 1.0 / (d as f64).sqrt())
+}
+
+fn attention(c: &mut Cases) {
+    for (sizes, position) in [
+        ([1, 1, 1, 1, 1, 2], 0),
+        ([1, 1, 9, 4, 2, 6], 8),
+        ([2, 3, 7, 4, 2, 16], 3),
+        ([1, 5, 200, 6, 1, 32], 130),
+        ([2, 37, 130, 4, 4, 34], 64),
+        ([1, 130, 130, 2, 1, 64], 0),
+    ] {
+        for bytes in [false, true] {
+            let name = format!("attention {sizes:?} at {position}, {}", if bytes { "i8" } else { "f32" });
+            c.add(name, |m| attention_of(m, sizes, position, bytes, DType::F32));
+        }
+    }
+    c.add("attention F64", |m| attention_of(m, [1, 2, 5, 4, 2, 4], 2, true, DType::F64));
+    for (b, t, h, d) in [(1, 1, 1, 2), (2, 3, 5, 6), (1, 40, 4, 128)] {
+        c.add(format!("rope {t} x {h} x {d}"), |m| {
+            let (cos, sin) = (m.f(&[t, d / 2]), m.f(&[t, d / 2]));
+            vec![m.f(&[b, t, h, d]).rope(&cos, &sin)]
+        });
+    }
 }

@@ -361,3 +361,67 @@ fn constants_that_no_step_reads_take_no_memory() {
     let exe = Executable::new(&c.graph, &Options::default(), POOLS[0].clone()).expect("a plan");
     assert!(exe.memory() < 64 * 1024, "{} bytes", exe.memory());
 }
+
+/// A cache is written where it lies, also where its plan has other steps around it, and a cut into chunks changes no bit.
+#[test]
+fn caches_are_written_in_place() {
+    for bytes in [false, true] {
+        let mut m = Maker::new(7);
+        let out = crate::composites::attention_of(&mut m, [2, 3, 70, 4, 2, 16], 65, bytes, axes::DType::F32);
+        let doubled = &out[0] * 2.0;
+        let results = [&[doubled], &out[1..]].concat();
+        let c = m.finish("caches", &results);
+        // Inputs in the order in which they were made: q, k, v, caches, position, scales.
+        let pairs: &[(usize, usize)] =
+            if bytes { &[(3, 1), (4, 2), (6, 3), (7, 4)] } else { &[(3, 1), (4, 2)] };
+        check_updates(&c, pairs, &[], 1e-5).unwrap();
+        let options = Options { donate: names(&c, pairs), ..Options::default() };
+        let plan = premap::plan(&c.graph, &engine::target(), &options).unwrap();
+        assert_eq!(plan.donated, pairs, "no copy of the cache");
+        assert!(plan.copied.is_empty());
+    }
+}
+
+#[test]
+fn attention_in_chunks_is_the_same() {
+    use engine::kernels::attention::{AttentionShape, Caches, kv_attention};
+    let mut random = crate::cases::Random::new(3);
+    let (time, heads, groups, width) = (150, 6, 2, 40);
+    let mut numbers = |n: usize| (0..n).map(|_| random.float(-2.0, 2.0) as f32).collect::<Vec<f32>>();
+    let (q, k, v) =
+        (numbers(time * heads * width), numbers(time * groups * width), numbers(time * groups * width));
+    let shape = AttentionShape { batch: 1, time, heads, groups, width, places: time };
+    for bytes in [false, true] {
+        let run = |pool: &Pool, chunks: &[usize]| {
+            let (mut a, mut b) = (vec![f32::NAN; k.len()], vec![f32::NAN; k.len()]);
+            let (mut c, mut d) = (vec![0i8; k.len()], vec![0i8; k.len()]);
+            let (mut e, mut f) = (vec![0.0; time * groups], vec![0.0; time * groups]);
+            let mut out = vec![0.0; q.len()];
+            let mut at = 0;
+            for n in chunks.iter().cycle() {
+                let n = (*n).min(time - at);
+                let part = |x: &[f32], heads: usize| x[at * heads * width..][..n * heads * width].to_vec();
+                let mut caches = match bytes {
+                    false => Caches::F32([&mut a, &mut b]),
+                    true => Caches::I8([&mut c, &mut d], [&mut e, &mut f]),
+                };
+                let (q, new) = (part(&q, heads), [part(&k, groups), part(&v, groups)]);
+                let out = &mut out[at * heads * width..][..n * heads * width];
+                let shape = AttentionShape { time: n, ..shape };
+                kv_attention(pool, shape, &q, [&new[0], &new[1]], &mut caches, at, 0.2, out);
+                at += n;
+                if at == time {
+                    break;
+                }
+            }
+            out
+        };
+        let whole = run(&Pool::single(), &[time]);
+        assert!(whole.iter().all(|x| x.is_finite()));
+        for chunks in [&[1][..], &[5, 1, 8], &[64], &[7, 100]] {
+            for threads in [1, 3] {
+                assert!(run(&Pool::new(threads), chunks) == whole, "{chunks:?}, {threads} threads");
+            }
+        }
+    }
+}

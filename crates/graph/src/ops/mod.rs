@@ -1,6 +1,7 @@
 //! The ops, one family per file. See [`crate::op`] for what a row is.
 
 pub mod activation;
+pub mod attention;
 pub mod binary;
 pub mod blocks;
 pub mod control;

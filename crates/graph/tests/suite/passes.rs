@@ -328,7 +328,7 @@ fn the_generator_reaches_most_of_the_table() {
         note(&generate::graph(&choices), &mut seen);
     }
     let missing: Vec<&str> = Op::ALL.iter().filter(|o| !seen.contains(o)).map(|o| o.name()).collect();
-    // What only derivatives make, and what takes a key, labels or blocks.
+    // What only derivatives make, and what takes a key, labels, positions or blocks.
     let unreached = [
         "iota",
         "random_bits",
@@ -338,6 +338,8 @@ fn the_generator_reaches_most_of_the_table() {
         "linear_scan_grad",
         "cross_entropy",
         "cross_entropy_grad",
+        "rope",
+        "kv_attention",
     ];
     assert_eq!(missing, unreached);
 }

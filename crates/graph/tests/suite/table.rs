@@ -366,6 +366,75 @@ fn composites(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
         &[logits, labels, lse, f(&[], &[2.0])],
         &[f(&[3, 2], &[-0.75, 0.75, 0.0, 0.0, 0.5, -0.5])],
     );
+    attention(case);
+}
+
+fn attention(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
+    // A quarter turn at the second position: (1, 2, 3, 4) has the pairs (1, 3) and (2, 4).
+    let x = f(&[1, 2, 1, 4], &[1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0]);
+    let (cos, sin) = (f(&[2, 2], &[1.0, 1.0, 0.0, 0.6]), f(&[2, 2], &[0.0, 0.0, 1.0, 0.8]));
+    let turned = f(&[1, 2, 1, 4], &[1.0, 2.0, 3.0, 4.0, -3.0, 1.2 - 3.2, 1.0, 2.4 + 1.6]);
+    case(Op::Rope, Attrs::new(), &[x, cos, sin], &[turned]);
+    // Two heads share one of keys; scores (0, ln 3) weigh 1/4 and 3/4, scores (0, 0) a half each.
+    let scale = || attrs! { scale: Float(0.5) };
+    let ln3 = 2.0 * 3f64.ln();
+    let position = ints(DType::I64, &[], &[1]);
+    let row = |x: &[f64]| f(&[1, x.len() / 2, 1, 2], x);
+    case(
+        Op::KvAttention,
+        scale(),
+        &[
+            f(&[1, 1, 2, 2], &[1.0, 0.0, 0.0, 0.0]),
+            row(&[ln3, 0.0]),
+            row(&[8.0, 4.0]),
+            row(&[0.0, 0.0, 9.0, 9.0, 5.0, 5.0]),
+            row(&[4.0, 0.0, 9.0, 9.0, 6.0, 6.0]),
+            position.clone(),
+        ],
+        &[
+            f(&[1, 1, 2, 2], &[7.0, 3.0, 6.0, 2.0]),
+            row(&[0.0, 0.0, ln3, 0.0, 5.0, 5.0]),
+            row(&[4.0, 0.0, 8.0, 4.0, 6.0, 6.0]),
+        ],
+    );
+    // The first of two tokens does not see the second.
+    case(
+        Op::KvAttention,
+        scale(),
+        &[
+            row(&[0.0; 4]),
+            row(&[1.0; 4]),
+            row(&[2.0, 4.0, 6.0, 8.0]),
+            row(&[0.0; 4]),
+            row(&[0.0; 4]),
+            ints(DType::I64, &[], &[0]),
+        ],
+        &[row(&[2.0, 4.0, 4.0, 6.0]), row(&[1.0; 4]), row(&[2.0, 4.0, 6.0, 8.0])],
+    );
+    // A peak of 254 makes the scale 2, one of 127 makes it 1, and -63.5 is a tie.
+    let bytes = |q: &[i64]| ints(DType::I8, &[1, 2, 1, 2], q);
+    let scales = |x: &[f64]| f(&[1, 2, 1], x);
+    case(
+        Op::KvAttention,
+        scale(),
+        &[
+            row(&[0.0, 0.0]),
+            row(&[254.0, 2.0]),
+            row(&[127.0, -63.5]),
+            bytes(&[1, 2, 3, 4]),
+            bytes(&[3, 0, 9, 9]),
+            position,
+            scales(&[1.0, 7.0]),
+            scales(&[1.0, 7.0]),
+        ],
+        &[
+            row(&[65.0, -32.0]),
+            bytes(&[1, 2, 127, 1]),
+            bytes(&[3, 0, 127, -64]),
+            scales(&[1.0, 2.0]),
+            scales(&[1.0, 1.0]),
+        ],
+    );
 }
 
 /// The op's own evaluation.
@@ -423,6 +492,12 @@ fn evaluation_refuses_what_is_out_of_range() {
         &[m.clone(), ints(DType::I64, &[2], &[0, 3])],
         "label 3 is outside the vocabulary of 3",
     );
+    let row = f(&[1, 1, 1, 2], &[1.0; 2]);
+    for (position, problem) in [(1, "1 tokens at position 1 do not fit a cache of 1"), (-1, "position -1")] {
+        let mut operands = vec![row.clone(); 5];
+        operands.push(ints(DType::I64, &[], &[position]));
+        fails(Op::KvAttention, &operands, problem);
+    }
 }
 
 #[test]
@@ -458,6 +533,22 @@ fn inference_refuses_what_does_not_fit() {
     fails(Op::DotGeneral, twice, &[m.clone(), m.clone()], "used twice");
     fails(Op::ReduceSum, attrs! { axes: Ints(vec![1, 0]) }, std::slice::from_ref(&m), "rising order");
     fails(Op::ReduceSum, attrs! { axes: Ints(vec![-1]) }, &[m], "existing axes");
+    let (x, angles) = (t(DType::F32, &[1, 3, 2, 4]), t(DType::F32, &[2, 2]));
+    fails(Op::Rope, none(), &[x.clone(), angles.clone(), angles], "half the width");
+    let kv = t(DType::F32, &[1, 3, 3, 4]);
+    let position = t(DType::I64, &[]);
+    let caches = [kv.clone(), kv.clone(), kv.clone(), kv.clone()];
+    let fails_attention = |list: Vec<Type>, text: &str| fails(Op::KvAttention, none(), &list, text);
+    let operands = |q: &Type| [&[q.clone()][..], &caches, &[position.clone()]].concat();
+    fails_attention(operands(&x), "2 heads of queries cannot share 3");
+    fails_attention(caches.to_vec(), "takes 6 operands");
+    let mut wrong = operands(&kv);
+    wrong[3] = t(DType::F32, &[1, 3, 1, 4]);
+    wrong[4] = wrong[3].clone();
+    fails_attention(wrong, "does not fit the keys");
+    let mut wrong = operands(&kv);
+    wrong[5] = t(DType::F32, &[]);
+    fails_attention(wrong, "must be i64[]");
     let blocks =
         |format: &str, columns: i64| attrs! { format: Str(format.to_string()), columns: Int(columns) };
     let (x, w) = (t(DType::F32, &[5, 64]), t(DType::U8, &[7, 68]));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
 
-use axes::{DType, TritLayout};
+use axes::{BlockFormat, DType, TritLayout};
 use barewire::{BundleWriter, Content, Spec, WireError, trits};
 use half::bf16;
 
@@ -26,18 +26,21 @@ pub enum EmbeddingType {
     Bf16,
     /// A quarter: i8 with a scale for each row.
     I8,
+    /// Blocks with scales of their own, as model files of other programs have them.
+    Block(BlockFormat),
 }
 
 impl EmbeddingType {
-    /// Every type.
+    /// Every type of plain numbers.
     pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::I8];
 
-    /// The name in options: `f32`, `bf16`, `int8`.
+    /// The name in options: `f32`, `bf16`, `int8`, or that of the blocks.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
             Self::I8 => "int8",
+            Self::Block(format) => format.name(),
         }
     }
 
@@ -46,6 +49,7 @@ impl EmbeddingType {
             Self::F32 => DType::F32,
             Self::Bf16 => DType::BF16,
             Self::I8 => DType::I8,
+            Self::Block(_) => DType::U8,
         }
     }
 }

@@ -6,40 +6,10 @@ use super::{
 };
 use crate::bundle::{EMBEDDING, EMBEDDING_SCALE, EmbeddingType};
 use crate::config::{ActivationRounding, MatMulFreeConfig, MlgruForm};
+use crate::forms::{Form, GraphOptions, finish, loss};
 use axes::{Axis, DType, Last};
 use graph::typed::{Traced, TracedExt, input, typed};
 use graph::{Cx, Dim, Graph, GraphError, Type, Var};
-
-/// How projections are computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Form {
-    /// Fake-quantised floats from master weights, as the model is trained and published.
-    #[default]
-    Float,
-    /// Integer products from master weights.
-    Integer,
-    /// Integer products from prepared trits ([`prepare_graph`]).
-    Prepared,
-    /// Integer products from master weights with the derivatives of [`Form::Float`]: the training step.
-    Training,
-}
-
-/// What a graph takes and gives.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct GraphOptions {
-    /// How projections are computed.
-    pub form: Form,
-    /// Takes `attention_mask` f32 [B, T].
-    pub mask: bool,
-    /// Takes `labels` i64 [B, T] and gives `loss`.
-    pub labels: bool,
-    /// Takes and gives the recurrent states; without, they start at zero.
-    pub states: bool,
-    /// Names every inner value that the reference's trace names.
-    pub trace: bool,
-    /// How the embedding lies in memory, in the prepared form.
-    pub embedding: EmbeddingType,
-}
 
 /// Inputs and outputs of the states, in order: `state.N`, then `conv_state.N.K`.
 pub fn state_names(c: &MatMulFreeConfig) -> Vec<(String, Vec<usize>)> {
@@ -208,6 +178,11 @@ impl<'a> Source<'a> {
             EmbeddingType::F32 => DType::F32,
             EmbeddingType::Bf16 => DType::BF16,
             EmbeddingType::I8 => DType::I8,
+            EmbeddingType::Block(format) => {
+                let row = format.row_bytes(self.c.hidden_size).unwrap_or(0);
+                let table = cx.input(EMBEDDING, Type::new(DType::U8, [self.c.vocab_size, row]));
+                return typed(ids.block_rows(&table, format, self.c.hidden_size));
+            }
         };
         let table = cx.input(EMBEDDING, Type::new(dtype, dims.clone()));
         let rows = table.gather(ids).convert(DType::F32);
@@ -257,15 +232,6 @@ fn effective_bounds(cx: &Cx, param: &Traced<(Layers, Inner)>) -> Traced<(Layers,
     })
 }
 
-fn finish(cx: Cx, outputs: Vec<(String, Var)>, trace: bool) -> Result<Graph, GraphError> {
-    let named: Vec<(&str, &Var)> = outputs.iter().map(|(n, v)| (n.as_str(), v)).collect();
-    let mut g = cx.finish(&named)?;
-    if !trace {
-        g.taps.retain(|t| t.name.starts_with("hidden_states."));
-    }
-    Ok(g)
-}
-
 /// The whole-sequence form, with the sizes `B` and `T` left open.
 ///
 /// Inputs: every parameter under its name in the state dict; `input_ids` i64 [B, T]; what [`GraphOptions`] adds.
@@ -292,7 +258,14 @@ pub fn sequence_graph(c: &MatMulFreeConfig, o: &GraphOptions) -> Result<Graph, G
         push_state(&mut outputs, l, next, o.states);
     }
     let (norm, head) = source.head();
-    let logits = cx.scope("head", || {
+    let logits: Traced<(Batch, Seq, Vocab)> = cx.scope("head", || {
+        if o.last {
+            let [b, t, d] = &h.var().shape()[..] else { return typed(h.var().clone()) };
+            let last = h.var().slice_axis(1, t - &Dim::from(1), t.clone());
+            let last: Traced<(Batch, Hidden)> = typed(last.reshape(&[b.clone(), d.clone()]));
+            let logits = head.apply(&last.rms_norm(&norm, c.rms_norm_eps));
+            return typed(logits.var().clone());
+        }
         let h = h.rms_norm(&norm, c.rms_norm_eps);
         h.tap("final_norm_out");
         h.tap(&format!("hidden_states.{}", c.num_hidden_layers));
@@ -301,21 +274,10 @@ pub fn sequence_graph(c: &MatMulFreeConfig, o: &GraphOptions) -> Result<Graph, G
     let mut named = vec![("logits".to_string(), logits.var().clone())];
     if o.labels {
         let labels: Traced<(Batch, Seq), i64> = input(&cx, "labels", &[b, t]);
-        named.push(("loss".into(), cx.scope("loss", || loss(&logits, &labels))));
+        named.push(("loss".into(), cx.scope("loss", || loss(logits.var(), labels.var()))));
     }
     named.extend(outputs);
     finish(cx, named, o.trace)
-}
-
-/// Mean cross entropy of each position against the next label; −100 and the last position are left out.
-fn loss(logits: &Traced<(Batch, Seq, Vocab)>, labels: &Traced<(Batch, Seq), i64>) -> Var {
-    let (shape, ids) = (logits.var().shape(), labels.var());
-    let (zero, one) = (Dim::from(0), Dim::from(1));
-    let next = ids.slice_axis(1, 1, shape[1].clone());
-    let next = next.pad(&[zero.clone(), zero.clone()], &[zero, one], graph::ops::loss::IGNORE as f64);
-    let rows = &shape[0] * &shape[1];
-    let logits = logits.var().reshape(&[rows.clone(), shape[2].clone()]);
-    logits.cross_entropy(&next.reshape(&[rows]))
 }
 
 fn push_state(outputs: &mut Vec<(String, Var)>, l: usize, next: Option<Recurrent>, wanted: bool) {

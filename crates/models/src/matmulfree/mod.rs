@@ -9,15 +9,16 @@
 //! projection's own, with its own eps), the norm of the output gate on the gate and the swish on the state, gates
 //! bounded from below by depth, a ternary head.
 
+mod architecture;
 mod bitlinear;
 mod block;
 mod graphs;
 
+pub use crate::forms::{Form, GraphOptions};
 pub use bitlinear::{BitLinear, Products, Weight};
 pub use block::{Block, ChannelMixer, Mlgru, Recurrent};
 pub use graphs::{
-    Form, GraphOptions, bounds_graph, prepare_graph, prepared_names, projections, sequence_graph,
-    state_names, step_graph,
+    bounds_graph, prepare_graph, prepared_names, projections, sequence_graph, state_names, step_graph,
 };
 
 axes::axes! {

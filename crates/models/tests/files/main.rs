@@ -2,6 +2,7 @@
 
 #![allow(missing_docs)]
 
+mod bitnet;
 mod config;
 mod folder;
 mod generation;

@@ -1,0 +1,102 @@
+//! Decoders with causal attention: one piece of code for every architecture of this family.
+//!
+//! A [`Decoder`] says what an architecture has of the parts that such models share: grouped heads, rotary positions, a
+//! gated unit, RMS norms in places that differ, linear layers that are ternary or not. [`graph`](fn@graph) builds the
+//! whole-sequence form and the form with caches of keys and values from it; a streaming step is the latter for one token.
+
+mod block;
+mod graphs;
+mod linear;
+
+pub use block::{Attention, Block, Cached, GatedUnit};
+pub use graphs::{graph, states};
+pub use linear::{Kind, Linear};
+
+use std::collections::BTreeMap;
+
+use axes::BlockFormat;
+
+axes::axes! {
+    /// Sequences that are processed together.
+    pub Batch;
+    /// Positions of a sequence.
+    pub Seq;
+    /// The residual stream, d.
+    pub Hidden;
+    /// All heads of queries side by side, H · D.
+    pub Queries;
+    /// All heads of keys or of values side by side, G · D.
+    pub Keys;
+    /// Heads of queries.
+    pub Heads;
+    /// Heads of keys and values.
+    pub Groups;
+    /// A head.
+    pub Width;
+    /// The gated unit, n.
+    pub Intermediate;
+    /// Tokens.
+    pub Vocab;
+    /// Half a head: the planes that positions turn.
+    pub Half;
+}
+
+/// Nonlinearity of a gate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// max(x, 0)².
+    #[default]
+    Relu2,
+    /// x · sigmoid(x).
+    Silu,
+}
+
+impl Activation {
+    pub(crate) const NAMES: [(Self, &'static str); 2] = [(Self::Relu2, "relu2"), (Self::Silu, "silu")];
+
+    /// The name in `config.json`.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize].1
+    }
+}
+
+/// A decoder's sizes and parts.
+#[derive(Clone, Debug)]
+pub struct Decoder<'a> {
+    /// Rows of the embedding.
+    pub vocab: usize,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Width of the gated unit.
+    pub intermediate: usize,
+    /// Blocks.
+    pub layers: usize,
+    /// Heads of queries.
+    pub heads: usize,
+    /// Heads of keys and values.
+    pub groups: usize,
+    /// Width of a head.
+    pub width: usize,
+    /// Base of the rotation's frequencies.
+    pub theta: f64,
+    /// eps of all norms.
+    pub eps: f64,
+    /// Nonlinearity of the gate.
+    pub activation: Activation,
+    /// Norms before the output and the down projection (BitNet).
+    pub sub_norms: bool,
+    /// Norms of each head's queries and keys before they are turned (Qwen3).
+    pub head_norms: bool,
+    /// Linear layers in the blocks are ternary, their activations int8.
+    pub ternary: bool,
+    /// The head uses the embedding's weight.
+    pub tied: bool,
+    /// Matrices that lie in blocks, by name.
+    pub formats: Option<&'a BTreeMap<String, BlockFormat>>,
+}
+
+/// The frequencies of the rotation of heads of `width`, as the published code computes them, in f32.
+pub fn inverse_frequencies(theta: f64, width: usize) -> Vec<f32> {
+    let exponents = (0..width / 2).map(|k| (2 * k) as f32 / width as f32);
+    exponents.map(|x| 1.0 / (theta as f32).powf(x)).collect()
+}
