@@ -83,7 +83,7 @@ pub enum WireError {
         remedy: &'static str,
     },
     /// A writer was not given what it was told it would be given.
-    #[error("writing a bundle: {part}: expected {expected}, found {found}; {remedy}")]
+    #[error("writing {part}: expected {expected}, found {found}; {remedy}")]
     Write {
         /// The part: "section `x`", "sections".
         part: String,
@@ -95,7 +95,7 @@ pub enum WireError {
         remedy: &'static str,
     },
     /// The place that a writer writes to failed.
-    #[error("cannot write the bundle: {0}; free some space or choose another place")]
+    #[error("cannot write the file: {0}; free some space or choose another place")]
     Output(#[from] io::Error),
 }
 

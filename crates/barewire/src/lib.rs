@@ -5,6 +5,8 @@
 //! - [`blocks`] decodes and encodes rows of numbers in the block formats that [`axes::BlockFormat`] specifies.
 //! - [`bundle`] is the file `.fid`: named sections, each aligned and checksummed, behind a header and before a table
 //!   that describe all of it. [`Bundle::open`] maps a file, checks every byte of it, and lends views of the map.
+//! - [`gguf`] reads and writes the files of llama.cpp and its kin: typed metadata, and tensors in named block formats
+//!   that are used where they lie.
 //!
 //! ```
 //! use axes::TritLayout;
@@ -30,8 +32,11 @@
 pub mod blocks;
 pub mod bundle;
 mod error;
+pub mod gguf;
+mod storage;
 pub mod trits;
 
 pub use bundle::{Bundle, BundleWriter, Content, Entry, Section, Spec, TensorView};
 pub use error::{Result, WireError};
+pub use gguf::{Gguf, GgufWriter};
 pub use trits::PackedTrits;

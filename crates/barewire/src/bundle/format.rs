@@ -125,14 +125,14 @@ pub(super) struct Header {
 
 /// What is wrong with a bundle, before the file's name is put in front of it.
 #[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) part: String,
-    pub(super) expected: String,
-    pub(super) found: String,
-    pub(super) remedy: String,
+pub(crate) struct Fault {
+    pub(crate) part: String,
+    pub(crate) expected: String,
+    pub(crate) found: String,
+    pub(crate) remedy: String,
 }
 
-pub(super) fn fault(part: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> Fault {
+pub(crate) fn fault(part: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> Fault {
     Fault { part: part.into(), expected: expected.into(), found: found.into(), remedy: DAMAGED.into() }
 }
 
@@ -238,7 +238,9 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Fault> {
     let start = &file[..file.len().min(MAGIC.len())];
     if start != MAGIC {
         let remedy = match start {
-            [b'G', b'G', b'U', b'F', ..] => "this is a GGUF file, which is not read yet",
+            [b'G', b'G', b'U', b'F', ..] => {
+                "this is a GGUF file and no bundle: `fidelity convert` makes one of it"
+            }
             [] => DAMAGED,
             [first, ..] if *first >= 0x80 => DAMAGED,
             _ => "name a bundle that `fidelity pack` wrote",

@@ -38,8 +38,7 @@
 //! read through them), checksums, codes of trits and their padding, zeros between sections. A byte that is not as it
 //! was written is always found: each lies under a checksum or has to be zero.
 
-mod format;
-mod storage;
+pub(crate) mod format;
 mod verify;
 mod write;
 
@@ -56,9 +55,10 @@ pub use self::format::{
     Content, Entry, HEADER, MAGIC, MATRIX_ALIGN, MAX_NAME, MAX_RANK, SECTION_ALIGN, VERSION,
 };
 use self::format::{Fault, read_header, read_table};
-use self::storage::{Storage, cast};
+
 pub use self::write::{BundleWriter, Spec};
 use crate::error::{Result, WireError};
+use crate::storage::{Storage, cast};
 use crate::trits::PackedTrits;
 
 /// An open bundle, checked in full. Clones share the map.
@@ -188,7 +188,7 @@ impl Bundle {
     /// [`WireError::Section`] if there is none of that name.
     pub fn section(&self, name: &str) -> Result<Section> {
         let entry = self.known(name)?;
-        Ok(Section { storage: self.inner.storage.clone(), range: range(entry) })
+        Ok(Section::new(self.inner.storage.clone(), range(entry)))
     }
 
     fn view(&self, entry: &Entry) -> Option<TensorView<'_>> {
@@ -294,6 +294,12 @@ impl<'a> TensorView<'a> {
 pub struct Section {
     storage: Arc<Storage>,
     range: Range<usize>,
+}
+
+impl Section {
+    pub(crate) fn new(storage: Arc<Storage>, range: Range<usize>) -> Self {
+        Self { storage, range }
+    }
 }
 
 impl Deref for Section {

@@ -53,6 +53,7 @@ pub const COMPANIONS: &[&str] = &[
     GENERATION_CONFIG,
     TOKENIZER,
     "tokenizer_config.json",
+    "chat_template.jinja",
     "special_tokens_map.json",
     "added_tokens.json",
     "tokenizer.model",

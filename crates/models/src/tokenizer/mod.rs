@@ -19,7 +19,7 @@ mod byte_level;
 mod stream;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -85,7 +85,8 @@ pub enum Tokenizer {
 /// A tokenizer of the `tokenizers` crate with the file it came from.
 pub struct HuggingFace {
     inner: Arc<tokenizers::Tokenizer>,
-    json: Arc<str>,
+    /// The file's text, or, for one that was made of parts, nothing until it is asked for.
+    json: Arc<OnceLock<String>>,
     vocab_size: usize,
     eos: Option<u32>,
 }
@@ -140,10 +141,18 @@ impl Tokenizer {
         let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
         Ok(Tokenizer::HuggingFace(Arc::new(HuggingFace {
             inner: Arc::new(inner),
-            json: json.into(),
+            json: Arc::new(OnceLock::from(json)),
             vocab_size,
             eos: None,
         })))
+    }
+
+    /// A tokenizer that was made with the library rather than read from a file.
+    pub fn from_library(inner: tokenizers::Tokenizer) -> Self {
+        // Ids may have holes, so the largest id counts, not the number of entries.
+        let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
+        let inner = Arc::new(inner);
+        Tokenizer::HuggingFace(Arc::new(HuggingFace { inner, json: Arc::default(), vocab_size, eos: None }))
     }
 
     /// The same tokenizer with this end token.
@@ -273,7 +282,7 @@ impl Tokenizer {
         match self {
             Tokenizer::Bytes { .. } => format!("bytes eos={eos}"),
             Tokenizer::HuggingFace(hf) => {
-                let digest = Sha256::digest(hf.json.as_bytes());
+                let digest = Sha256::digest(hf.json().as_bytes());
                 let hex: String = digest.iter().map(|b| format!("{b:02x}")).collect();
                 format!("sha256:{hex} eos={eos}")
             }
@@ -284,7 +293,7 @@ impl Tokenizer {
     pub fn to_json(&self) -> String {
         match self {
             Tokenizer::Bytes { .. } => byte_level_json(),
-            Tokenizer::HuggingFace(hf) => hf.json.to_string(),
+            Tokenizer::HuggingFace(hf) => hf.json().to_owned(),
         }
     }
 
@@ -302,6 +311,11 @@ impl std::fmt::Debug for Tokenizer {
 }
 
 impl HuggingFace {
+    fn json(&self) -> &str {
+        // What the library made it can print.
+        self.json.get_or_init(|| self.inner.to_string(false).unwrap_or_default())
+    }
+
     fn decode(&self, ids: &[u32], skip_special: bool) -> String {
         // A decoder may refuse a token list; the spellings are then better than nothing.
         self.inner.decode(ids, skip_special).unwrap_or_else(|_| {

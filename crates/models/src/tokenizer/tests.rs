@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use std::sync::OnceLock;
 
 /// A small word-level tokenizer with specials, as a stand-in for any file that is not byte-level.
 fn word_level() -> String {
@@ -26,7 +27,7 @@ fn byte_level_by_the_crate() -> Tokenizer {
     let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
     Tokenizer::HuggingFace(Arc::new(HuggingFace {
         inner: Arc::new(inner),
-        json: json.into(),
+        json: Arc::new(OnceLock::from(json)),
         vocab_size,
         eos: None,
     }))

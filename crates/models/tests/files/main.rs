@@ -6,5 +6,7 @@ mod bitnet;
 mod config;
 mod folder;
 mod generation;
+mod gguf;
+mod gguf_tokenizer;
 mod golden;
 mod safetensors;

@@ -8,9 +8,9 @@ use std::ops::Deref;
 use half::bf16;
 use memmap2::Mmap;
 
-/// The bytes of a whole bundle, at an address that is a multiple of [`ALIGN`](super::format::MATRIX_ALIGN).
+/// The bytes of a whole file, at an address that is a multiple of [`ALIGN`](crate::bundle::MATRIX_ALIGN).
 #[derive(Debug)]
-pub(super) enum Storage {
+pub(crate) enum Storage {
     Mapped(Mmap),
     Owned { lines: Vec<Line>, length: usize },
 }
@@ -18,15 +18,15 @@ pub(super) enum Storage {
 /// As much memory as the strictest alignment.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(512))]
-pub(super) struct Line([u8; 512]);
+pub(crate) struct Line([u8; 512]);
 
 impl Storage {
     /// Maps a file read-only and privately.
     ///
-    /// Whoever shortens or rewrites a bundle in place while a program runs on it breaks that program, as with any mapped
+    /// Whoever shortens or rewrites such a file in place while a program runs on it breaks that program, as with any mapped
     /// file. Everything this workspace writes goes to a new file that is renamed over the old one, which leaves
     /// existing maps whole.
-    pub(super) fn map(file: &File) -> io::Result<Self> {
+    pub(crate) fn map(file: &File) -> io::Result<Self> {
         // SAFETY: the map is read-only and private, so this process cannot change it; the bytes are only read as `u8` or
         // as plain numbers, for which every bit pattern is valid. What remains is another process changing the file in
         // place, which the contract above excludes.
@@ -34,7 +34,7 @@ impl Storage {
     }
 
     /// A copy in aligned memory.
-    pub(super) fn copy(bytes: &[u8]) -> Self {
+    pub(crate) fn copy(bytes: &[u8]) -> Self {
         let mut lines = vec![Line([0; 512]); bytes.len().div_ceil(512)];
         for (line, piece) in lines.iter_mut().zip(bytes.chunks(512)) {
             line.0[..piece.len()].copy_from_slice(piece);
@@ -59,7 +59,7 @@ impl Deref for Storage {
 }
 
 /// Element types whose every bit pattern is a value, stored little-endian.
-pub(super) trait Plain: Copy {}
+pub(crate) trait Plain: Copy {}
 impl Plain for f32 {}
 impl Plain for f64 {}
 impl Plain for bf16 {}
@@ -68,7 +68,7 @@ impl Plain for i32 {}
 impl Plain for i64 {}
 
 /// The bytes as numbers without a copy, if they are aligned, whole, and in this machine's byte order.
-pub(super) fn cast<T: Plain>(bytes: &[u8]) -> Option<&[T]> {
+pub(crate) fn cast<T: Plain>(bytes: &[u8]) -> Option<&[T]> {
     // SAFETY: every bit pattern is a valid `T`, and `align_to` only puts aligned, whole elements in the middle.
     let (head, body, tail) = unsafe { bytes.align_to::<T>() };
     (cfg!(target_endian = "little") && head.is_empty() && tail.is_empty()).then_some(body)

@@ -1,0 +1,304 @@
+//! Writing a model as GGUF, one tensor in memory at a time.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use barewire::gguf::{Array, GgmlType, GgufWriter, TensorSpec, Value, write_ternary};
+use barewire::{WireError, blocks};
+use serde_json::Value as Json;
+
+use super::model::{CONFIG, FILES, SCALES, Scale};
+use super::names::{BITNET, BITNET_RELU2, MATMULFREE, scale_of, to_gguf};
+use super::tokenizer::CHAT_TEMPLATE;
+use super::vocabulary;
+use crate::architecture::ModelConfig;
+use crate::atomic;
+use crate::bitnet::Activation;
+use crate::error::{ModelError, Result};
+use crate::exchange::Exchange;
+use crate::folder::TOKENIZER;
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GgufOptions {
+    /// Type of the ternary matrices.
+    pub ternary: GgmlType,
+    /// Type of embedding and head, where that is not ternary; as they are stored unless said.
+    pub embedding: Option<GgmlType>,
+}
+
+impl Default for GgufOptions {
+    /// TQ2_0, which most programs read, and the embedding as it is.
+    fn default() -> Self {
+        Self { ternary: GgmlType::TQ2_0, embedding: None }
+    }
+}
+
+/// A tensor to be written.
+struct Plan {
+    /// In the state dict.
+    name: String,
+    spec: TensorSpec,
+    part: Part,
+}
+
+enum Part {
+    Ternary {
+        scale: Scale,
+        beside: bool,
+    },
+    Numbers,
+    /// The number beside a ternary matrix.
+    Scale(f32),
+}
+
+/// Writes a model: to a temporary name, synced, renamed. Returns what the user should know. `progress` is called before
+/// each tensor with its name.
+///
+/// # Errors
+/// [`ModelError::Tensor`] for sizes that a type does not take and numbers that it cannot hold, those of the source, and
+/// [`ModelError::Io`].
+pub fn write_model(
+    path: &Path,
+    source: &mut dyn Exchange,
+    options: GgufOptions,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Vec<String>> {
+    let plans = plans(path, source, options)?;
+    let (metadata, notes) = metadata(source, options, &plans)?;
+    let specs: Vec<TensorSpec> = plans.iter().map(|plan| plan.spec.clone()).collect();
+    let located = |error: WireError| match error {
+        WireError::Output(source) => ModelError::io("write", path, source),
+        other => other.into(),
+    };
+    atomic::try_write(path, |out| {
+        let mut writer = GgufWriter::new(out, &metadata, &specs).map_err(located)?;
+        for plan in &plans {
+            if !matches!(plan.part, Part::Scale(_)) {
+                progress(&plan.name);
+            }
+            write_tensor(path, &mut writer, source, plan)?;
+        }
+        writer.finish().map_err(located)?;
+        Ok(())
+    })?;
+    Ok(notes)
+}
+
+/// Every tensor of the file, in the order of the state dict.
+fn plans(path: &Path, source: &mut dyn Exchange, options: GgufOptions) -> Result<Vec<Plan>> {
+    let config = source.config().clone();
+    let projections: std::collections::BTreeSet<String> = config.projections().into_iter().collect();
+    let mut parameters = config.expected_tensors();
+    let head = "lm_head.weight";
+    if projections.contains(head) && !parameters.iter().any(|(name, _)| name == head) {
+        parameters.push((head.into(), vec![config.vocab_size(), config.hidden_size()]));
+    }
+    let mut plans = vec![];
+    for (name, shape) in parameters {
+        let theirs = to_gguf(&config, &name);
+        // One channel each: the middle 1 of a convolution says nothing.
+        let sizes: Vec<usize> = match shape.as_slice() {
+            &[channels, 1, taps] => vec![channels, taps],
+            other => other.to_vec(),
+        };
+        let kind = match name.as_str() {
+            _ if projections.contains(&name) => options.ternary,
+            _ if name == config.embedding() || name == head => match options.embedding {
+                Some(kind) => kind,
+                None => source.stored(&name)?,
+            },
+            _ => GgmlType::F32,
+        };
+        let spec = TensorSpec::new(theirs, kind, &sizes);
+        if kind.bytes(&sizes).is_none() {
+            let expected = format!("sizes that {kind} takes (rows of whole blocks)");
+            let remedy = "choose another type: f16 takes any size, q2_0 rows of 64, i2_s matrices of 128";
+            return Err(ModelError::tensor(path, name, expected, format!("{sizes:?}"), remedy));
+        }
+        if !projections.contains(&name) {
+            plans.push(Plan { name, spec, part: Part::Numbers });
+            continue;
+        }
+        let scale = source.scale(&name)?;
+        // I2_S has its scale in f32 itself; types of many bits round a number of their own choice.
+        let beside = kind.is_ternary() && kind != GgmlType::I2_S
+            || [GgmlType::F16, GgmlType::BF16, GgmlType::F32].contains(&kind);
+        let number = TensorSpec::new(scale_of(&spec.name), GgmlType::F32, &[1]);
+        plans.push(Plan { name: name.clone(), spec, part: Part::Ternary { scale, beside } });
+        if beside {
+            plans.push(Plan { name, spec: number, part: Part::Scale(scale.factor()) });
+        }
+    }
+    Ok(plans)
+}
+
+fn write_tensor(
+    path: &Path,
+    writer: &mut GgufWriter<&mut dyn Write>,
+    source: &mut dyn Exchange,
+    plan: &Plan,
+) -> Result<()> {
+    let Plan { name, spec, part } = plan;
+    let located = |error: WireError| match error {
+        WireError::Output(source) => ModelError::io("write", path, source),
+        other => other.into(),
+    };
+    let columns = spec.shape.last().copied().unwrap_or(1);
+    match part {
+        Part::Scale(d) => writer.tensor(&spec.name, &d.to_le_bytes()).map_err(located),
+        Part::Ternary { scale, beside } => {
+            let (trits, _) = source.trits(name)?;
+            let d = if *beside { 1.0 } else { scale.factor() };
+            let fill = |out: &mut dyn Write| {
+                write_ternary(spec.kind, columns, &trits, d, out).map_err(WireError::into_io)
+            };
+            writer.tensor_with(&spec.name, fill).map_err(located)
+        }
+        Part::Numbers => {
+            if let Some(bytes) = source.bytes(name, spec.kind) {
+                return writer.tensor(&spec.name, bytes).map_err(located);
+            }
+            let numbers = source.numbers(name)?;
+            let Some(format) = spec.kind.format() else {
+                let bytes = numbers.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>();
+                return writer.tensor(&spec.name, &bytes).map_err(located);
+            };
+            let mut bytes = vec![];
+            // A row at a time would be slow for a wide vocabulary; the whole matrix at once is one more copy of it.
+            for rows in numbers.chunks(columns * 64) {
+                bytes.extend(blocks::encode(format, columns, rows)?);
+            }
+            writer.tensor(&spec.name, &bytes).map_err(located)
+        }
+    }
+}
+
+/// The keys of a model.
+fn metadata(
+    source: &dyn Exchange,
+    options: GgufOptions,
+    plans: &[Plan],
+) -> Result<(Vec<(String, Value<'static>)>, Vec<String>)> {
+    let config = source.config();
+    let architecture = match config {
+        ModelConfig::BitNet(c) if options.ternary == GgmlType::I2_S && c.hidden_act == Activation::Relu2 => {
+            BITNET_RELU2[0]
+        }
+        ModelConfig::BitNet(_) => BITNET,
+        _ => MATMULFREE,
+    };
+    let mut list: Vec<(String, Value<'static>)> = vec![
+        ("general.architecture".into(), Value::text(architecture)),
+        ("general.type".into(), Value::text("model")),
+        ("general.quantization_version".into(), Value::U32(2)),
+        ("general.file_type".into(), Value::U32(file_type(options.ternary))),
+    ];
+    let mut notes = vec![];
+    let mut add = |key: &str, value: Value<'static>| list.push((format!("{architecture}.{key}"), value));
+    let size = |n: usize| Value::U32(u32::try_from(n).unwrap_or(u32::MAX));
+    add("vocab_size", size(config.vocab_size()));
+    add("embedding_length", size(config.hidden_size()));
+    add("block_count", size(config.num_hidden_layers()));
+    match config {
+        ModelConfig::BitNet(c) => {
+            add("context_length", size(c.max_position_embeddings));
+            add("feed_forward_length", size(c.intermediate_size));
+            add("attention.head_count", size(c.num_attention_heads));
+            add("attention.head_count_kv", size(c.num_key_value_heads));
+            add("attention.layer_norm_rms_epsilon", Value::F32(c.rms_norm_eps as f32));
+            add("rope.dimension_count", size(c.head_dim()));
+            add("rope.freq_base", Value::F32(c.rope_theta as f32));
+            add("rope.scaling.type", Value::text("linear"));
+            add("rope.scaling.factor", Value::F32(1.0));
+            add("hidden_act", Value::text(c.hidden_act.name()));
+            if architecture == BITNET && c.hidden_act == Activation::Relu2 {
+                notes.push(
+                    "llama.cpp computes SiLU in every model of this architecture: it will load the file and compute \
+                     something else than its squared ReLU"
+                        .into(),
+                );
+            }
+            if architecture == BITNET && !c.tie_word_embeddings {
+                notes.push(
+                    "llama.cpp ties the head of this architecture to the embedding: it will refuse the file"
+                        .into(),
+                );
+            }
+        }
+        ModelConfig::MatMulFree(c) => {
+            add("context_length", size(c.max_position_embeddings));
+            add("feed_forward_length", size(c.intermediate_size()));
+            add("attention.layer_norm_rms_epsilon", Value::F32(c.rms_norm_eps as f32));
+        }
+        #[allow(unreachable_patterns)]
+        _ => {}
+    }
+    let files = source.files()?;
+    let text = |name: &str| {
+        let bytes = files.iter().find(|(found, _)| found == name).map(|(_, bytes)| bytes);
+        bytes.and_then(|bytes| std::str::from_utf8(bytes).ok())
+    };
+    let eos = config.eos_token_id();
+    let (tokenizer, more) = vocabulary::metadata(
+        text(TOKENIZER),
+        config.vocab_size(),
+        config.bos_token_id(),
+        eos,
+        config.pad_token_id(),
+    );
+    list.extend(tokenizer);
+    notes.extend(more);
+    if let Some(template) =
+        crate::chat::template_of(text("chat_template.jinja"), text("tokenizer_config.json"))
+    {
+        list.push((CHAT_TEMPLATE.into(), Value::text(template)));
+    }
+    list.push((CONFIG.into(), Value::text(config_text(config))));
+    for (name, bytes) in &files {
+        if name != TOKENIZER {
+            match std::str::from_utf8(bytes) {
+                Ok(text) => list.push((format!("{FILES}{name}"), Value::text(text))),
+                Err(_) => notes.push(format!("{name} is no text and was left out")),
+            }
+        }
+    }
+    let kept: BTreeMap<&str, f32> = plans
+        .iter()
+        .filter_map(|plan| match plan.part {
+            Part::Ternary { scale: Scale::Divide(s), .. } if (1.0 / (1.0 / s)).to_bits() != s.to_bits() => {
+                Some((plan.spec.name.as_str(), s))
+            }
+            _ => None,
+        })
+        .collect();
+    if !kept.is_empty() {
+        list.push((SCALES[0].into(), Value::Array(Array::texts(kept.keys()))));
+        list.push((SCALES[1].into(), Value::Array(Array::f32s(&kept.values().copied().collect::<Vec<_>>()))));
+    }
+    Ok((list, notes))
+}
+
+fn config_text(config: &ModelConfig) -> String {
+    let value: Json = config.to_json();
+    value.to_string()
+}
+
+/// llama.cpp's number for what most tensors are, which it shows and does not use.
+fn file_type(kind: GgmlType) -> u32 {
+    match kind {
+        GgmlType::F32 => 0,
+        GgmlType::F16 => 1,
+        GgmlType::Q4_0 => 2,
+        GgmlType::Q8_0 => 7,
+        GgmlType::Q4_K => 15,
+        GgmlType::Q6_K => 18,
+        GgmlType::BF16 => 32,
+        GgmlType::TQ1_0 => 36,
+        GgmlType::TQ2_0 => 37,
+        // Both 40: Microsoft's for I2_S, llama.cpp's for Q1_0.
+        GgmlType::Q2_0 => 41,
+        _ => 40,
+    }
+}
