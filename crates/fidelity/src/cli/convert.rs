@@ -5,6 +5,7 @@ use super::print;
 use anyhow::Result;
 use axes::TritLayout;
 use clap::ValueEnum;
+use fidelity::calibration;
 use fidelity::convert::{self, Form, Model, Step};
 use fidelity::error::Fault;
 use fidelity::inspect::size;
@@ -22,6 +23,7 @@ docs/bundle.md describes the file.
 
 Examples:
   fidelity pack MODEL model.fid
+  fidelity pack MODEL model.fid --layout auto       the layout that is faster on this computer
   fidelity pack MODEL model.fid --layout storage --embedding int8     the smallest file";
 
 pub(super) const UNPACK_EXAMPLES: &str = "\
@@ -119,18 +121,55 @@ pub(super) struct PackArgs {
     out: PathBuf,
     /// How the trits lie
     #[arg(long, value_enum, default_value = "compute")]
-    layout: Layout,
+    layout: PackLayout,
     /// How the embedding is stored
     #[arg(long, value_enum, default_value = "f32")]
     embedding: Embedding,
+    /// With --layout auto: measure anew, whatever is remembered
+    #[arg(long)]
+    recalibrate: bool,
     #[command(flatten)]
     threads: Threads,
+}
+
+/// A layout, or the faster one. The default is a fixed one, so that the same command writes the same file everywhere.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PackLayout {
+    /// Two bits, as the kernels read them
+    Compute,
+    /// Two bits, row by row, for other programs
+    Interchange,
+    /// 1.6 bits
+    Storage,
+    /// Compute or storage, whichever is faster on this computer with this many threads; measured
+    /// once and remembered
+    Auto,
+}
+
+impl PackArgs {
+    fn layout(&self) -> Result<TritLayout> {
+        let measured = self.layout == PackLayout::Auto;
+        if self.recalibrate && !measured {
+            let cause = "--recalibrate measures for --layout auto, and another layout is named";
+            return Err(Fault::new(cause, "write --layout auto, or leave --recalibrate out").into());
+        }
+        Ok(match self.layout {
+            PackLayout::Compute => TritLayout::Compute,
+            PackLayout::Interchange => TritLayout::Interchange,
+            PackLayout::Storage => TritLayout::Storage,
+            PackLayout::Auto => {
+                let found = calibration::layout(&self.threads.pool(), self.recalibrate);
+                print::note(&format!("layout {}", found.told()));
+                found.layout()
+            }
+        })
+    }
 }
 
 pub(super) fn pack(args: &PackArgs) -> Result<()> {
     // Any name will do, since a bundle is known by its first bytes; only a GGUF file is refused.
     convert::names_bundle(&args.out)?;
-    let options = PackOptions { layout: args.layout.into(), embedding: args.embedding.into() };
+    let options = PackOptions { layout: args.layout()?, embedding: args.embedding.into() };
     run(&open(&args.model)?, &args.out, Form::Bundle(options), &args.threads)
 }
 
