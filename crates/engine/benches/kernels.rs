@@ -404,13 +404,46 @@ fn times(runs: usize, mut body: impl FnMut()) -> (f64, f64) {
     (times[runs / 2], times[0])
 }
 
+/// What a round costs, and what two threads do for products of one token over weights from memory.
 fn pools(bench: &Bench) {
-    for threads in [1, 2] {
-        let pool = Pool::new(threads);
-        bench.time(&format!("pool of {threads}: 16 empty tasks"), "Gtask/s", 16, || {
-            pool.run(16, |task| {
-                black_box(task);
-            });
+    if !bench.wants("pool") {
+        return;
+    }
+    use axes::TritLayout::{Compute, Storage};
+    let pools = [("1", Pool::new(1)), ("2", Pool::new(2)), ("2 pinned", Pool::pinned(2))];
+    for (name, pool) in &pools {
+        let rounds = 1000;
+        let (median, best) = times(50, || {
+            for _ in 0..rounds {
+                pool.run(16, |task| {
+                    black_box(task);
+                });
+            }
         });
+        let ns = |seconds: f64| seconds / f64::from(rounds) * 1e9;
+        println!("pool of {name:<8} 16 empty tasks: {:>7.0} ns (best {:>7.0})", ns(median), ns(best));
+    }
+    for (m, k) in [(2560, 2560), (6912, 2560), (512, 512)] {
+        let x: Vec<i8> = data(k, 1).iter().map(|x| (x * 127.0) as i8).collect();
+        let mut y = vec![0.0; m];
+        for layout in [Compute, Storage] {
+            let size = layout.bytes(m, k).expect("small");
+            let memory = vec![1u8; (384 << 20) / size * size + 64];
+            let all = &memory[memory.as_ptr().align_offset(64)..][..memory.len() - 64];
+            let mut turn = 0;
+            for (name, pool) in &pools {
+                let (median, best) = times(400, || {
+                    let w = PackedMatrix::new(layout, m, k, &all[turn * size % all.len()..][..size]);
+                    turn += 1;
+                    packed::matmul(pool, &x, &[1.0], w.expect("the layout's size"), 1.0, &mut y);
+                });
+                println!(
+                    "pool of {name:<8} {layout} 1 x {k} -> {m} cold: {:>7.1} us (best {:>7.1}), {:.1} GB/s",
+                    median * 1e6,
+                    best * 1e6,
+                    size as f64 / median / 1e9
+                );
+            }
+        }
     }
 }

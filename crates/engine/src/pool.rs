@@ -1,47 +1,67 @@
 //! A small thread pool for data-parallel loops over borrowed data.
 //!
 //! `run(n, task)` calls `task(0) … task(n - 1)`, each once, on the workers and on the caller, and returns when
-//! all are done. Tasks are handed out one by one from a counter: which thread runs a task is open, what a task
+//! all are done. Tasks are handed out from a counter: which thread runs a task is open, what a task
 //! computes is not, so results do not depend on the number of threads. A waiting worker spins for some
 //! microseconds, since kernels of one step follow each other closely, and then parks.
 //!
+//! No lock is taken while all threads are awake. One word holds the number of the round and the next task; a thread
+//! takes a task by exchanging that word, which only succeeds within the round whose job it has read. The caller
+//! waits for tasks, not for workers: one that the system has put aside holds up nobody unless it has a task in hand.
+//!
 //! Rejected: rayon (work stealing decides how reductions are split, and a fork costs microseconds more than the
-//! smallest kernels here), `std::thread::scope` (a thread start for each kernel).
+//! smallest kernels here), `std::thread::scope` (a thread start for each kernel), a mutex around the job.
 #![allow(unsafe_code)]
 
+mod pin;
+mod split;
+
 use std::any::Any;
-use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-/// Rounds of spinning before a thread parks; some 20 microseconds.
+pub(crate) use split::Split;
+
+/// Rounds of spinning before a thread parks; some tens of microseconds.
 const SPINS: usize = 4000;
+/// Bits of a ticket that count tasks; the others count rounds.
+const INDEX: u32 = 24;
+/// More than the tasks of any round: a ticket with this index hands out nothing.
+const CLOSED: usize = (1 << INDEX) - 1;
+/// Most tasks of a round.
+const MOST: usize = CLOSED - 1;
 
-/// The task of the current round with its lifetime erased.
-#[derive(Clone, Copy)]
-struct Job {
-    task: *const (dyn Fn(usize) + Sync),
-    count: usize,
-}
+/// A function that runs one task of the closure behind the pointer.
+type Call = unsafe fn(*const (), usize);
 
-// SAFETY: the closure behind the pointer is `Sync`, and `run` keeps it alive until every worker let go of it.
-unsafe impl Send for Job {}
+/// What threads write to is kept apart, so that one does not take the other's cache line away.
+#[repr(align(128))]
+struct Apart<T>(T);
 
 struct Shared {
-    /// Number of the current round; a change tells the workers that there is work.
-    round: AtomicU64,
-    /// Next task to hand out.
-    next: AtomicUsize,
-    /// Workers that took the current job and have not finished it; raised under the lock of `job`.
-    busy: AtomicUsize,
+    /// The number of the round above [`INDEX`] bits, below them the next task to hand out.
+    ticket: Apart<AtomicU64>,
+    /// Tasks of the round that have been finished.
+    done: Apart<AtomicUsize>,
+    /// The job of the round: written while the ticket is closed, so that who exchanges an open one has read its job.
+    data: AtomicPtr<()>,
+    call: AtomicPtr<()>,
+    count: AtomicUsize,
+    /// Threads that take part.
+    threads: usize,
     stop: AtomicBool,
-    job: Mutex<Option<Job>>,
+    /// Workers that wait for `wake`, or are about to.
+    parked: AtomicUsize,
+    /// Whether the caller waits for `finished`, or is about to.
+    waiting: AtomicBool,
+    sleep: Mutex<()>,
     wake: Condvar,
-    done: Condvar,
+    finished: Condvar,
     /// The first panic of the round.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
+    failed: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -50,55 +70,97 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    fn work(&self, job: Job) {
-        // SAFETY: `run` does not return, hence the closure lives, before this worker reports that it is done.
-        let task = unsafe { &*job.task };
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            loop {
-                let index = self.next.fetch_add(1, Ordering::Relaxed);
-                if index >= job.count {
-                    break;
-                }
-                task(index);
+    /// Takes tasks of round `round` until there are none.
+    fn work(&self, round: u64) {
+        loop {
+            let ticket = self.ticket.0.load(Ordering::Acquire);
+            let first = ticket as usize & CLOSED;
+            let (data, call) = (self.data.load(Ordering::Acquire), self.call.load(Ordering::Acquire));
+            let count = self.count.load(Ordering::Acquire);
+            if ticket >> INDEX != round || first >= count {
+                return;
             }
-        }));
-        if let Err(cause) = result {
-            // Nothing further is handed out: the round has failed.
-            self.next.store(job.count, Ordering::Relaxed);
-            lock(&self.panic).get_or_insert(cause);
+            // Large rounds are handed out in runs that get shorter; a sixteenth of its share is the most that a thread
+            // which is put aside holds up.
+            let run = ((count - first) / (16 * self.threads)).max(1);
+            let next = ticket + run as u64;
+            if self.ticket.0.compare_exchange(ticket, next, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+                continue;
+            }
+            // SAFETY: had a field above been of a later round, the ticket would have been closed by then and the
+            // exchange failed. So the job is that of this round, whose caller waits until the tasks just taken are
+            // reported as done below; and the caller made `call` from a function of this type.
+            let call = unsafe { std::mem::transmute::<*mut (), Call>(call) };
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                // SAFETY: as above; each task is taken once.
+                (first..first + run).for_each(|index| unsafe { call(data, index) });
+            }));
+            let mut made = run;
+            if let Err(cause) = result {
+                lock(&self.panic).get_or_insert(cause);
+                self.failed.store(true, Ordering::Release);
+                // Nothing further is handed out: the round has failed. What is left counts as done.
+                let last = (round << INDEX) | count as u64;
+                made += count - (self.ticket.0.swap(last, Ordering::AcqRel) as usize & CLOSED);
+            }
+            if self.done.0.fetch_add(made, Ordering::SeqCst) + made == count
+                && self.waiting.load(Ordering::SeqCst)
+            {
+                let _guard = lock(&self.sleep);
+                self.finished.notify_all();
+            }
         }
+    }
+
+    /// The number of a round that is open, other than `seen`.
+    fn opened(&self, seen: u64) -> Option<u64> {
+        let ticket = self.ticket.0.load(Ordering::SeqCst);
+        (ticket >> INDEX != seen).then_some(ticket >> INDEX)
     }
 
     fn worker(&self) {
         let mut seen = 0;
         loop {
-            let mut spins = 0;
-            while self.round.load(Ordering::Acquire) == seen && spins < SPINS {
+            let mut round = None;
+            for _ in 0..SPINS {
+                round = self.opened(seen);
+                if round.is_some() {
+                    break;
+                }
                 std::hint::spin_loop();
-                spins += 1;
             }
-            let job = {
-                let mut job = lock(&self.job);
-                while self.round.load(Ordering::Acquire) == seen && !self.stop.load(Ordering::Acquire) {
-                    job = self.wake.wait(job).unwrap_or_else(PoisonError::into_inner);
-                }
-                if self.stop.load(Ordering::Acquire) {
-                    return;
-                }
-                seen = self.round.load(Ordering::Acquire);
-                if job.is_some() {
-                    self.busy.fetch_add(1, Ordering::Relaxed);
-                }
-                *job
-            };
-            // A worker that woke too late finds no job: the caller did not wait for it.
-            let Some(job) = job else { continue };
-            self.work(job);
-            if self.busy.fetch_sub(1, Ordering::AcqRel) == 1 {
-                let _guard = lock(&self.job);
-                self.done.notify_all();
+            seen = round.unwrap_or_else(|| {
+                let mut guard = lock(&self.sleep);
+                self.parked.fetch_add(1, Ordering::SeqCst);
+                // Either this sees the new round, or its caller sees that somebody is parked.
+                let round = loop {
+                    if let Some(round) = self.opened(seen) {
+                        break round;
+                    }
+                    guard = self.wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
+                };
+                self.parked.fetch_sub(1, Ordering::SeqCst);
+                round
+            });
+            if self.stop.load(Ordering::Acquire) {
+                return;
             }
+            self.work(seen);
         }
+    }
+
+    /// Opens a round for the job that `job` writes, wakes who is parked, and returns its number.
+    fn open(&self, job: impl FnOnce()) -> u64 {
+        let last = self.ticket.0.load(Ordering::Relaxed) >> INDEX;
+        self.ticket.0.store((last << INDEX) | CLOSED as u64, Ordering::Release);
+        job();
+        let round = (last + 1) & (u64::MAX >> INDEX);
+        self.ticket.0.store(round << INDEX, Ordering::SeqCst);
+        if self.parked.load(Ordering::SeqCst) > 0 {
+            let _guard = lock(&self.sleep);
+            self.wake.notify_all();
+        }
+        round
     }
 }
 
@@ -114,32 +176,62 @@ impl Shared {
 pub struct Pool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
-    /// Held by the thread whose round is running; a second caller runs its loop alone instead of waiting.
-    turn: Mutex<()>,
+    /// Set while a round is running; a second caller runs its loop alone instead of waiting.
+    taken: AtomicBool,
+    pinned: bool,
 }
 
 impl Pool {
     /// A pool of `threads` threads, the caller included: `threads - 1` are started (fewer where the system
     /// refuses more). 0 counts as 1.
     pub fn new(threads: usize) -> Self {
+        Self::start(threads, &[])
+    }
+
+    /// As [`Pool::new`], with each thread on a processor of its own: the calling thread stays on the first of those
+    /// that it may use from now on, each worker on a further one. Where there are fewer than `threads`, or the system
+    /// is not Linux, nothing is pinned; [`Pool::is_pinned`] tells.
+    ///
+    /// Pinned threads keep their caches, and lose where other programs want the same processors.
+    pub fn pinned(threads: usize) -> Self {
+        let processors = pin::allowed();
+        if processors.is_empty() || processors.len() < threads || !pin::pin(processors[0]) {
+            return Self::new(threads);
+        }
+        Self::start(threads, &processors)
+    }
+
+    /// Worker `i` is pinned to processor `i`, where there is one.
+    fn start(threads: usize, processors: &[usize]) -> Self {
         let shared = Arc::new(Shared {
-            round: AtomicU64::new(0),
-            next: AtomicUsize::new(0),
-            busy: AtomicUsize::new(0),
+            ticket: Apart(AtomicU64::new(CLOSED as u64)),
+            done: Apart(AtomicUsize::new(0)),
+            data: AtomicPtr::new(std::ptr::null_mut()),
+            call: AtomicPtr::new(std::ptr::null_mut()),
+            count: AtomicUsize::new(0),
+            threads: threads.max(1),
             stop: AtomicBool::new(false),
-            job: Mutex::new(None),
+            parked: AtomicUsize::new(0),
+            waiting: AtomicBool::new(false),
+            sleep: Mutex::new(()),
             wake: Condvar::new(),
-            done: Condvar::new(),
+            finished: Condvar::new(),
             panic: Mutex::new(None),
+            failed: AtomicBool::new(false),
         });
         let workers = (1..threads)
             .map_while(|index| {
-                let shared = Arc::clone(&shared);
-                let builder = std::thread::Builder::new().name(format!("engine-{index}"));
-                builder.spawn(move || shared.worker()).ok()
+                let (shared, processor) = (Arc::clone(&shared), processors.get(index).copied());
+                let worker = move || {
+                    if let Some(processor) = processor {
+                        pin::pin(processor);
+                    }
+                    shared.worker();
+                };
+                std::thread::Builder::new().name(format!("engine-{index}")).spawn(worker).ok()
             })
             .collect();
-        Self { shared, workers, turn: Mutex::new(()) }
+        Self { shared, workers, taken: AtomicBool::new(false), pinned: !processors.is_empty() }
     }
 
     /// A pool that only ever uses the calling thread.
@@ -152,51 +244,66 @@ impl Pool {
         self.workers.len() + 1
     }
 
+    /// Whether each thread was given a processor of its own.
+    pub fn is_pinned(&self) -> bool {
+        self.pinned
+    }
+
     /// Calls `task(i)` once for each `i < count` and returns when all calls have returned. A task may call `run`
     /// again: the inner loop runs on its own thread.
     ///
     /// # Panics
     /// With the panic of a task, after all threads have let go of the closure.
     pub fn run<F: Fn(usize) + Sync>(&self, count: usize, task: F) {
-        if self.workers.is_empty() || count < 2 {
+        if self.workers.is_empty() || count < 2 || self.taken.swap(true, Ordering::Acquire) {
             (0..count).for_each(task);
             return;
         }
-        let Ok(_turn) = self.turn.try_lock() else {
-            (0..count).for_each(task);
-            return;
-        };
-        let erased: *const (dyn Fn(usize) + Sync + '_) = &task;
-        // SAFETY: only the lifetime changes. The pointer is used by `work` alone, and this function waits below
-        // until `busy` is 0, that is until no worker is in `work` or can enter it for this round.
-        let erased: *const (dyn Fn(usize) + Sync + 'static) = unsafe { std::mem::transmute(erased) };
-        let job = Job { task: erased, count };
+        for from in (0..count).step_by(MOST) {
+            let result = self.round(MOST.min(count - from), &|index| task(from + index));
+            if let Err(cause) = result {
+                self.taken.store(false, Ordering::Release);
+                resume_unwind(cause);
+            }
+        }
+        self.taken.store(false, Ordering::Release);
+    }
+
+    /// One round of at most [`MOST`] tasks; the caller has taken the pool.
+    fn round<F: Fn(usize) + Sync>(&self, count: usize, task: &F) -> Result<(), Box<dyn Any + Send>> {
+        /// # Safety
+        /// `task` points to an `F`.
+        unsafe fn call<F: Fn(usize)>(task: *const (), index: usize) {
+            // SAFETY: the caller's word.
+            unsafe { (*task.cast::<F>())(index) }
+        }
         let shared = &*self.shared;
-        {
-            let mut slot = lock(&shared.job);
-            *slot = Some(job);
-            shared.next.store(0, Ordering::Relaxed);
-            shared.round.fetch_add(1, Ordering::Release);
-            shared.wake.notify_all();
-        }
-        shared.work(job);
-        // From here on no further worker can enter: it would have to find the job in the slot.
-        *lock(&shared.job) = None;
+        let round = shared.open(|| {
+            shared.data.store(std::ptr::from_ref(task).cast::<()>().cast_mut(), Ordering::Release);
+            shared.call.store(call::<F> as Call as *mut (), Ordering::Release);
+            shared.count.store(count, Ordering::Release);
+            shared.done.0.store(0, Ordering::Release);
+        });
+        shared.work(round);
+        let done = || shared.done.0.load(Ordering::SeqCst) == count;
         let mut spins = 0;
-        while shared.busy.load(Ordering::Acquire) != 0 && spins < SPINS {
+        while !done() && spins < SPINS {
             std::hint::spin_loop();
             spins += 1;
         }
-        let mut slot = lock(&shared.job);
-        while shared.busy.load(Ordering::Acquire) != 0 {
-            slot = shared.done.wait(slot).unwrap_or_else(PoisonError::into_inner);
+        if !done() {
+            let mut guard = lock(&shared.sleep);
+            shared.waiting.store(true, Ordering::SeqCst);
+            // Either this sees the last task done, or who does it sees that somebody waits.
+            while !done() {
+                guard = shared.finished.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            }
+            shared.waiting.store(false, Ordering::SeqCst);
         }
-        drop(slot);
-        let cause = lock(&shared.panic).take();
-        drop(_turn);
-        if let Some(cause) = cause {
-            resume_unwind(cause);
+        if shared.failed.swap(false, Ordering::AcqRel) {
+            return lock(&shared.panic).take().map_or(Ok(()), Err);
         }
+        Ok(())
     }
 
     /// Calls `task(i, chunk)` for each chunk of `a`, of `size` elements each (the last may be shorter).
@@ -247,64 +354,11 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        {
-            let _guard = lock(&self.shared.job);
-            self.shared.stop.store(true, Ordering::Release);
-            // Ends the spinning too.
-            self.shared.round.fetch_add(1, Ordering::Release);
-            self.shared.wake.notify_all();
-        }
+        self.shared.stop.store(true, Ordering::Release);
+        // A round without tasks ends the spinning and the sleep.
+        self.shared.open(|| self.shared.count.store(0, Ordering::Release));
         for worker in self.workers.drain(..) {
             let _ = worker.join();
         }
-    }
-}
-
-/// A slice borrowed for writing, of which tasks take disjoint parts.
-pub(crate) struct Split<'a, T> {
-    start: *mut T,
-    len: usize,
-    size: usize,
-    life: PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: only the unsafe methods reach the elements, and their callers promise that parts do not overlap.
-unsafe impl<T: Send> Sync for Split<'_, T> {}
-
-impl<'a, T> Split<'a, T> {
-    /// Chunks of `size` elements.
-    pub(crate) fn new(data: &'a mut [T], size: usize) -> Self {
-        Self { start: data.as_mut_ptr(), len: data.len(), size, life: PhantomData }
-    }
-
-    fn of(count: usize, data: &'a mut [T], size: usize) -> Self {
-        assert_eq!(
-            data.len().div_ceil(size.max(1)),
-            count,
-            "an array of {} is not {count} chunks of {size}",
-            data.len()
-        );
-        Self::new(data, size)
-    }
-
-    /// Chunk `index`.
-    ///
-    /// # Safety
-    /// No two live parts may overlap.
-    unsafe fn chunk(&self, index: usize) -> &'a mut [T] {
-        let from = (index * self.size).min(self.len);
-        // SAFETY: handed on to the caller.
-        unsafe { self.part(from, self.size.min(self.len - from)) }
-    }
-
-    /// Elements `from .. from + len`.
-    ///
-    /// # Safety
-    /// No two live parts may overlap.
-    #[inline(always)]
-    pub(crate) unsafe fn part(&self, from: usize, len: usize) -> &'a mut [T] {
-        assert!(from <= self.len && len <= self.len - from, "part {from}+{len} of a slice of {}", self.len);
-        // SAFETY: in bounds (checked), and not otherwise borrowed (caller).
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(from), len) }
     }
 }

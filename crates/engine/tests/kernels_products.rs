@@ -182,6 +182,27 @@ fn add(sum: &AtomicUsize, x: usize) {
 }
 
 #[test]
+fn pool_of_short_rounds_loses_nothing() {
+    let pool = Pool::pinned(2);
+    assert!(pool.threads() == 2 || !pool.is_pinned());
+    let mut data = vec![0u64; 40];
+    // Rounds that begin while a worker is anywhere between two of them, then some that find it parked.
+    for round in 0..60_000 {
+        let count = 2 + round % 39;
+        pool.chunks(&mut data[..count], 1, |_, x| x[0] += 1);
+        if round % 20_000 == 0 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+    let expected = |i: usize| (0..60_000).filter(|round| i < 2 + round % 39).count() as u64;
+    assert!(data.iter().enumerate().all(|(i, x)| *x == expected(i)));
+    // Many tasks are handed out in runs.
+    let calls: Vec<AtomicUsize> = (0..100_000).map(|_| AtomicUsize::new(0)).collect();
+    pool.run(calls.len(), |task| add(&calls[task], 1));
+    assert!(calls.iter().all(|calls| calls.load(Ordering::Relaxed) == 1));
+}
+
+#[test]
 fn pool_nests_and_survives_pauses_and_panics() {
     let pool = Pool::new(3);
     let sum = AtomicUsize::new(0);

@@ -108,6 +108,7 @@ impl Loaded {
             states: pieces.len() > 1,
             trace: request.trace,
             embedding: self.embedding_type(),
+            ..Default::default()
         };
         let mut made = match request.arithmetic {
             Arithmetic::F32 => {

@@ -8,6 +8,7 @@ use crate::error::{Fault, fault};
 use crate::weights::{Packed, Weight};
 use anyhow::{Context, Result};
 use axes::DType;
+use barewire::Bundle;
 use engine::{Tensor, pool::Pool};
 use graph::{Bindings, Graph};
 use models::bundle::{EmbeddingType, ModelBundle};
@@ -65,7 +66,19 @@ impl Loaded {
     /// # Errors
     /// Those of opening either.
     pub fn open(path: impl AsRef<Path>) -> Result<Loaded> {
-        let path = path.as_ref();
+        Loaded::open_as(path.as_ref(), false)
+    }
+
+    /// As [`Loaded::open`], a bundle on a copy in memory that asks for huge pages: faster where page tables limit it, at
+    /// the price of the file's size in memory. A folder is opened as usual.
+    ///
+    /// # Errors
+    /// As [`Loaded::open`].
+    pub fn open_on_huge_pages(path: impl AsRef<Path>) -> Result<Loaded> {
+        Loaded::open_as(path.as_ref(), true)
+    }
+
+    fn open_as(path: &Path, huge: bool) -> Result<Loaded> {
         if kind(path)? == Kind::Bundle {
             let mut start = [0; 8];
             let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
@@ -75,7 +88,12 @@ impl Loaded {
                     "name a folder of config.json and weights, or a bundle that `fidelity pack` wrote",
                 );
             }
-            return Loaded::from_bundle(ModelBundle::open(path)?);
+            return Loaded::from_bundle(match huge {
+                false => ModelBundle::open(path)?,
+                true => {
+                    ModelBundle::new(Bundle::open_on_huge_pages(path).map_err(models::ModelError::from)?)?
+                }
+            });
         }
         let folder = ModelFolder::open(path)?;
         let parsed = MatMulFreeConfig::from_folder(&folder)?;

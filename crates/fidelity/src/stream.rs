@@ -5,7 +5,7 @@
 //! integers do not depend on their order and everything else works row by row; `tests/bundle_runs.rs` holds it to that.
 
 use crate::loaded::Loaded;
-use crate::weights::{Slot, bind, slots};
+use crate::weights::{Slot, Weight, bind, slots};
 use anyhow::Result;
 use axes::DType;
 use engine::{Executable, Tensor, pool::Pool};
@@ -155,8 +155,45 @@ impl<'a> Stream<'a> {
         self.exe.plan().cost.operations + self.exe.plan().cost.transcendental
     }
 
+    /// Multiply-accumulates with packed weights of a step.
+    pub fn step_products(&self) -> f64 {
+        products(&self.slots) * self.ids.len() as f64
+    }
+
+    /// Multiply-accumulates with packed weights of a token of a prompt, once a chunk has been read; its logits are not
+    /// computed.
+    pub fn prompt_products(&self) -> Option<f64> {
+        self.chunk.as_ref().map(|(_, slots)| products(slots))
+    }
+
+    /// Bytes of weights that a step reads: all of them, but of a table that is only looked up in one row a sequence.
+    pub fn step_bytes(&self) -> usize {
+        let graph = &self.exe.plan().graph;
+        let looked_up = |value: graph::Value| {
+            let mut users = graph.nodes.iter().filter(|node| node.inputs.contains(&value)).peekable();
+            let table = |node: &graph::Node| ["gather", "block_rows"].contains(&node.op.name());
+            users.peek().is_some() && users.all(|node| table(node) && node.inputs[0] == value)
+        };
+        let sizes = graph.inputs.iter().zip(&self.slots).map(|(input, slot)| {
+            let Slot::Weight(weight) = slot else { return 0 };
+            let bytes = weight.bytes().len();
+            let rows = graph.ty(input.value).shape.first().and_then(graph::Dim::fixed).unwrap_or(1);
+            if looked_up(input.value) { bytes / rows.max(1) * self.ids.len() } else { bytes }
+        });
+        sizes.sum()
+    }
+
     /// Bytes of the state.
     pub fn state_bytes(&self) -> usize {
         self.states[0].iter().map(|t| t.bytes().len()).sum()
     }
+}
+
+/// Weights of packed matrices: a token multiplies each once.
+fn products(slots: &[Slot<'_>]) -> f64 {
+    let of = |slot: &Slot<'_>| match slot {
+        Slot::Weight(Weight::Packed { shape: [rows, columns], .. }) => *rows as f64 * *columns as f64,
+        _ => 0.0,
+    };
+    slots.iter().map(of).sum()
 }

@@ -264,3 +264,24 @@ fn biases_and_penalties_reach_the_draw() {
     run(&["--logit-bias", "x=1"]).fails(2, &["42=-1.5"]);
     run(&["--min-p", "0.1"]).fails(2, &["--greedy"]);
 }
+
+#[test]
+fn placement_changes_no_token() {
+    let tiny = Tiny::new();
+    let bundle = tiny.path("tiny.fid");
+    fidelity(&args!["pack", tiny.model, bundle]).ok();
+    let run = |model: &std::path::Path, more: &[&str]| {
+        let fixed = ["ab", "--seed", "4", "--max-tokens", "20", "--json", "--threads", "2"];
+        let mut list = args!["generate", model].to_vec();
+        list.extend(fixed.iter().chain(more).map(std::ffi::OsString::from));
+        fidelity(&list)
+    };
+    let plain = run(&bundle, &[]).json();
+    assert_eq!(run(&bundle, &["--huge-pages"]).json(), plain);
+    assert_eq!(run(&bundle, &["--pin"]).json(), plain);
+    let folder = run(&tiny.model, &["--huge-pages"]);
+    assert!(folder.err.contains("for bundles"), "{}", folder.err);
+    assert_eq!(folder.json(), plain);
+    std::fs::write(&bundle, b"FIDELITY").unwrap();
+    run(&bundle, &["--huge-pages"]).fails(1, &["tiny.fid"]);
+}

@@ -278,7 +278,7 @@ pub(super) struct SynthArgs {
     threads: Threads,
 }
 
-fn parse_shape(name: &str) -> Result<&'static Shape, String> {
+pub(super) fn parse_shape(name: &str) -> Result<&'static Shape, String> {
     Shape::find(name).ok_or_else(|| {
         let names: Vec<&str> = SHAPES.iter().map(|shape| shape.name).collect();
         format!("there is no such size; write one of {}", names.join(", "))

@@ -1,6 +1,6 @@
 //! `fidelity generate`: a text goes on, token by token.
 
-use super::common::{self, Threads};
+use super::common::{self, Placement, Threads};
 use super::{interactive, print};
 use anyhow::Result;
 use fidelity::error::Fault;
@@ -100,6 +100,8 @@ pub(super) struct Args {
     #[arg(long, conflicts_with_all = ["json", "tokens"])]
     interactive: bool,
     #[command(flatten)]
+    placement: Placement,
+    #[command(flatten)]
     threads: Threads,
 }
 
@@ -148,7 +150,7 @@ impl Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let text = args.text()?;
-    let mut model = common::open(&args.model)?;
+    let mut model = args.placement.open(&args.model)?;
     let tokenizer = model.tokenizer.clone();
     let bos = model.config.bos_token_id;
     let loaded = args.load_state.as_deref().map(Snapshot::read).transpose()?;
