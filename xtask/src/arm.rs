@@ -26,11 +26,11 @@ const LIBC: &str = "/usr/aarch64-linux-gnu";
 const DEBIAN: &[&str] = &["rustc-web", "libstd-rust-web-dev", "libstd-rust-web-dev:arm64"];
 
 /// Tests that run for every processor: the crates that hold kernels and codecs, and a model end to end.
-const TESTS: &str = "-p axes -p barewire -p engine -p fidelity --lib --test trits --test bundle --test kernels_* \
+const TESTS: &str = "-p axes -p barewire -p engine -p fidelity --lib --test trits --test blocks --test bundle --test kernels_* \
                      --test conformance --test golden_* --test bundle_runs";
 
 /// What is repeated on a processor that lacks what the newest one has: products have other instructions there.
-const OLDER: &str = "-p engine --test kernels_packed --test kernels_products";
+const OLDER: &str = "-p engine --test kernels_blocks --test kernels_packed --test kernels_products";
 
 /// Installs what is missing, builds, and runs.
 pub(crate) fn test() -> Result<(), Failure> {

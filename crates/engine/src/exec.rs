@@ -37,6 +37,7 @@ pub fn target() -> premap::Target {
             Pattern::FakeQuantizeWeights,
             Pattern::SumOfProducts,
             Pattern::DequantizedProduct,
+            Pattern::TernaryProducts,
         ],
         packs: true,
     }

@@ -13,7 +13,7 @@ use crate::exec::Executable;
 use crate::group::GroupCode;
 use crate::kernels::attention;
 use crate::kernels::blocks::{self, BlockMatrix};
-use crate::kernels::packed::{self, PackedMatrix};
+use crate::kernels::packed::{self, PackedMatrix, Product};
 use crate::kernels::{rows, scan};
 use crate::pool::Pool;
 use crate::reduce::Fold;
@@ -526,6 +526,14 @@ unsafe fn chain(m: &Memory<'_>, f: &Fused, pool: &Pool) -> Result<(), String> {
                 let (a, b, y) = (m.read::<f32>(i[0]), m.read(i[1]), m.write::<f32>(o[0]));
                 let cols = a.len() / y.len().max(1);
                 if cols == 0 { y.fill(0.0) } else { rows::sum_products(pool, a, b, cols, y) }
+            }
+            Pattern::TernaryProducts => {
+                let each = i[2..].chunks_exact(2).zip(o).map(|(w, y)| {
+                    let scale_w = m.read::<f32>(w[1])[0];
+                    Ok(Product { w: m.matrix(w[0])?, scale_w, y: m.write(*y) })
+                });
+                let mut products = each.collect::<Result<Vec<_>, String>>()?;
+                packed::matmul_many(pool, m.read(i[0]), m.read(i[1]), &mut products);
             }
             Pattern::DequantizedProduct => return Err("is no kernel of its own".into()),
         }

@@ -153,7 +153,8 @@ impl Tensor {
         self.data.slice(0, self.len() * premap::memory::element(self.dtype))
     }
 
-    fn bytes_mut(&mut self) -> &mut [u8] {
+    /// The elements as bytes, to be written.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
         let n = self.len() * premap::memory::element(self.dtype);
         self.data.slice_mut(0, n)
     }

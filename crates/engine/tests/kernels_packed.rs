@@ -5,9 +5,10 @@ mod common;
 use axes::TritLayout;
 use common::{Random, each_level};
 use engine::kernels::packed::{
-    PackedMatrix, matmul, matmul_i32, pack_weights, quantize_weights_packed, unpack_rows,
+    Gate, PackedMatrix, Product, matmul, matmul_add, matmul_gated, matmul_i32, matmul_many, pack_weights,
+    quantize_weights_packed, unpack_rows,
 };
-use engine::kernels::{rows, simd, ternary};
+use engine::kernels::{math, rows, simd, ternary};
 use engine::pool::Pool;
 use proptest::prelude::*;
 
@@ -278,6 +279,74 @@ fn the_scaled_form_is_the_unpacked_one() {
         matmul(&Pool::single(), &x, &scale_x, PackedMatrix::new(layout, m, k, &bytes).unwrap(), 3.7, &mut y);
         assert_eq!(y, expected, "{layout}");
     }
+}
+
+#[test]
+fn joint_products_have_the_bits_of_single_ones() {
+    let mut random = Random::new(14);
+    for (n, k, sizes) in [
+        (1, 300, [260, 4, 37]),
+        (1, 2560, [640, 130, 1]),
+        (5, 257, [33, 128, 129]),
+        (8, 90, [1, 700, 5]),
+        (13, 645, [129, 40, 300]),
+        (150, 260, [31, 140, 257]),
+    ] {
+        let x: Vec<i8> = (0..n * k).map(|_| random.next() as i8).collect();
+        let scale_x: Vec<f32> = (0..n).map(|_| random.f32(0.5, 300.0)).collect();
+        let all = sizes.map(|m| trits(&mut random, m * k));
+        let term = random.vec(n * sizes[0], -3.0, 3.0);
+        for layout in TritLayout::ALL {
+            let bytes: Vec<_> = all.iter().zip(sizes).map(|(t, m)| pack(layout, t, m, k)).collect();
+            let w = |i: usize| PackedMatrix::new(layout, sizes[i], k, &bytes[i]).unwrap();
+            // The gate has the shape of the first, with other trits.
+            let mut other = all[0].clone();
+            other.rotate_left(k / 2);
+            let gate_bytes = pack(layout, &other, sizes[0], k);
+            let gate_w = PackedMatrix::new(layout, sizes[0], k, &gate_bytes).unwrap();
+            each_level(|level| {
+                for threads in [1, 3] {
+                    let pool = Pool::new(threads);
+                    let single = |w, scale_w| {
+                        let mut y = vec![f32::NAN; n * PackedMatrix::rows(&w)];
+                        matmul(&pool, &x, &scale_x, w, scale_w, &mut y);
+                        y
+                    };
+                    let same = |made: &[f32], expected: &[f32]| {
+                        let differ = made.iter().zip(expected).position(|(a, b)| a.to_bits() != b.to_bits());
+                        assert_eq!(differ, None, "{layout} {level:?} {n} {k}, {threads} threads");
+                    };
+                    let mut y = sizes.map(|m| vec![f32::NAN; n * m]);
+                    let mut products: Vec<_> = y
+                        .iter_mut()
+                        .enumerate()
+                        .map(|(i, y)| Product { w: w(i), scale_w: 1.5 + i as f32, y })
+                        .collect();
+                    matmul_many(&pool, &x, &scale_x, &mut products);
+                    for i in 0..3 {
+                        same(&y[i], &single(w(i), 1.5 + i as f32));
+                    }
+                    let plain = single(w(0), 0.7);
+                    let mut sum = vec![f32::NAN; n * sizes[0]];
+                    matmul_add(&pool, &x, &scale_x, w(0), 0.7, &term, &mut sum);
+                    same(&sum, &plain.iter().zip(&term).map(|(y, t)| y + t).collect::<Vec<_>>());
+                    let gate = single(gate_w, 3.1);
+                    let mut silu = vec![0.0; gate.len()];
+                    math::silu_slice(&gate, &mut silu);
+                    for (function, gate) in [
+                        (Gate::Silu, silu),
+                        (Gate::SquaredRelu, gate.iter().map(|x| x.max(0.0) * x.max(0.0)).collect()),
+                    ] {
+                        let expected: Vec<f32> = gate.iter().zip(&plain).map(|(g, u)| g * u).collect();
+                        let mut made = vec![f32::NAN; n * sizes[0]];
+                        matmul_gated(&pool, &x, &scale_x, (gate_w, 3.1), (w(0), 0.7), function, &mut made);
+                        same(&made, &expected);
+                    }
+                }
+            });
+        }
+    }
+    matmul_many(&Pool::single(), &[], &[], &mut []);
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn main() -> Result<()> {
         }
     };
     let mut model = Loaded::open(&path)?;
-    let (count, vocab) = (model.parameter_count(), model.config.vocab_size as u32);
+    let (count, vocab) = (model.parameter_count(), model.config.vocab_size() as u32);
     let mut stream = model.stream(1, Form::Prepared, &pool)?;
     let (mut state, last) = (1u32, POSITIONS[POSITIONS.len() - 1]);
     let mut next = || {

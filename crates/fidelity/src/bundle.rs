@@ -5,7 +5,6 @@ use anyhow::Result;
 use axes::DType;
 use barewire::{Content, trits};
 use models::bundle::ModelBundle;
-use models::config::MatMulFreeConfig;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -154,7 +153,7 @@ impl BundleInspection {
         totals.bits_per_weight = 8.0 * totals.ternary_bytes as f64 / totals.ternary_weights.max(1) as f64;
         Ok(BundleInspection {
             version: barewire::bundle::VERSION,
-            architecture: MatMulFreeConfig::MODEL_TYPE,
+            architecture: model.config().model_type(),
             config: model.config().to_json(),
             sections,
             layers,

@@ -1,28 +1,35 @@
-//! Models in other forms: a folder as a bundle, a bundle as a folder, either in another type, and random ones of any size.
+//! Models in other forms: folders of master weights or packed trits, bundles, GGUF files, each as any other and in another
+//! type, and random ones of any size.
 //!
 //! One function, [`write()`], takes any [`Model`] to any [`Form`]. Tensors are made, quantised and written one at a time, so
 //! memory grows with the largest of them and not with the model.
 
-use crate::error::{Fault, fault};
+use crate::error::fault;
 use anyhow::{Context, Result};
+use axes::BlockFormat;
+use barewire::gguf::GgmlType;
 use engine::kernels::rows::quantize_weights;
 use engine::pool::Pool;
 use engine::{Tensor, run_once};
 use models::ModelError;
+use models::architecture::ModelConfig;
 use models::bundle::unpack::Unpacked;
-use models::bundle::{COMPANIONS, EXTENSION, ModelBundle, PackOptions, Quantizer, Source, pack, repack};
-use models::config::MatMulFreeConfig;
+use models::bundle::{
+    COMPANIONS, EXTENSION, EmbeddingType, FolderSource, ModelBundle, PackOptions, Quantizer, Source, pack,
+    repack,
+};
+use models::exchange::{self, Exchange, PackSource, write_packed_folder};
 use models::folder::{
     CONFIG, GENERATION_CONFIG, ModelFolder, SaveOptions, TOKENIZER, generation_config, json_text,
 };
-use models::matmulfree::bounds_graph;
-use models::parameters::Parameter;
+use models::gguf::{self, GgufModel, GgufOptions, Scale};
+use models::parameters::{Init, Parameter};
 use models::safetensors::{Dtype, FloatType, TensorView, Values};
 use models::shapes::Shape;
 use models::stream::write_model;
 use models::tokenizer::byte_level_json;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,10 +49,10 @@ impl Quantizer for EngineQuantizer {
         quantize_weights(&self.0, weights, trits)
     }
 
-    fn lower_bounds(&mut self, config: &MatMulFreeConfig, bounds: &[f32]) -> Result<Vec<f32>, ModelError> {
+    fn lower_bounds(&mut self, config: &ModelConfig, bounds: &[f32]) -> Result<Vec<f32>, ModelError> {
         let run = || -> Result<Vec<f32>> {
-            let graph = bounds_graph(config)?.context("the model has no lower bounds")?;
-            let input = Tensor::from_f32([config.num_hidden_layers, config.hidden_size], bounds);
+            let graph = config.derived()?.context("the model has no lower bounds")?;
+            let input = Tensor::from_f32([config.num_hidden_layers(), config.hidden_size()], bounds);
             let made = run_once(&graph, &[&input], &Default::default(), self.0.clone())?;
             let (_, bounds) = made.into_iter().next().context("the graph gives nothing")?;
             Ok(bounds.f32().to_vec())
@@ -65,6 +72,8 @@ pub enum Model {
     Folder(Box<FolderModel>),
     /// A bundle.
     Bundle(Box<ModelBundle>),
+    /// A GGUF file.
+    Gguf(Box<GgufModel>),
     /// Random weights, made as they are written.
     Synthetic(Box<Synthetic>),
 }
@@ -72,15 +81,18 @@ pub enum Model {
 /// A folder to be converted.
 pub struct FolderModel {
     folder: ModelFolder,
-    config: MatMulFreeConfig,
+    config: ModelConfig,
     /// `config.json` first, then the companions.
     files: Vec<(&'static str, Vec<u8>)>,
     warnings: Vec<String>,
 }
 
+/// Magnitude of random ternary weights that are drawn as such.
+const MAGNITUDE: f32 = 0.02;
+
 /// Random weights of a named size.
 pub struct Synthetic {
-    config: MatMulFreeConfig,
+    config: ModelConfig,
     parameters: BTreeMap<String, Parameter>,
     seed: u64,
     files: Vec<(&'static str, Vec<u8>)>,
@@ -91,8 +103,12 @@ pub struct Synthetic {
 pub enum Form {
     /// A bundle.
     Bundle(PackOptions),
-    /// A folder with weights of this type.
+    /// A folder with master weights of this type.
     Folder(FloatType),
+    /// A folder of packed trits, as BitNet is published, with numbers of this type, or as they are.
+    Packed(Option<FloatType>),
+    /// A GGUF file.
+    Gguf(GgufOptions),
 }
 
 /// How far a conversion is.
@@ -107,17 +123,19 @@ pub struct Step<'a> {
 }
 
 impl Model {
-    /// Opens a folder or a bundle.
+    /// Opens a folder, a bundle or a GGUF file.
     ///
     /// # Errors
-    /// Those of opening either; a file that is neither.
+    /// Those of opening them; a file that is neither.
     pub fn open(path: impl AsRef<Path>) -> Result<Model> {
         let path = path.as_ref();
-        if kind(path)? == Kind::Bundle {
-            return Ok(Model::Bundle(Box::new(ModelBundle::open(path)?)));
+        match kind(path) {
+            Kind::Bundle => return Ok(Model::Bundle(Box::new(ModelBundle::open(path)?))),
+            Kind::Gguf => return Ok(Model::Gguf(Box::new(GgufModel::open(path)?))),
+            Kind::Folder => {}
         }
         let folder = ModelFolder::open(path)?;
-        let parsed = MatMulFreeConfig::from_folder(&folder)?;
+        let parsed = ModelConfig::from_folder(&folder)?;
         let mut files = vec![];
         for name in std::iter::once(&CONFIG).chain(COMPANIONS) {
             let file = path.join(name);
@@ -143,15 +161,25 @@ impl Model {
         if shape.is_byte_level() {
             files.push((TOKENIZER, byte_level_json().into_bytes()));
         }
-        let parameters = config.parameters().into_iter().map(|p| (p.name.clone(), p)).collect();
+        let ternary: BTreeSet<String> = match &config {
+            // Random masters of the others quantise to trits of their own.
+            ModelConfig::MatMulFree(_) => BTreeSet::new(),
+            _ => config.projections().into_iter().collect(),
+        };
+        let init = |p: Parameter| {
+            let init = if ternary.contains(&p.name) { Init::Trits(MAGNITUDE) } else { p.init };
+            (p.name.clone(), Parameter { init, ..p })
+        };
+        let parameters = config.parameters().into_iter().map(init).collect();
         Model::Synthetic(Box::new(Synthetic { config, parameters, seed, files }))
     }
 
     /// The configuration.
-    pub fn config(&self) -> &MatMulFreeConfig {
+    pub fn config(&self) -> &ModelConfig {
         match self {
             Model::Folder(model) => &model.config,
             Model::Bundle(model) => model.config(),
+            Model::Gguf(model) => model.config(),
             Model::Synthetic(model) => &model.config,
         }
     }
@@ -161,8 +189,19 @@ impl Model {
         match self {
             Model::Folder(model) => &model.warnings,
             Model::Bundle(model) => model.warnings(),
+            Model::Gguf(model) => model.warnings(),
             Model::Synthetic(_) => &[],
         }
+    }
+}
+
+/// How the embedding of a random model's bundle is stored unless said otherwise: as it is, but in blocks of six bits where
+/// the embedding is also the head of a model so wide that it would be larger than all else.
+pub fn synthetic_embedding(shape: &Shape) -> EmbeddingType {
+    let wide = shape.vocab_size > 1 << 15 && shape.hidden_size % BlockFormat::Q6K.block() == 0;
+    match shape.config() {
+        ModelConfig::BitNet(_) if wide => EmbeddingType::Block(BlockFormat::Q6K),
+        _ => EmbeddingType::F32,
     }
 }
 
@@ -173,39 +212,28 @@ pub enum Kind {
     Folder,
     /// A file that should be a bundle.
     Bundle,
+    /// A file that begins as GGUF files do.
+    Gguf,
 }
 
-/// Tells a bundle from a folder by looking.
-///
-/// # Errors
-/// A GGUF file, which is not read yet.
-pub fn kind(path: &Path) -> Result<Kind> {
+/// Tells bundles, GGUF files and folders apart by looking.
+pub fn kind(path: &Path) -> Kind {
     if !path.is_file() {
-        return Ok(Kind::Folder);
+        return Kind::Folder;
     }
     let mut start = [0; 4];
     let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    if read.is_ok() && &start == b"GGUF" {
-        return not_yet(path);
-    }
-    Ok(Kind::Bundle)
+    if read.is_ok() && start == barewire::gguf::MAGIC { Kind::Gguf } else { Kind::Bundle }
 }
 
-/// Whether a name is one of a bundle; a GGUF file cannot be written yet.
-///
-/// # Errors
-/// A name that ends in `.gguf`.
-pub fn names_bundle(path: &Path) -> Result<bool> {
+/// What a name asks for: a bundle (`.fid`), a GGUF file (`.gguf`), or else a folder.
+pub fn named(path: &Path) -> Kind {
     let end = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
-    if end.as_deref() == Some("gguf") {
-        return not_yet(path);
+    match end.as_deref() {
+        Some("gguf") => Kind::Gguf,
+        Some(EXTENSION) => Kind::Bundle,
+        _ => Kind::Folder,
     }
-    Ok(end.as_deref() == Some(EXTENSION))
-}
-
-fn not_yet<T>(path: &Path) -> Result<T> {
-    let cause = format!("{}: GGUF files are not read or written yet", path.display());
-    fault(cause, format!("use a model folder, or a bundle (.{EXTENSION})"))
 }
 
 /// Writes a model in another form: the whole of it appears under `path` at once, or what was there before stays.
@@ -239,6 +267,15 @@ pub fn write(
             write_bundle(model, path, options, &mut quantizer, &mut tell).map(|()| vec![])
         }
         Form::Folder(dtype) => write_folder(model, path, dtype, &mut quantizer, &mut tell),
+        Form::Packed(dtype) => {
+            check_folder(path)?;
+            with_source(model, &mut quantizer, |source| write_packed_folder(path, source, dtype, &mut tell))?;
+            Ok(vec![])
+        }
+        Form::Gguf(options) => {
+            check_file(path)?;
+            with_source(model, &mut quantizer, |source| gguf::write_model(path, source, options, &mut tell))
+        }
     }
 }
 
@@ -249,14 +286,20 @@ fn write_bundle(
     quantizer: &mut EngineQuantizer,
     tell: &mut dyn FnMut(&str),
 ) -> Result<()> {
-    if path.is_dir() {
-        let cause = format!("cannot write {}: it is a folder", path.display());
-        return fault(cause, format!("name a file that ends in .{EXTENSION}"));
-    }
+    check_file(path)?;
     match model {
         Model::Bundle(model) => repack(path, model, options, tell)?,
+        Model::Gguf(gguf) => {
+            let mut files = vec![(CONFIG.to_owned(), json_text(&gguf.config().to_json()).into_bytes())];
+            files.extend(gguf.files()?);
+            let files: Vec<(&str, &[u8])> =
+                files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+            let mut source = gguf.as_ref().clone();
+            let mut source = PackSource::new(&mut source, gguf.file().path());
+            pack(path, gguf.config(), &files, &mut source, options, quantizer, tell)?;
+        }
         Model::Folder(model) => {
-            let mut source = model.folder.weights();
+            let mut source = FolderSource { config: &model.config, weights: model.folder.weights() };
             pack(path, &model.config, &borrowed(&model.files), &mut source, options, quantizer, tell)?;
         }
         Model::Synthetic(model) => {
@@ -278,13 +321,14 @@ fn write_folder(
     quantizer: &mut EngineQuantizer,
     tell: &mut dyn FnMut(&str),
 ) -> Result<Vec<String>> {
-    if path.is_file() {
-        let cause = format!("cannot write {}: it is a file", path.display());
-        return fault(cause, "name a folder, or a bundle that ends in .fid");
-    }
+    check_folder(path)?;
     let options = SaveOptions { dtype, ..Default::default() };
     let mut notes = vec![];
     match model {
+        Model::Gguf(_) => return through_bundle(model, path, dtype, quantizer, tell),
+        Model::Folder(packed) if packed.config.is_packed() => {
+            return through_bundle(model, path, dtype, quantizer, tell);
+        }
         Model::Folder(model) => {
             let files = &borrowed(&model.files)[1..];
             let weights = model.folder.weights();
@@ -318,6 +362,92 @@ fn write_folder(
         }
     }
     Ok(notes)
+}
+
+/// Master weights of a form that holds trits: by way of a bundle beside the folder, from which they are made.
+fn through_bundle(
+    model: &Model,
+    path: &Path,
+    dtype: FloatType,
+    quantizer: &mut EngineQuantizer,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Vec<String>> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.partial.{EXTENSION}", std::process::id()));
+    let between = path.with_file_name(name);
+    let made = write_bundle(model, &between, PackOptions::default(), quantizer, &mut |_| {})
+        .and_then(|()| Ok(ModelBundle::open(&between)?))
+        .and_then(|bundle| write_folder(&Model::Bundle(Box::new(bundle)), path, dtype, quantizer, tell));
+    let _ = std::fs::remove_file(&between);
+    made
+}
+
+/// Runs `work` on the model as a source of trits and numbers.
+fn with_source<T>(
+    model: &Model,
+    quantizer: &mut EngineQuantizer,
+    work: impl FnOnce(&mut dyn Exchange) -> models::Result<T>,
+) -> Result<T> {
+    Ok(match model {
+        Model::Folder(model) => {
+            work(&mut exchange::FolderSource::new(&model.folder, model.config.clone(), quantizer))?
+        }
+        // Both share their maps.
+        Model::Bundle(model) => work(&mut model.as_ref().clone())?,
+        Model::Gguf(model) => work(&mut model.as_ref().clone())?,
+        Model::Synthetic(model) => work(&mut Drawn { model, quantizer })?,
+    })
+}
+
+fn check_file(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        let cause = format!("cannot write {}: it is a folder", path.display());
+        return fault(cause, format!("name a file that ends in .{EXTENSION} or .gguf"));
+    }
+    Ok(())
+}
+
+fn check_folder(path: &Path) -> Result<()> {
+    if path.is_file() {
+        let cause = format!("cannot write {}: it is a file", path.display());
+        return fault(cause, "name a folder, or a file that ends in .fid or .gguf");
+    }
+    Ok(())
+}
+
+/// Random weights as a source.
+struct Drawn<'a> {
+    model: &'a Synthetic,
+    quantizer: &'a mut EngineQuantizer,
+}
+
+impl Exchange for Drawn<'_> {
+    fn config(&self) -> &ModelConfig {
+        &self.model.config
+    }
+
+    fn files(&self) -> Result<Vec<(String, Vec<u8>)>, ModelError> {
+        let files = self.model.files.iter().filter(|(name, _)| *name != CONFIG);
+        Ok(files.map(|(name, bytes)| ((*name).to_owned(), bytes.clone())).collect())
+    }
+
+    fn stored(&self, _name: &str) -> Result<GgmlType, ModelError> {
+        Ok(GgmlType::F32)
+    }
+
+    fn numbers(&mut self, name: &str) -> Result<Cow<'_, [f32]>, ModelError> {
+        let mut source = self.model;
+        Ok(Cow::Owned(source.tensor(name)?.into_owned()))
+    }
+
+    fn trits(&mut self, name: &str) -> Result<(Vec<i8>, Scale), ModelError> {
+        let tied = name == "lm_head.weight" && self.model.config.tie_word_embeddings();
+        let mut source = self.model;
+        let values = source.tensor(if tied { self.model.config.embedding() } else { name })?;
+        let mut trits = vec![0; values.len()];
+        let scale = self.quantizer.quantize(&values, &mut trits);
+        Ok((trits, Scale::Divide(scale)))
+    }
 }
 
 /// The elements of a float tensor in their own type.
@@ -358,14 +488,4 @@ pub fn size_of(path: &Path) -> u64 {
     }
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     entries.map(|entry| length(&entry.path())).sum()
-}
-
-/// The error for a type that fits what is written not, with those that do.
-pub fn wrong_type(found: &str, bundle: bool) -> Fault {
-    let (what, types) = if bundle {
-        ("a bundle", "compute, interchange or storage (--embedding sets the embedding's type)")
-    } else {
-        ("a folder", "f32, bf16, f16 or f64")
-    };
-    Fault::new(format!("--type {found} is no type of {what}"), format!("write one of {types}"))
 }

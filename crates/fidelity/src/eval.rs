@@ -1,14 +1,14 @@
 //! Evaluates a model on given inputs: logits, loss, hidden states, gradients, traces, in any form and precision.
 
 use crate::error::fault;
-use crate::loaded::{Loaded, UNPACK};
+use crate::loaded::Loaded;
 use crate::weights::Weight;
 use anyhow::Result;
 use axes::DType;
 use engine::{Executable, Tensor, pool::Pool};
 use furnace::Remat;
 use graph::{Array, Bindings, Graph, Scalar, interp};
-use models::matmulfree::{Form, GraphOptions, projections, sequence_graph, state_names};
+use models::forms::{CacheType, Form, GraphOptions, PLACES};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -93,9 +93,16 @@ impl Loaded {
         if request.grads && request.integer {
             return fault("gradients flow through the float path", "leave out `--integer`");
         }
-        let packed = self.bundle().is_some();
+        let packed = !self.has_masters();
         if request.grads && packed {
-            return fault("gradients need master weights, and a bundle holds trits", UNPACK);
+            return self.no_masters("gradients need master weights");
+        }
+        let caches = self.config.states(CacheType::F32).iter().any(|state| state.is_cache());
+        if caches && pieces.len() > 1 && batch.attention_mask.is_some() {
+            return fault(
+                "an attention mask needs the whole sequence at once: caches of keys do not know it",
+                "use `--form sequence`, or leave the mask out",
+            );
         }
         let options = GraphOptions {
             form: match (packed, request.integer) {
@@ -133,7 +140,7 @@ impl Loaded {
 
     /// Trits and scales under the names that they have in the trace of master weights.
     fn trace_weights(&self, values: &mut BTreeMap<String, Array<f64>>) -> Result<()> {
-        for name in projections(&self.config) {
+        for name in self.config.projections() {
             let path = name.strip_prefix("model.").unwrap_or(&name).trim_end_matches(".weight");
             values.insert(format!("{path}.trits"), self.weight(&format!("{name}.trits"))?.to_array()?);
             values.insert(format!("{path}.w_scale"), self.weight(&format!("{name}.scale"))?.to_array()?);
@@ -142,7 +149,7 @@ impl Loaded {
     }
 
     fn check(&self, batch: &Batch) -> Result<()> {
-        let vocab = self.config.vocab_size as i64;
+        let vocab = self.config.vocab_size() as i64;
         if batch.batch == 0 || batch.length == 0 {
             return fault("input_ids is empty", "give at least one token");
         }
@@ -172,19 +179,20 @@ impl Loaded {
     ) -> Result<Evaluation> {
         // A cut sequence is evaluated without labels: its loss is that of the joined logits.
         let labels_inside = options.labels && pieces.len() == 1;
-        let mut graph = sequence_graph(&self.config, &GraphOptions { labels: labels_inside, ..*options })?;
+        let mut graph = self.config.graph(&GraphOptions { labels: labels_inside, ..*options })?;
         if request.grads {
             let names: Vec<String> = self.parameters.keys().cloned().collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             graph = furnace::grad_graph(&graph, "loss", &names, Remat::default())?;
         }
-        let states = state_names(&self.config);
-        let mut state: BTreeMap<String, Array<S>> = states
+        let mut state: BTreeMap<String, Array<S>> = self
+            .config
+            .states(options.cache)
             .iter()
-            .map(|(n, s)| {
-                let shape: Vec<usize> = std::iter::once(batch.batch).chain(s.iter().copied()).collect();
-                let zeros = vec![S::from_f64(0.0); shape.iter().product()];
-                (n.clone(), Array::float(DType::F32, shape, zeros))
+            .map(|state| {
+                let shape = state.sizes(batch.batch, batch.length);
+                let zeros = vec![0.0; shape.iter().product()];
+                (state.name.clone(), Array::from_f64(state.dtype, shape, &zeros))
             })
             .collect();
         let mut parts: BTreeMap<String, Vec<Array<S>>> = BTreeMap::new();
@@ -202,6 +210,7 @@ impl Loaded {
                     Ok(match i.name.as_str() {
                         "input_ids" => ids(&batch.input_ids),
                         "labels" => ids(batch.labels.as_deref().unwrap_or(&[])),
+                        "position" => Feed::Array(Array::int(DType::I64, [], vec![*from as i64])),
                         "attention_mask" => {
                             let m = columns(batch.attention_mask.as_deref().unwrap_or(&[]));
                             let m = m.iter().map(|x| S::from_f64(*x as f64)).collect();
@@ -214,7 +223,8 @@ impl Loaded {
                     })
                 })
                 .collect::<Result<Vec<_>>>()?;
-            let bindings = Bindings::from([("B".to_string(), batch.batch), ("T".to_string(), to - from)]);
+            let sizes = [("B", batch.batch), ("T", to - from), (PLACES, batch.length)];
+            let bindings = Bindings::from(sizes.map(|(name, n)| (name.to_string(), n)));
             let (made, work) = run(&graph, inputs, &bindings)?;
             operations.push(work);
             for (name, value) in made {

@@ -10,8 +10,8 @@ use crate::loaded::{Loaded, Stream};
 use crate::state::{Snapshot, fingerprint};
 use anyhow::Result;
 use engine::pool::Pool;
+use models::forms::Form;
 use models::generation::{FinishReason, History, LogitsProcessor, Sampler, Sampling, StopRule, StopStrings};
-use models::matmulfree::Form;
 use models::rng::Rng;
 use models::tokenizer::{StreamDecoder, Tokenizer};
 use std::sync::Arc;
@@ -80,8 +80,8 @@ impl<'a> Generator<'a> {
     /// A sampling option outside its range, or a model that cannot be planned.
     pub fn new(model: &'a mut Loaded, options: &Options, pool: &Arc<Pool>) -> Result<Generator<'a>> {
         let sampler = Sampler::new(options.sampling.clone())?;
-        let vocab = model.config.vocab_size;
-        let end_tokens = if options.ignore_eos { vec![] } else { model.config.eos_token_id.clone() };
+        let vocab = model.config.vocab_size();
+        let end_tokens = if options.ignore_eos { vec![] } else { model.config.eos_token_id().to_vec() };
         let stop = StopRule { end_tokens, max_tokens: options.max_tokens };
         let stream = model.stream(1, Form::Prepared, pool)?;
         Ok(Generator {
@@ -175,7 +175,6 @@ impl<'a> Generator<'a> {
     /// # Errors
     /// None for a generator that exists.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        let states = self.stream.states().into_iter();
         Ok(Snapshot {
             model: fingerprint(self.stream.model())?,
             position: self.position,
@@ -184,7 +183,7 @@ impl<'a> Generator<'a> {
             random: self.sampler.rng().state(),
             seen: self.history.tokens().to_vec(),
             logits: self.stream.logits().to_vec(),
-            states: states.map(|(name, t)| (name, t.shape().to_vec(), t.f32().to_vec())).collect(),
+            states: self.stream.states(),
         })
     }
 
@@ -194,13 +193,11 @@ impl<'a> Generator<'a> {
     /// # Errors
     /// A snapshot of another model, or one that this model cannot have left; the generator is then unchanged.
     pub fn restore(&mut self, snapshot: &Snapshot, reseed: bool) -> Result<()> {
-        let shapes = self.stream.states().into_iter().map(|(name, t)| (name, t.shape().to_vec()));
-        snapshot.check(self.stream.model(), &shapes.collect::<Vec<_>>())?;
-        let (states, logits) = self.stream.places();
-        for (tensor, (_, _, values)) in states.iter_mut().zip(&snapshot.states) {
-            tensor.f32_mut().copy_from_slice(values);
-        }
-        logits.f32_mut().copy_from_slice(&snapshot.logits);
+        // The last token that was drawn is not in the state.
+        let read = usize::try_from(snapshot.position).unwrap_or(usize::MAX);
+        let read = read.saturating_sub(usize::from(snapshot.pending.is_some()));
+        snapshot.check(self.stream.model(), &self.stream.state_sizes(read))?;
+        self.stream.restore(read, &snapshot.states, &snapshot.logits);
         if !reseed {
             self.sampler.set_rng(Rng::from_state(snapshot.random));
         }
@@ -209,7 +206,7 @@ impl<'a> Generator<'a> {
         Ok(())
     }
 
-    /// Bytes of the state, which no text makes longer.
+    /// Bytes of the state, which no text makes longer, but for caches of keys and values.
     pub fn state_bytes(&self) -> usize {
         self.stream.state_bytes()
     }
@@ -264,7 +261,7 @@ fn encode(tokenizer: &Tokenizer, text: &[u8]) -> Result<Vec<u32>> {
 /// Those of [`prompt_tokens`] and [`Generator`].
 pub fn complete(model: &mut Loaded, prompt: &str, options: &Options, pool: &Arc<Pool>) -> Result<String> {
     let tokenizer = model.tokenizer.clone();
-    let tokens = prompt_tokens(tokenizer.as_ref(), model.config.bos_token_id, prompt.as_bytes())?;
+    let tokens = prompt_tokens(tokenizer.as_ref(), model.config.bos_token_id(), prompt.as_bytes())?;
     let mut out = TextOut::new(tokenizer.as_ref(), options)?;
     let mut generator = Generator::new(model, options, pool)?;
     generator.feed(&tokens)?;

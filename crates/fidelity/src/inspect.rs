@@ -8,10 +8,9 @@ use crate::weights::Weight;
 use anyhow::Result;
 use engine::pool::Pool;
 use graph::{Bindings, Graph};
-use models::bundle::EmbeddingType;
-use models::config::MatMulFreeConfig;
+use models::architecture::ModelConfig;
 use models::folder::ModelFolder;
-use models::matmulfree::{Form, GraphOptions, prepared_names, sequence_graph, state_names, step_graph};
+use models::forms::{CacheType, Form, GraphOptions, PLACES};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -52,6 +51,10 @@ pub struct Parameter {
     pub trits: Option<[u64; 3]>,
 }
 
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
 /// Sums over the model.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Totals {
@@ -65,7 +68,10 @@ pub struct Totals {
     pub two_bit_bytes: u64,
     /// Bytes of the recurrent state of one sequence, whatever its length.
     pub state_bytes: u64,
-    /// Arithmetic operations of one streaming step.
+    /// Bytes that the caches of keys and values grow by with each token, in f32.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache_bytes: u64,
+    /// Arithmetic operations of one streaming step, the first one where caches grow.
     pub operations_per_token: f64,
 }
 
@@ -76,17 +82,15 @@ impl Inspection {
     /// Those of opening a folder, and weights that are not those of the configuration.
     pub fn open(dir: impl AsRef<Path>) -> Result<Inspection> {
         let folder = ModelFolder::open(dir)?;
-        let parsed = MatMulFreeConfig::from_folder(&folder)?;
+        let parsed = ModelConfig::from_folder(&folder)?;
         let config = parsed.config;
-        let ternary: BTreeSet<String> = prepared_names(&config)
-            .iter()
-            .filter_map(|n| n.strip_suffix(".trits").map(str::to_owned))
-            .collect();
+        let ternary: BTreeSet<String> = config.projections().into_iter().collect();
         let mut parameters = vec![];
         let mut totals = Totals::default();
         for (name, shape) in config.expected_tensors() {
             let view = folder.weights().tensor(&name)?;
-            let (count, bytes) = (view.len() as u64, view.bytes.len() as u64);
+            let count = shape.iter().map(|n| *n as u64).product::<u64>();
+            let bytes = view.bytes.len() as u64;
             let is_ternary = ternary.contains(&name);
             totals.parameters += count;
             totals.file_bytes += bytes;
@@ -96,18 +100,22 @@ impl Inspection {
             let dtype = format!("{:?}", view.dtype).to_lowercase();
             parameters.push(Parameter { name, shape, dtype, ternary: is_ternary, count, trits: None });
         }
-        if config.tie_word_embeddings {
+        if config.tie_word_embeddings() && ternary.contains("lm_head.weight") {
             // The head's trits are made from the embedding, which stays as it is.
-            totals.two_bit_bytes += (config.vocab_size as u64 * config.hidden_size as u64).div_ceil(4) + 4;
+            let count = config.vocab_size() as u64 * config.hidden_size() as u64;
+            totals.two_bit_bytes += count.div_ceil(4) + 4;
         }
-        totals.state_bytes =
-            state_names(&config).iter().map(|(_, s)| 4 * s.iter().product::<usize>() as u64).sum();
-        let step = step_graph(&config, Form::Prepared, EmbeddingType::F32)?
-            .specialize(&Bindings::from([("B".into(), 1)]));
+        for state in config.states(CacheType::F32) {
+            let bytes = 4 * state.sizes(1, 1).iter().product::<usize>() as u64;
+            if state.is_cache() { totals.cache_bytes += bytes } else { totals.state_bytes += bytes }
+        }
+        let sizes = [("B", 1), ("T", 1), (PLACES, 1)];
+        let sizes = Bindings::from(sizes.map(|(name, n)| (name.to_string(), n)));
+        let step = config.step(&prepared())?.specialize(&sizes);
         let cost = premap::plan(&step, &engine::target(), &Default::default())?.cost;
         totals.operations_per_token = cost.operations + cost.transcendental;
+        let architecture = config.model_type();
         let config = config.to_json();
-        let architecture = MatMulFreeConfig::MODEL_TYPE;
         Ok(Inspection { architecture, config, parameters, totals, warnings: parsed.warnings })
     }
 
@@ -142,11 +150,15 @@ pub enum Which {
 ///
 /// # Errors
 /// A configuration that makes no graph.
-pub fn model_graph(config: &MatMulFreeConfig, which: Which) -> Result<Graph> {
+pub fn model_graph(config: &ModelConfig, which: Which) -> Result<Graph> {
     Ok(match which {
-        Which::Sequence => sequence_graph(config, &GraphOptions::default())?,
-        Which::Step => step_graph(config, Form::Prepared, EmbeddingType::F32)?,
+        Which::Sequence => config.graph(&GraphOptions::default())?,
+        Which::Step => config.step(&prepared())?,
     })
+}
+
+fn prepared() -> GraphOptions {
+    GraphOptions { form: Form::Prepared, ..Default::default() }
 }
 
 /// The plan of a graph for the CPU, a line per step, then its memory and its work.
@@ -154,7 +166,8 @@ pub fn model_graph(config: &MatMulFreeConfig, which: Which) -> Result<Graph> {
 /// # Errors
 /// A graph that cannot be planned.
 pub fn describe_plan(graph: &Graph, batch: usize, length: usize) -> Result<String> {
-    let sizes = Bindings::from([("B".to_string(), batch), ("T".to_string(), length)]);
+    let sizes = [("B", batch), ("T", length), (PLACES, length)];
+    let sizes = Bindings::from(sizes.map(|(name, n)| (name.to_string(), n)));
     let plan = premap::plan(&graph.specialize(&sizes), &engine::target(), &Default::default())?;
     let work = plan.cost.operations + plan.cost.transcendental;
     Ok(format!("{}work {work:.0} operations\n", plan.describe()))
@@ -187,7 +200,11 @@ impl fmt::Display for Inspection {
         writeln!(f, "parameters            {} ({} of them ternary)", t.parameters, t.ternary_parameters)?;
         writeln!(f, "weights as stored     {}", size(t.file_bytes))?;
         writeln!(f, "ternary at two bits   {}", size(t.two_bit_bytes))?;
-        writeln!(f, "state per sequence    {}", size(t.state_bytes))?;
+        if t.cache_bytes > 0 {
+            writeln!(f, "cache per token       {}", size(t.cache_bytes))?;
+        } else {
+            writeln!(f, "state per sequence    {}", size(t.state_bytes))?;
+        }
         writeln!(f, "work per token        {:.0} operations", t.operations_per_token)
     }
 }

@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod bundle;
 pub mod calibration;
+pub mod chat;
 pub mod convert;
 pub mod demo;
 pub mod doctor;
@@ -14,6 +15,7 @@ pub mod error;
 pub mod eval;
 pub mod fit;
 pub mod generate;
+pub mod gguf;
 pub mod inspect;
 pub mod loaded;
 pub mod perplexity;

@@ -7,16 +7,18 @@ use crate::convert::{Kind, kind};
 use crate::error::{Fault, fault};
 use crate::weights::{Packed, Weight};
 use anyhow::{Context, Result};
-use axes::DType;
+use axes::{DType, TritLayout};
 use barewire::Bundle;
+use barewire::gguf::GgmlType;
 use engine::{Tensor, pool::Pool};
 use graph::{Bindings, Graph};
-use models::bundle::{EmbeddingType, ModelBundle};
-use models::config::MatMulFreeConfig;
+use models::architecture::{Architecture, ModelConfig};
+use models::bundle::{Embedding, EmbeddingType, ModelBundle};
 use models::folder::{ModelFolder, Weights};
-use models::matmulfree::{Form, GraphOptions, bounds_graph, projections, sequence_graph};
+use models::forms::{CacheType, Form, GraphOptions, PLACES};
+use models::gguf::{GgufModel, Scale};
 use models::tokenizer::Tokenizer;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -27,8 +29,9 @@ pub use crate::stream::Stream;
 /// Configuration, weights and tokenizer of a model.
 pub struct Loaded {
     /// The configuration.
-    pub config: MatMulFreeConfig,
-    /// The master weights under their names in the state dict; none where the model is a bundle.
+    pub config: ModelConfig,
+    /// The master weights under their names in the state dict; none where the model is a bundle, and none of
+    /// projections that a folder holds packed.
     pub parameters: BTreeMap<String, Tensor>,
     /// The tokenizer, when there is one.
     pub tokenizer: Option<Tokenizer>,
@@ -36,6 +39,7 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     prepared: Option<Prepared>,
     bundle: Option<ModelBundle>,
+    gguf: Option<GgufModel>,
 }
 
 /// What the prepared form reads beside the norms and the embedding.
@@ -47,16 +51,78 @@ struct Prepared {
     small: BTreeMap<String, Tensor>,
 }
 
-/// The parameters of a weights file as tensors, converted to f32.
-pub fn parameters(config: &MatMulFreeConfig, weights: &Weights) -> Result<BTreeMap<String, Tensor>> {
-    config
-        .expected_tensors()
-        .into_iter()
+/// The parameters of a weights file as tensors, converted to f32; those that it holds packed are left out.
+pub fn parameters(config: &dyn Architecture, weights: &Weights) -> Result<BTreeMap<String, Tensor>> {
+    let packed = if config.is_packed() { config.projections() } else { vec![] };
+    let packed: BTreeSet<String> = packed.into_iter().collect();
+    let floats = config.expected_tensors().into_iter().filter(|(name, _)| !packed.contains(name));
+    floats
         .map(|(name, shape)| {
             let values = weights.to_f32(&name)?;
             Ok((name, Tensor::from_f32(shape, &values)))
         })
         .collect()
+}
+
+/// The projections of a folder that holds them packed.
+fn unpacked(config: &ModelConfig, weights: &Weights) -> Result<Prepared> {
+    let shapes: BTreeMap<String, Vec<usize>> = config.expected_tensors().into_iter().collect();
+    let mut made = Prepared::default();
+    for name in config.projections() {
+        let (trits, scale) = config.unpack(weights, &name)?;
+        let [rows, columns] = shapes[&name][..] else { unreachable!("projections are matrices") };
+        made.small.insert(format!("{name}.scale"), Tensor::from_f32([], &[scale]));
+        made.packed.insert(name, Packed::of_trits(&trits, rows, columns)?);
+    }
+    Ok(made)
+}
+
+/// How embedding and head are used where they lie in the file; nothing where they have to be decoded, because there is
+/// no kernel for their type, or they have two.
+fn stored_in(gguf: &GgufModel) -> Option<EmbeddingType> {
+    let config = gguf.config();
+    let mut kinds = config.storable().into_iter().map(|name| gguf.tensor(name).map(|tensor| tensor.kind));
+    let first = kinds.next()?.ok()?;
+    if !kinds.all(|kind| kind.is_ok_and(|kind| kind == first)) {
+        return None;
+    }
+    match (first, first.format()) {
+        (GgmlType::F32, _) => Some(EmbeddingType::F32),
+        (GgmlType::BF16, _) => Some(config.stored_as(EmbeddingType::Bf16)),
+        (_, Some(format)) => Some(config.stored_as(EmbeddingType::Block(format))),
+        _ => None,
+    }
+}
+
+/// What a running model reads of a file and not in it: numbers as f32, packed trits, scales, what is derived of these.
+fn repacked(gguf: &GgufModel, threads: usize) -> Result<(BTreeMap<String, Tensor>, Prepared)> {
+    let config = gguf.config();
+    let projections = config.projections();
+    let known: BTreeSet<&String> = projections.iter().collect();
+    let in_place = stored_in(gguf).is_some();
+    let mut parameters = BTreeMap::new();
+    for (name, shape) in config.expected_tensors() {
+        let stays = in_place && config.storable().contains(&name.as_str());
+        if !known.contains(&name) && !stays {
+            parameters.insert(name.clone(), Tensor::from_f32(shape, &gguf.values(&name)?));
+        }
+    }
+    let mut made = Prepared::default();
+    for name in &projections {
+        let mut scale = 1.0;
+        let packed = Packed::filled(gguf.tensor(name)?.matrix(), |bytes| {
+            let found = gguf.trits_into(name, TritLayout::Compute, threads, bytes)?;
+            scale = found.map_or(1.0, Scale::divisor);
+            Ok::<_, models::ModelError>(found.is_some())
+        })?;
+        made.packed.insert(name.clone(), packed.ok_or_else(|| gguf.not_ternary(name))?);
+        made.small.insert(format!("{name}.scale"), Tensor::from_f32([], &[scale]));
+    }
+    if let Some(graph) = config.derived()? {
+        let inputs: Vec<&Tensor> = graph.inputs.iter().map(|i| &parameters[&i.name]).collect();
+        made.small.extend(engine::run_once(&graph, &inputs, &Default::default(), Pool::single().into())?);
+    }
+    Ok((parameters, made))
 }
 
 impl Loaded {
@@ -79,7 +145,11 @@ impl Loaded {
     }
 
     fn open_as(path: &Path, huge: bool) -> Result<Loaded> {
-        if kind(path)? == Kind::Bundle {
+        let kind = kind(path);
+        if kind == Kind::Gguf {
+            return Loaded::from_gguf(GgufModel::open(path)?);
+        }
+        if kind == Kind::Bundle {
             let mut start = [0; 8];
             let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
             if read.is_ok() && start != barewire::bundle::MAGIC {
@@ -96,15 +166,17 @@ impl Loaded {
             });
         }
         let folder = ModelFolder::open(path)?;
-        let parsed = MatMulFreeConfig::from_folder(&folder)?;
-        let parameters = parameters(&parsed.config, folder.weights())?;
+        let parsed = ModelConfig::from_folder(&folder)?;
+        let parameters = parameters(&*parsed.config, folder.weights())?;
+        let packed = parsed.config.is_packed();
+        let prepared = packed.then(|| unpacked(&parsed.config, folder.weights())).transpose()?;
         let tokenizer = match folder.tokenizer_path() {
             Some(path) => Some(Tokenizer::from_file(&path)?),
             None => None,
         };
         // `from_folder` has the folder's own warnings among its.
         let warnings = parsed.warnings;
-        Ok(Loaded { warnings, ..Loaded::from_parts(parsed.config, parameters, tokenizer) })
+        Ok(Loaded { warnings, prepared, ..Loaded::from_parts(parsed.config, parameters, tokenizer) })
     }
 
     /// A model that runs on the bytes of an open bundle.
@@ -123,7 +195,7 @@ impl Loaded {
             None => None,
         };
         let mut small = BTreeMap::new();
-        for name in projections(bundle.config()) {
+        for name in bundle.config().projections() {
             // A section of trits has a scale: the reader of bundles checks it.
             let scale = bundle.bundle().tensor(&name)?.scale.unwrap_or(1.0);
             small.insert(format!("{name}.scale"), Tensor::from_f32([], &[scale]));
@@ -135,16 +207,56 @@ impl Loaded {
             warnings: bundle.warnings().to_vec(),
             prepared: Some(Prepared { packed: BTreeMap::new(), small }),
             bundle: Some(bundle),
+            gguf: None,
         })
+    }
+
+    /// A model that runs on an open GGUF file: embedding and head where they lie in it, trits repacked for the kernels.
+    ///
+    /// # Errors
+    /// Projections that are no trits with one scale, types without codecs, a tokenizer that cannot be read.
+    pub fn from_gguf(gguf: GgufModel) -> Result<Loaded> {
+        if cfg!(target_endian = "big") {
+            return fault(
+                "a GGUF file's numbers are little-endian, and this machine is not, so they cannot be used in place",
+                "convert the model to a folder on another machine (`fidelity convert`)",
+            );
+        }
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        // A vocabulary takes as long to read as a gigabyte of trits.
+        let (tokenizer, prepared) = std::thread::scope(|scope| {
+            let tokenizer = scope.spawn(|| gguf.tokenizer());
+            let prepared = repacked(&gguf, threads);
+            (tokenizer.join(), prepared)
+        });
+        let Ok(tokenizer) = tokenizer else {
+            return fault("the file's tokenizer cannot be read", "convert the model again");
+        };
+        let (parameters, prepared) = prepared?;
+        Ok(Loaded {
+            config: gguf.config().clone(),
+            parameters,
+            tokenizer: tokenizer?,
+            warnings: gguf.warnings().to_vec(),
+            prepared: Some(prepared),
+            bundle: None,
+            gguf: Some(gguf),
+        })
+    }
+
+    /// The GGUF file that the model runs from, if it does.
+    pub fn gguf(&self) -> Option<&GgufModel> {
+        self.gguf.as_ref()
     }
 
     /// A model from its parts.
     pub fn from_parts(
-        config: MatMulFreeConfig,
+        config: impl Into<ModelConfig>,
         parameters: BTreeMap<String, Tensor>,
         tokenizer: Option<Tokenizer>,
     ) -> Loaded {
-        Loaded { config, parameters, tokenizer, warnings: vec![], prepared: None, bundle: None }
+        let config = config.into();
+        Loaded { config, parameters, tokenizer, warnings: vec![], prepared: None, bundle: None, gguf: None }
     }
 
     /// The bundle that the model runs from, unless it is a folder.
@@ -152,11 +264,16 @@ impl Loaded {
         self.bundle.as_ref()
     }
 
+    /// Whether there are master weights, which gradients and the float form need.
+    pub fn has_masters(&self) -> bool {
+        self.bundle.is_none() && self.gguf.is_none() && !self.config.is_packed()
+    }
+
     /// Number of parameters.
     pub fn parameter_count(&self) -> usize {
-        match self.bundle {
-            Some(_) => self.config.parameter_count().and_then(|n| usize::try_from(n).ok()).unwrap_or(0),
-            None => self.parameters.values().map(Tensor::len).sum(),
+        match self.has_masters() {
+            false => self.config.parameter_count().and_then(|n| usize::try_from(n).ok()).unwrap_or(0),
+            true => self.parameters.values().map(Tensor::len).sum(),
         }
     }
 
@@ -166,16 +283,16 @@ impl Loaded {
             return Ok(());
         }
         let mut made = Prepared::default();
-        for name in projections(&self.config) {
+        for name in self.config.projections() {
             let master = self.parameters.get(&name);
             // A head without a weight of its own shares the embedding's.
-            let master = master.or_else(|| self.parameters.get(models::bundle::EMBEDDING));
+            let master = master.or_else(|| self.parameters.get(self.config.embedding()));
             let master = master.with_context(|| format!("the model has no weight `{name}`"))?;
             let (packed, scale) = Packed::quantize(pool, master);
             made.packed.insert(name.clone(), packed);
             made.small.insert(format!("{name}.scale"), scale);
         }
-        if let Some(graph) = bounds_graph(&self.config)? {
+        if let Some(graph) = self.config.derived()? {
             let inputs: Vec<&Tensor> = graph.inputs.iter().map(|i| &self.parameters[&i.name]).collect();
             made.small.extend(engine::run_once(&graph, &inputs, &Default::default(), pool.clone())?);
         }
@@ -198,7 +315,21 @@ impl Loaded {
         if let Some(packed) = projection.and_then(|p| prepared?.packed.get(p)) {
             return Ok(packed.view());
         }
+        if let Some(gguf) = self.gguf.as_ref().filter(|_| self.config.storable().contains(&name)) {
+            let tensor = gguf.tensor(name)?;
+            let dtype = match tensor.kind {
+                GgmlType::F32 => DType::F32,
+                GgmlType::BF16 if self.embedding_type() == EmbeddingType::Bf16 => DType::BF16,
+                _ => DType::U8,
+            };
+            return Ok(Weight::Mapped { dtype, shape: tensor.shape, bytes: tensor.bytes });
+        }
         if let Some(bundle) = &self.bundle {
+            if self.config.storable().contains(&name)
+                && let Embedding::Block(_, view) = bundle.stored(name)?
+            {
+                return Ok(Weight::Mapped { dtype: view.dtype, shape: view.shape, bytes: view.bytes });
+            }
             let view = bundle.bundle().tensor(projection.unwrap_or(name))?;
             return Ok(match (view.layout, view.shape) {
                 (Some(layout), &[rows, columns]) if projection.is_some() => {
@@ -224,15 +355,29 @@ impl Loaded {
 
     /// How the embedding lies in memory.
     pub fn embedding_type(&self) -> EmbeddingType {
+        if let Some(gguf) = &self.gguf {
+            return stored_in(gguf).unwrap_or(EmbeddingType::F32);
+        }
         self.bundle.as_ref().map_or(EmbeddingType::F32, ModelBundle::embedding_type)
     }
 
     /// Refuses a form that needs master weights where there are none.
     pub(crate) fn check_form(&self, form: Form) -> Result<()> {
-        if self.bundle.is_some() && form != Form::Prepared {
-            return fault("a bundle holds trits and no master weights", UNPACK);
+        if !self.has_masters() && form != Form::Prepared {
+            return self.no_masters("this needs master weights");
         }
         Ok(())
+    }
+
+    /// The error for what needs master weights.
+    pub(crate) fn no_masters<T>(&self, what: &str) -> Result<T> {
+        match self.bundle {
+            Some(_) => fault(format!("{what}, and a bundle holds trits and no master weights"), UNPACK),
+            None if self.gguf.is_some() => {
+                fault(format!("{what}, and this file holds trits and no master weights"), MASTERS)
+            }
+            None => fault(format!("{what}, and this folder holds packed trits"), MASTERS),
+        }
     }
 
     /// Options for planning a graph of this model: how the trits of its inputs lie.
@@ -245,25 +390,42 @@ impl Loaded {
         Ok(premap::Options { layouts: layouts.collect::<Result<_>>()?, ..Default::default() })
     }
 
-    /// The whole-sequence graph for these sizes.
+    /// The whole-sequence graph for these sizes; caches have room for the length.
     pub fn sequence(&self, options: &GraphOptions, batch: usize, length: usize) -> Result<Graph> {
-        let bindings = Bindings::from([("B".to_string(), batch), ("T".to_string(), length)]);
+        let sizes = [("B", batch), ("T", length), (PLACES, length)];
+        let bindings = Bindings::from(sizes.map(|(name, n)| (name.to_string(), n)));
         let options = GraphOptions { embedding: self.embedding_type(), ..*options };
-        Ok(sequence_graph(&self.config, &options)?.specialize(&bindings))
+        Ok(self.config.graph(&options)?.specialize(&bindings))
     }
 
-    /// A stream: one token in, one row of logits out, with a state of constant size.
+    /// A stream: one token in, one row of logits out.
     ///
     /// # Errors
     /// A form that needs master weights, of a bundle; a graph that cannot be planned.
     pub fn stream(&mut self, batch: usize, form: Form, pool: &Arc<Pool>) -> Result<Stream<'_>> {
+        self.stream_with(batch, form, CacheType::F32, pool)
+    }
+
+    /// The same with keys and values cached in another type.
+    ///
+    /// # Errors
+    /// As [`Loaded::stream`].
+    pub fn stream_with(
+        &mut self,
+        batch: usize,
+        form: Form,
+        cache: CacheType,
+        pool: &Arc<Pool>,
+    ) -> Result<Stream<'_>> {
         self.check_form(form)?;
         if form == Form::Prepared {
             self.prepare(pool)?;
         }
-        Stream::new(self, batch, form, pool)
+        Stream::new(self, batch, form, cache, pool)
     }
 }
 
 /// What to do where a bundle is not enough.
 pub(crate) const UNPACK: &str = "unpack it (`fidelity unpack IN.fid DIR`) and name the folder";
+/// What to do where a packed folder is not enough.
+pub(crate) const MASTERS: &str = "use the folder of master weights that it was made of";

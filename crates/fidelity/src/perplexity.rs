@@ -9,11 +9,11 @@
 
 use crate::error::{check_tokens, fault};
 use crate::loaded::Loaded;
-use crate::weights::{Slot, bind, slots};
+use crate::stream::{Runner, Want};
 use anyhow::Result;
 use axes::DType;
-use engine::{Executable, Tensor, pool::Pool};
-use models::matmulfree::{Form, GraphOptions, state_names};
+use engine::{Tensor, pool::Pool};
+use models::forms::{CacheType, Form};
 use models::tokenizer::Tokenizer;
 use serde::Serialize;
 use std::sync::Arc;
@@ -90,7 +90,7 @@ pub fn measure(
     pool: &Arc<Pool>,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Perplexity> {
-    let vocab = model.config.vocab_size;
+    let vocab = model.config.vocab_size();
     check_tokens(&text.tokens, vocab, "the text")?;
     let total = text.tokens.len().saturating_sub(1);
     if total == 0 {
@@ -133,50 +133,25 @@ fn negative_log_likelihood(logits: &[f32], token: u32) -> f64 {
 
 /// The whole-sequence graph on consecutive windows of one text.
 struct Windows<'a> {
-    model: &'a Loaded,
-    pool: &'a Arc<Pool>,
-    states: Vec<Tensor>,
-    /// For windows of the length of the last one.
-    loaded: Option<(usize, Executable, Vec<Slot<'a>>)>,
-    names: Vec<String>,
+    runner: Runner<'a>,
+    vocab: usize,
     logits: Tensor,
 }
 
 impl<'a> Windows<'a> {
     fn new(model: &'a Loaded, pool: &'a Arc<Pool>) -> Windows<'a> {
-        let shape = |s: Vec<usize>| std::iter::once(1).chain(s).collect::<Vec<_>>();
-        let (names, sizes): (Vec<String>, Vec<Vec<usize>>) = state_names(&model.config).into_iter().unzip();
-        let states = sizes.into_iter().map(|s| Tensor::zeros(DType::F32, shape(s))).collect();
-        Windows { model, pool, states, loaded: None, names, logits: Tensor::zeros(DType::F32, [0]) }
+        let runner = Runner::new(model, 1, Form::Prepared, CacheType::F32, pool);
+        Windows { runner, vocab: model.config.vocab_size(), logits: Tensor::zeros(DType::F32, [0]) }
     }
 
     /// Logits (n, V) after each of n tokens.
     fn next(&mut self, tokens: &[u32]) -> Result<&[f32]> {
-        let n = tokens.len();
-        let ready = match self.loaded.take() {
-            Some(ready) if ready.0 == n => ready,
-            _ => {
-                let options = GraphOptions { form: Form::Prepared, states: true, ..Default::default() };
-                let graph = self.model.sequence(&options, 1, n)?;
-                self.logits = Tensor::zeros(DType::F32, [1, n, self.model.config.vocab_size]);
-                let exe = Executable::new(&graph, &self.model.plan_options(&graph)?, self.pool.clone())?;
-                let slots = slots(&exe.plan().graph, &self.names, |name| self.model.weight(name))?;
-                (n, exe, slots)
-            }
-        };
-        let (_, exe, slots) = self.loaded.insert(ready);
-        let ids = Tensor::from_i64([1, n], &tokens.iter().map(|t| i64::from(*t)).collect::<Vec<_>>());
-        let mut next: Vec<Tensor> =
-            self.states.iter().map(|s| Tensor::zeros(DType::F32, s.shape().to_vec())).collect();
-        let mut io = exe.io();
-        bind(&mut io, slots, &ids, &self.states);
-        io.output(0, &mut self.logits);
-        for (k, state) in next.iter_mut().enumerate() {
-            io.output(1 + k, state);
+        let shape = [1, tokens.len(), self.vocab];
+        if self.logits.shape() != shape {
+            self.logits = Tensor::zeros(DType::F32, shape);
         }
-        exe.run(&mut io)?;
-        drop(io);
-        self.states = next;
+        let ids: Vec<i64> = tokens.iter().map(|t| i64::from(*t)).collect();
+        self.runner.run(&ids, Want::All, Some(&mut self.logits))?;
         Ok(self.logits.f32())
     }
 }

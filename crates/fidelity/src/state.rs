@@ -7,10 +7,11 @@
 //! |---|---|
 //! | `state.json` | format, version, model, position, pending token, sampling options, random state |
 //! | `state.N`, `conv_state.N.K` | the recurrent states, f32 |
+//! | `key_cache.N`, `value_cache.N` (and `key_scale.N`, `value_scale.N`) | rows of the tokens so far, f32, whole numbers where they are cached as int8 |
 //! | `logits` | of the last token read, f32 (V) |
 //! | `seen` | the tokens that occurred, in the order of their first occurrence: ids, times read, times drawn, i32 (3, N); absent without any |
 //!
-//! Its size does not grow with the position. A state belongs to one model: [`fingerprint`] tells, whichever form, layout
+//! But for caches its size does not grow with the position. A state belongs to one model: [`fingerprint`] tells, whichever form, layout
 //! or folder the model is in.
 
 use crate::error::{Fault, fault};
@@ -19,9 +20,8 @@ use crate::weights::Weight;
 use anyhow::{Context, Result};
 use axes::DType;
 use barewire::{Bundle, BundleWriter, Spec};
-use models::bundle::{EMBEDDING, EMBEDDING_SCALE};
+use models::bundle::{EMBEDDING_SCALE, EmbeddingType, block_section};
 use models::generation::{Occurrence, Sampling};
-use models::matmulfree::projections;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -212,7 +212,7 @@ impl Snapshot {
                 "load it with the model that made it, in any folder, layout or copy",
             );
         }
-        let vocab = model.config.vocab_size;
+        let vocab = model.config.vocab_size();
         let damaged = |problem: String| {
             fault(format!("the state is not one of this model: {problem}"), "generate and save it again")
         };
@@ -253,7 +253,7 @@ impl Snapshot {
 pub fn fingerprint(model: &Loaded) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(model.config.to_json().to_string());
-    let ternary: BTreeSet<String> = projections(&model.config).into_iter().collect();
+    let ternary: BTreeSet<String> = model.config.projections().into_iter().collect();
     for name in &ternary {
         let scale = model.scalar(&format!("{name}.scale")).with_context(|| format!("no scale of {name}"))?;
         hash.update(name);
@@ -262,18 +262,23 @@ pub fn fingerprint(model: &Loaded) -> Result<String> {
     let mut rest: Vec<String> = model.config.expected_tensors().into_iter().map(|(name, _)| name).collect();
     rest.retain(|name| !ternary.contains(name));
     rest.push(EMBEDDING_SCALE.into());
+    if let EmbeddingType::Block(format) = model.embedding_type() {
+        rest.extend(model.config.storable().iter().map(|name| block_section(name, format)));
+    }
     for name in rest {
         let checksum = match (model.bundle(), model.parameters.get(&name)) {
             (Some(bundle), _) => bundle.bundle().entry(&name).map(|entry| entry.checksum),
             (None, Some(tensor)) => Some(crc32c::crc32c(tensor.bytes())),
-            (None, None) => None,
+            (None, None) => {
+                model.gguf().and_then(|gguf| Some(crc32c::crc32c(gguf.tensor(&name).ok()?.bytes)))
+            }
         };
         if let Some(checksum) = checksum {
             hash.update(&name);
             hash.update(checksum.to_le_bytes());
         }
     }
-    if let Weight::Mapped { dtype, .. } = model.weight(EMBEDDING)?
+    if let Weight::Mapped { dtype, .. } = model.weight(model.config.embedding())?
         && dtype != DType::F32
     {
         hash.update(dtype.name());

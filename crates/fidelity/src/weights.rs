@@ -91,6 +91,26 @@ impl Packed {
         (Packed { shape: [rows, columns], bytes }, Tensor::from_f32([], &[scale]))
     }
 
+    /// Packs trits.
+    ///
+    /// # Errors
+    /// Sizes that are not those of the trits.
+    pub(crate) fn of_trits(trits: &[i8], rows: usize, columns: usize) -> Result<Packed> {
+        let bytes = barewire::trits::encode(TritLayout::Compute, rows, columns, trits)?;
+        Ok(Packed { shape: [rows, columns], bytes: Tensor::from_bytes(DType::U8, [bytes.len()], &bytes) })
+    }
+
+    /// Trits that `fill` packs in the compute layout; nothing where it says that there are none.
+    pub(crate) fn filled<E>(
+        [rows, columns]: [usize; 2],
+        fill: impl FnOnce(&mut [u8]) -> Result<bool, E>,
+    ) -> Result<Option<Packed>, E> {
+        let size = TritLayout::Compute.bytes(rows, columns).unwrap_or(0);
+        let mut bytes = Tensor::zeros(DType::U8, [size]);
+        let filled = fill(bytes.bytes_mut())?;
+        Ok(filled.then_some(Packed { shape: [rows, columns], bytes }))
+    }
+
     pub(crate) fn view(&self) -> Weight<'_> {
         Weight::Packed { layout: TritLayout::Compute, shape: self.shape, bytes: self.bytes.bytes() }
     }
@@ -101,6 +121,8 @@ impl Packed {
 pub(crate) enum Slot<'a> {
     /// The token ids.
     Ids,
+    /// The number of tokens before them.
+    Position,
     /// The recurrent state of this number.
     State(usize),
     /// A weight.
@@ -116,6 +138,7 @@ pub(crate) fn slots<'a>(
     let slot = |input: &graph::Named| {
         Ok(match names.iter().position(|name| *name == input.name) {
             _ if input.name == "input_ids" => Slot::Ids,
+            None if input.name == "position" => Slot::Position,
             Some(k) => Slot::State(k),
             None => Slot::Weight(weight(&input.name)?),
         })
@@ -123,16 +146,17 @@ pub(crate) fn slots<'a>(
     graph.inputs.iter().map(slot).collect()
 }
 
-/// Binds the inputs of a plan.
-pub(crate) fn bind<'a>(io: &mut Io<'a>, slots: &[Slot<'a>], ids: &'a Tensor, states: &'a [Tensor]) {
+/// Binds the inputs of a plan that are no states.
+pub(crate) fn bind<'a>(io: &mut Io<'a>, slots: &[Slot<'a>], ids: &'a Tensor, position: &'a Tensor) {
     for (i, slot) in slots.iter().enumerate() {
         match slot {
             Slot::Ids => {
                 io.input(i, ids);
             }
-            Slot::State(k) => {
-                io.input(i, &states[*k]);
+            Slot::Position => {
+                io.input(i, position);
             }
+            Slot::State(_) => {}
             Slot::Weight(weight) => weight.bind(io, i),
         }
     }

@@ -154,22 +154,25 @@ fn mistakes_are_told() {
         (args!["pack", tiny.path("none"), bundle].to_vec(), &["none", "check the path"][..]),
         (args!["pack", tiny.model, tiny.model].to_vec(), &["it is a folder"]),
         (args!["pack", tiny.model, tiny.path("no/a.fid")].to_vec(), &["there is no folder"]),
-        (args!["pack", tiny.model, tiny.path("a.gguf")].to_vec(), &["GGUF", "yet"]),
-        (args!["pack", gguf, bundle].to_vec(), &["GGUF", "yet"]),
+        (args!["pack", tiny.model, tiny.path("a.gguf")].to_vec(), &["name of a GGUF file", "convert"]),
+        (args!["pack", gguf, bundle].to_vec(), &["m.gguf", "header, version"]),
         (args!["pack", text, bundle].to_vec(), &["magic", "fidelity pack"]),
         (args!["unpack", tiny.model, tiny.path("x")].to_vec(), &["is a folder", "convert"]),
-        (args!["unpack", bundle, tiny.path("x.fid")].to_vec(), &["name of a bundle"]),
+        (args!["unpack", bundle, tiny.path("x.fid")].to_vec(), &["name of a file"]),
         (args!["unpack", bundle, text].to_vec(), &["it is a file"]),
         (args!["unpack", text, tiny.path("x")].to_vec(), &["magic"]),
         (args!["convert", bundle, tiny.path("x"), "--type", "compute"].to_vec(), &["compute", "f32, bf16"]),
         (args!["convert", bundle, tiny.path("x.fid"), "--type", "f16"].to_vec(), &["f16", "interchange"]),
         (args!["convert", bundle, tiny.path("x"), "--embedding", "int8"].to_vec(), &["--embedding"]),
-        (args!["convert", bundle, tiny.path("x.gguf")].to_vec(), &["GGUF"]),
+        (args!["convert", bundle, tiny.path("x.gguf")].to_vec(), &["TQ2_0", "whole blocks", "f16"]),
+        (args!["convert", bundle, tiny.path("x.gguf"), "--type", "q5_k"].to_vec(), &["q5_k", "tq2_0, tq1_0"]),
+        (args!["convert", bundle, tiny.path("x.gguf"), "--embedding", "int8"].to_vec(), &["int8", "q6_k"]),
+        (args!["convert", bundle, tiny.path("x"), "--type", "packed"].to_vec(), &["BitNet"]),
         (args!["inspect", text].to_vec(), &["magic"]),
     ] {
         fidelity(&list).fails(1, parts);
     }
-    assert!(!tiny.path("x").exists() && !tiny.path("x.fid").exists());
+    assert!(!tiny.path("x").exists() && !tiny.path("x.fid").exists() && !tiny.path("x.gguf").exists());
     // Any damage is refused by every verb that reads.
     let good = fs::read(&bundle).unwrap();
     for at in [3, 9, 61, 70, good.len() / 2, good.len() - 1] {
@@ -188,6 +191,30 @@ fn mistakes_are_told() {
         fs::write(&bundle, &good[..length]).unwrap();
         fidelity(&args!["inspect", bundle]).fails(1, &["a.fid"]);
     }
+}
+
+#[test]
+fn a_gguf_file_is_written_looked_at_and_run() {
+    let tiny = Tiny::new();
+    let (gguf, back) = (tiny.path("a.gguf"), tiny.path("back"));
+    let told = fidelity(&args!["convert", tiny.model, gguf, "--type", "f16", "--json"]).json();
+    assert_eq!(told["bytes"], fs::metadata(&gguf).unwrap().len());
+    assert!(told["seconds"].is_number() && told["notes"].is_array());
+    let found = fidelity(&args!["inspect", gguf, "--json"]).json();
+    assert_eq!(
+        (&found["architecture"], &found["unsupported"]),
+        (&"matmulfree".into(), &serde_json::Value::Null)
+    );
+    let text = fidelity(&args!["inspect", gguf]).ok();
+    assert!(text.contains("fidelity.config") && text.contains("F16"), "{text}");
+    let run = |model: &PathBuf| {
+        fidelity(&args!["generate", model, "ab", "--greedy", "--max-tokens", "9", "--json"]).json()
+    };
+    assert_eq!(run(&gguf), run(&tiny.model));
+    fidelity(&args!["convert", gguf, back, "--type", "f32"]).ok();
+    assert_eq!(run(&back), run(&tiny.model));
+    fidelity(&args!["generate", gguf, "--chat", "hi"]).fails(1, &["no chat template", "PROMPT"]);
+    fidelity(&args!["generate", gguf, "--system", "hi"]).fails(2, &["--chat"]);
 }
 
 /// A bundle that is sound as a file and no model.

@@ -49,7 +49,7 @@ fn logits_loss_hidden_states_and_gradients() {
         for (name, v) in &want {
             let name = match name.as_str() {
                 "logits_f64" | "loss_f64" => continue,
-                "hidden_states.final_norm" => format!("hidden_states.{}", model.config.num_hidden_layers),
+                "hidden_states.final_norm" => format!("hidden_states.{}", model.config.num_hidden_layers()),
                 n => n.to_string(),
             };
             let d = worst(&got[&name], v);
@@ -198,7 +198,7 @@ fn greedy_generation_reproduces_the_tokens() {
             let want = f.to_i64("generated").unwrap();
             let steps = f.tensor("generated").unwrap().shape[1];
             let step_logits = f.to_f64("step_logits").unwrap();
-            let vocab = model.config.vocab_size;
+            let vocab = model.config.vocab_size();
             for b in 0..batch.batch {
                 let mut stream = model.stream(1, form, &pool).unwrap();
                 let row = b * batch.length..(b + 1) * batch.length;
@@ -227,7 +227,7 @@ fn greedy_generation_reproduces_the_tokens() {
 fn token_ids_outside_the_vocabulary_are_refused() {
     let pool = Arc::new(Pool::new(1));
     each(|_, _, model, mut batch| {
-        batch.input_ids[3] = model.config.vocab_size as i64;
+        batch.input_ids[3] = model.config.vocab_size() as i64;
         let message = model.eval(&batch, &Request::default(), &pool).err().unwrap().to_string();
         assert!(message.contains("outside the vocabulary"), "{message}");
     });

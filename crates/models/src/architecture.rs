@@ -19,11 +19,13 @@ use graph::{Graph, GraphError};
 use serde_json::Value;
 
 use crate::bitnet::BitNetConfig;
+use crate::bundle::EmbeddingType;
 use crate::config::{MatMulFreeConfig, Parsed, model_type};
 use crate::error::Result;
 use crate::folder::{ModelFolder, Weights};
 use crate::forms::{CacheType, GraphOptions, State};
 use crate::parameters::{Parameter, check_tensors, init_values};
+use crate::safetensors::NamedTensor;
 
 /// An architecture with its sizes.
 pub trait Architecture {
@@ -99,6 +101,11 @@ pub trait Architecture {
         vec![self.embedding()]
     }
 
+    /// How those matrices are stored where a type is asked for: a head that is multiplied with has kernels for blocks only.
+    fn stored_as(&self, wanted: EmbeddingType) -> EmbeddingType {
+        wanted
+    }
+
     /// Whether the files hold trits and scales instead of master weights.
     fn is_packed(&self) -> bool {
         false
@@ -129,6 +136,15 @@ pub trait Architecture {
     fn check(&self, weights: &Weights) -> Result<()> {
         let tied = self.tie_word_embeddings().then(|| self.embedding());
         check_tensors(weights, &self.expected_tensors(), &[], tied)
+    }
+
+    /// Initial weights; the same seed gives the same values in every version.
+    fn init(&self, seed: u64) -> Vec<NamedTensor<'static>> {
+        let tensors = self.parameters().into_iter().map(|parameter| {
+            let values = self.init_parameter(&parameter, seed);
+            NamedTensor::f32(parameter.name, &parameter.shape, values)
+        });
+        tensors.collect()
     }
 
     /// Initial values of one parameter; the same seed gives the same values in every version.

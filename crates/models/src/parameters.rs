@@ -24,6 +24,8 @@ pub enum Init {
     Normal(f64),
     /// Uniform between plus and minus this.
     Uniform(f64),
+    /// Zero in 80 of 256 cases, else plus or minus this: the shares of a normal distribution that was quantised.
+    Trits(f32),
 }
 
 /// A parameter of the model.
@@ -184,6 +186,19 @@ pub(crate) fn init_values(parameter: &Parameter, seed: u64) -> Vec<f32> {
         Init::Constant(value) => vec![value; count],
         Init::Normal(std) => (0..count).map(|_| (std * rng.normal()) as f32).collect(),
         Init::Uniform(bound) => (0..count).map(|_| (bound * (2.0 * rng.uniform() - 1.0)) as f32).collect(),
+        Init::Trits(magnitude) => {
+            let value = |byte: u8| match byte {
+                0..80 => 0.0,
+                80..168 => magnitude,
+                _ => -magnitude,
+            };
+            let mut values = vec![0.0; count];
+            for eight in values.chunks_mut(8) {
+                let bytes = rng.bits().to_le_bytes();
+                eight.iter_mut().zip(bytes).for_each(|(x, byte)| *x = value(byte));
+            }
+            values
+        }
     }
 }
 

@@ -1,9 +1,28 @@
-//! Named sizes of the MatMul-free language model: the published ones, and small ones to try things with.
+//! Named sizes: the published ones, and small ones to try things with.
 //!
-//! The three large ones are those of Zhu et al. 2024 (arXiv:2406.02528), whose parameter counts (norms inside
-//! the projections included) match the sizes of the published files at two bytes each; the small ones read and write bytes.
+//! The three large MatMul-free ones are those of Zhu et al. 2024 (arXiv:2406.02528), whose parameter counts (norms inside
+//! the projections included) match the sizes of the published files at two bytes each; the small ones read and write bytes. `bitnet-2b4t` is that of Ma et al. 2025
+//! (arXiv:2504.12285).
 
+use crate::architecture::ModelConfig;
+use crate::bitnet::BitNetConfig;
 use crate::config::MatMulFreeConfig;
+
+/// The architecture of a size, and what of it the architecture's defaults do not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// The MatMul-free language model.
+    MatMulFree,
+    /// BitNet b1.58.
+    BitNet {
+        /// Width of the gated unit.
+        intermediate_size: usize,
+        /// Heads of queries.
+        heads: usize,
+        /// Heads of keys and values.
+        groups: usize,
+    },
+}
 
 /// A size with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +35,8 @@ pub struct Shape {
     pub hidden_size: usize,
     /// Blocks.
     pub num_hidden_layers: usize,
+    /// Architecture.
+    pub family: Family,
     /// What it is.
     pub about: &'static str,
 }
@@ -27,6 +48,7 @@ pub const SHAPES: &[Shape] = &[
         vocab_size: 256,
         hidden_size: 128,
         num_hidden_layers: 4,
+        family: Family::MatMulFree,
         about: "byte-level; trains in minutes on one core",
     },
     Shape {
@@ -34,6 +56,7 @@ pub const SHAPES: &[Shape] = &[
         vocab_size: 256,
         hidden_size: 512,
         num_hidden_layers: 9,
+        family: Family::MatMulFree,
         about: "byte-level; for benchmarks of training and start-up",
     },
     Shape {
@@ -41,6 +64,7 @@ pub const SHAPES: &[Shape] = &[
         vocab_size: 32000,
         hidden_size: 1024,
         num_hidden_layers: 24,
+        family: Family::MatMulFree,
         about: "published",
     },
     Shape {
@@ -48,6 +72,7 @@ pub const SHAPES: &[Shape] = &[
         vocab_size: 32000,
         hidden_size: 2048,
         num_hidden_layers: 24,
+        family: Family::MatMulFree,
         about: "published",
     },
     Shape {
@@ -55,6 +80,31 @@ pub const SHAPES: &[Shape] = &[
         vocab_size: 32000,
         hidden_size: 2560,
         num_hidden_layers: 32,
+        family: Family::MatMulFree,
+        about: "published",
+    },
+    Shape {
+        name: "bitnet-1m",
+        vocab_size: 256,
+        hidden_size: 128,
+        num_hidden_layers: 4,
+        family: Family::BitNet { intermediate_size: 384, heads: 4, groups: 2 },
+        about: "byte-level; to try things with",
+    },
+    Shape {
+        name: "bitnet-30m",
+        vocab_size: 256,
+        hidden_size: 512,
+        num_hidden_layers: 9,
+        family: Family::BitNet { intermediate_size: 1536, heads: 8, groups: 2 },
+        about: "byte-level; all sizes are multiples of 256",
+    },
+    Shape {
+        name: "bitnet-2b4t",
+        vocab_size: 128_256,
+        hidden_size: 2560,
+        num_hidden_layers: 30,
+        family: Family::BitNet { intermediate_size: 6912, heads: 20, groups: 5 },
         about: "published",
     },
 ];
@@ -76,16 +126,40 @@ impl Shape {
     /// ```
     /// use models::shapes::Shape;
     /// let published = Shape::find("mmfree-370m").unwrap().config();
-    /// assert_eq!((published.intermediate_size(), published.parameter_count()), (2816, Some(374_108_160)));
+    /// assert_eq!(published.parameter_count(), Some(374_108_160));
     /// ```
-    pub fn config(&self) -> MatMulFreeConfig {
+    pub fn config(&self) -> ModelConfig {
         let Self { vocab_size, hidden_size, num_hidden_layers, .. } = *self;
-        let mut config =
-            MatMulFreeConfig { vocab_size, hidden_size, num_hidden_layers, ..MatMulFreeConfig::default() };
-        if self.is_byte_level() {
-            (config.bos_token_id, config.eos_token_id) = (None, vec![]);
+        match self.family {
+            Family::MatMulFree => {
+                let mut config = MatMulFreeConfig {
+                    vocab_size,
+                    hidden_size,
+                    num_hidden_layers,
+                    ..MatMulFreeConfig::default()
+                };
+                if self.is_byte_level() {
+                    (config.bos_token_id, config.eos_token_id) = (None, vec![]);
+                }
+                config.into()
+            }
+            Family::BitNet { intermediate_size, heads, groups } => {
+                let mut config = BitNetConfig {
+                    vocab_size,
+                    hidden_size,
+                    num_hidden_layers,
+                    intermediate_size,
+                    num_attention_heads: heads,
+                    num_key_value_heads: groups,
+                    tie_word_embeddings: true,
+                    ..BitNetConfig::default()
+                };
+                if self.is_byte_level() {
+                    (config.bos_token_id, config.eos_token_id) = (None, vec![]);
+                }
+                config.into()
+            }
         }
-        config
     }
 }
 
@@ -101,11 +175,15 @@ mod tests {
             ("mmfree-370m", 374.1e6, 374.2e6),
             ("mmfree-1.3b", 1.364e9, 1.365e9),
             ("mmfree-2.7b", 2.702e9, 2.703e9),
+            ("bitnet-1m", 0.7e6, 1.3e6),
+            ("bitnet-30m", 26e6, 32e6),
+            ("bitnet-2b4t", 2.41e9, 2.42e9),
         ] {
             let config = Shape::find(name).unwrap().config();
             let count = config.parameter_count().unwrap() as f64;
             assert!((low..high).contains(&count), "{name}: {count}");
-            config.validate("config.json".as_ref()).unwrap();
+            let json = config.to_json();
+            assert_eq!(ModelConfig::from_json("config.json".as_ref(), &json).unwrap().config.to_json(), json);
         }
         assert_eq!(Shape::find("mmfree-9m"), None);
     }

@@ -1,7 +1,8 @@
 //! Chains of nodes that a target runs as one kernel.
 //!
 //! A chain is found by the shape of the graph, never by names: its inner values have no readers outside, and only its
-//! first node reads what the others do not make, so that a chain can stand in for its nodes without a cycle.
+//! first node reads what the others do not make, so that a chain can stand in for its nodes without a cycle. Products that
+//! share their activations are the exception: they lie beside each other ([`Pattern::TernaryProducts`]).
 
 use crate::{Fused, Options, Pattern, Target};
 use axes::DType;
@@ -46,6 +47,9 @@ pub fn find(g: &Graph, target: &Target, options: &Options) -> Vec<Fused> {
                 out.push(chain);
             }
         }
+    }
+    if target.patterns.contains(&Pattern::TernaryProducts) {
+        out.extend(s.ternary_products());
     }
     out
 }
@@ -157,6 +161,38 @@ impl Search<'_> {
             inputs: vec![d.inputs[0], q, scale],
             outputs: vec![Value { node: dot, out: 0 }],
         })
+    }
+
+    /// Products of the same activations with matrices that are inputs: since all operands but those that they share are
+    /// there from the start, one step for all of them waits for nothing that one of them would not wait for.
+    fn ternary_products(&self) -> Vec<Fused> {
+        let given = |v: &Value| matches!(self.g.node(*v).op, Op::Input | Op::Constant);
+        let mut out: Vec<Fused> = vec![];
+        for (i, n) in self.g.nodes.iter().enumerate() {
+            let fits = n.op == Op::TernaryLinear
+                && n.types[0].dtype == DType::F32
+                && !self.taken[i]
+                && n.inputs[2..].iter().all(given);
+            if !fits {
+                continue;
+            }
+            let node = i as u32;
+            match out.iter_mut().find(|f| f.inputs[..2] == n.inputs[..2]) {
+                Some(f) => {
+                    f.nodes.push(node);
+                    f.inputs.extend(&n.inputs[2..]);
+                    f.outputs.push(Value { node, out: 0 });
+                }
+                None => out.push(Fused {
+                    pattern: Pattern::TernaryProducts,
+                    nodes: vec![node],
+                    inputs: n.inputs.clone(),
+                    outputs: vec![Value { node, out: 0 }],
+                }),
+            }
+        }
+        out.retain(|f| f.nodes.len() > 1);
+        out
     }
 
     /// The sum of products along the last axes.

@@ -33,6 +33,9 @@ pub enum Pattern {
     /// (a, q (rows…, K), scale) → a · (q / scale), contracted over the rows of q: a gradient times int8 activations or
     /// trits, which stay in their own form until the product reads them. The scale is one number, or one per row.
     DequantizedProduct,
+    /// (q, scale, w, w's scale, w, w's scale, …) → a product of the same int8 activations with each matrix of trits, such
+    /// as the projections of queries, keys and values: one step, so one barrier.
+    TernaryProducts,
 }
 
 /// Nodes that run as one kernel.

@@ -136,6 +136,16 @@ fn configurations() {
 }
 
 #[test]
+fn gguf_files() {
+    hold("gguf");
+}
+
+#[test]
+fn gguf_vocabularies() {
+    hold("gguf_vocabulary");
+}
+
+#[test]
 fn graph_texts() {
     hold("graph_text");
 }

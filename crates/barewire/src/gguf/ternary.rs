@@ -151,11 +151,20 @@ impl Ternary<'_> {
 
     /// The whole matrix in a layout, on some threads; `None` where it is not ternary.
     pub fn packed(&self, layout: TritLayout, threads: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; layout.bytes(self.rows, self.columns)?];
+        self.packed_into(layout, threads, &mut bytes).then_some(bytes)
+    }
+
+    /// The same into given memory of [`TritLayout::bytes`] bytes; false where it is not ternary.
+    ///
+    /// # Panics
+    /// If the memory has another length.
+    pub fn packed_into(&self, layout: TritLayout, threads: usize, bytes: &mut [u8]) -> bool {
         let row = layout.row_bytes(self.columns);
-        let mut bytes = vec![0; self.rows.checked_mul(row)?];
+        assert_eq!(Some(bytes.len()), layout.bytes(self.rows, self.columns), "the packed matrix");
         let share = self.rows.div_ceil(threads.max(1)).next_multiple_of(TritLayout::GROUP);
         let pieces = bytes.chunks_mut(share * row).enumerate();
-        let ok = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             let work = |(n, piece): (usize, &mut [u8])| {
                 let first = n * share;
                 self.pack(layout, first..first + piece.len() / row, piece)
@@ -170,8 +179,7 @@ impl Ternary<'_> {
                 }
             }
             running.into_iter().all(|thread| thread.join().unwrap_or(false)) && mine
-        });
-        ok.then_some(bytes)
+        })
     }
 
     /// A group of rows from the two types whose codes are those of the compute layout, in another order.

@@ -10,6 +10,8 @@
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
 
@@ -219,6 +221,9 @@ pub fn linear(pool: &Pool, x: &[f32], w: BlockMatrix<'_>, y: &mut [f32], scratch
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the form is Avx512 only on machines that have what the level stands for.
             Form::Avx512 => unsafe { avx512::rows(&w, &acts, n, &mut out) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the level has AVX2 only on machines that have it, and Avx512 is above it.
+            Form::Plain if level().has_avx2() => unsafe { avx2::rows(&w, &acts, n, &mut out) },
             Form::Plain => portable::rows(&w, &acts, n, &mut out),
         }
     });

@@ -16,6 +16,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod joint;
 mod limit;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -28,6 +29,7 @@ use axes::TritLayout;
 
 use super::simd::{Isa, Level, level, multiversion};
 use crate::pool::{Pool, Split};
+pub use joint::{Gate, Product, matmul_add, matmul_gated, matmul_many};
 pub use limit::multiply_adds;
 pub use pack::{pack_weights, quantize_weights_packed};
 use planes::{Arranged, Few, Shape, Span};
@@ -157,6 +159,20 @@ enum Finish<'a> {
     Sums,
     /// (scale_x of every token, scale_w): the bits of the f32 acc / s_x / s_w.
     Rescale(&'a [f32], f32),
+    /// The same plus a term that is `(N, M)`.
+    Add(&'a [f32], f32, &'a [f32]),
+    /// (scale_x of every token, scale_w of this matrix and of the gate's, the gate's matrix, its function).
+    Gated(&'a [f32], [f32; 2], PackedMatrix<'a>, Gate),
+}
+
+impl<'a> Finish<'a> {
+    /// The scales that the sums are divided by.
+    fn scales(&self) -> Option<(&'a [f32], f32)> {
+        match *self {
+            Finish::Sums => None,
+            Finish::Rescale(x, w) | Finish::Add(x, w, _) | Finish::Gated(x, [w, _], ..) => Some((x, w)),
+        }
+    }
 }
 
 /// acc = Σ over k of x[n, k] · t[m, k]: `x` is `(N, K)`, `w` is `(M, K)`, `acc` is `(N, M)`; `n` is N.
@@ -210,7 +226,7 @@ fn run(pool: &Pool, x: &[i8], n: usize, w: PackedMatrix<'_>, acc: &mut [i32], fi
         // SAFETY: i8 and u8 have one size, and any bits are a value of either.
         let trits = unsafe { std::slice::from_raw_parts(w.bytes.as_ptr().cast::<i8>(), w.bytes.len()) };
         super::ternary::matmul_i32(pool, x, trits, n, acc);
-        if let Finish::Rescale(scale_x, scale_w) = finish {
+        if let Some((scale_x, scale_w)) = finish.scales() {
             pool.chunks(acc, m, |token, acc| rescale(acc, scale_x[token], scale_w));
         }
     } else {
@@ -223,42 +239,91 @@ fn pass(pool: &Pool, x: &[i8], n: usize, items: &[Item<'_>]) {
     let Some(k) = items.first().map(|item| item.w.columns) else { return };
     let (level, shape) = (level(), items[0].w.shape());
     debug_assert!(items.iter().all(|item| item.w.columns == k && item.w.layout == shape.layout));
-    if n <= FEW {
+    let size = if n <= FEW {
         let rows = TASK_BYTES / shape.layout.row_bytes(k).max(1);
-        let rows = rows.max(1).next_multiple_of(TritLayout::GROUP);
-        let x_lines = Arranged::new(pool, level, x, n, k, &shape, (FEW_UNITS / n).max(1));
-        tasks(pool, items, n, (rows, n), |item, _, out| {
-            for (span, planes) in x_lines.spans() {
-                few(level, &item.w, &shape, span, x, &planes, n, out);
-            }
-            finished(item, 0, n, out);
-        });
-        return;
-    }
-    let tokens = n.div_ceil(n.div_ceil(TASK_TOKENS));
-    #[cfg(target_arch = "x86_64")]
-    if level == Level::Avx512 {
-        let x_lines = Arranged::new(pool, level, x, n, k, &shape, avx512::UNITS);
-        tasks(pool, items, n, (TASK_ROWS, tokens), |item, (from, count), out| {
-            for (span, planes) in x_lines.spans() {
-                // SAFETY: the level is Avx512 only on machines that have what it stands for.
-                unsafe { avx512::many(&item.w, &shape, span, &planes, (from, count), item.finish, out) };
-            }
-        });
-        return;
-    }
-    tasks(pool, items, n, (TASK_ROWS, tokens), |item, (from, count), out| {
-        let (w, x) = (&item.w, &x[from * k..][..count * k]);
-        match level {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level is Avx2 only on machines that have AVX2.
-            Level::Avx2 => unsafe { avx2::many(w, &shape, x, count, out) },
-            #[cfg(target_arch = "aarch64")]
-            Level::Neon => neon::many(w, &shape, x, count, out),
-            _ => shape.spans(usize::MAX).for_each(|span| portable::products(w, &shape, span, x, count, out)),
+        (rows.max(1).next_multiple_of(TritLayout::GROUP), n)
+    } else {
+        (TASK_ROWS, n.div_ceil(n.div_ceil(TASK_TOKENS)))
+    };
+    let units = match level {
+        _ if n <= FEW => Some((FEW_UNITS / n).max(1)),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => Some(avx512::UNITS),
+        _ => None,
+    };
+    let arranged = units.map(|units| Arranged::new(pool, level, x, n, k, &shape, units));
+    tasks(pool, items, n, size, |item, tokens, out| {
+        let one = Task { level, x, n, shape: &shape, arranged: arranged.as_ref(), tokens };
+        if let Finish::Gated(scale_x, [_, scale_w], gate, function) = item.finish {
+            joint::gated(&one, item, (scale_x, scale_w), gate, function, out);
+        } else {
+            one.product(&item.w, item.finish, out);
         }
-        finished(item, from, count, out);
     });
+}
+
+/// What all products of a task have in common.
+struct Task<'a> {
+    level: Level,
+    x: &'a [i8],
+    n: usize,
+    shape: &'a Shape,
+    arranged: Option<&'a Arranged>,
+    /// The first token and their number.
+    tokens: (usize, usize),
+}
+
+impl Task<'_> {
+    /// The product with some rows of a matrix, finished.
+    fn product(&self, w: &PackedMatrix<'_>, finish: Finish<'_>, out: &mut Out<'_>) {
+        let (from, count) = self.tokens;
+        let (k, shape) = (w.columns, self.shape);
+        match (self.arranged, self.level) {
+            (Some(arranged), level) if self.n <= FEW => {
+                for (span, planes) in arranged.spans() {
+                    few(level, w, shape, span, self.x, &planes, self.n, out);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Some(arranged), Level::Avx512) => {
+                for (span, planes) in arranged.spans() {
+                    // SAFETY: the level is Avx512 only on machines that have what it stands for.
+                    unsafe { avx512::many(w, shape, span, &planes, self.tokens, finish, out) };
+                }
+                // The scales were applied while the sums were in registers.
+                return add(finish, self.tokens, w.rows, out);
+            }
+            (_, level) => {
+                let x = &self.x[from * k..][..count * k];
+                match level {
+                    #[cfg(target_arch = "x86_64")]
+                    // SAFETY: the level is Avx2 only on machines that have AVX2.
+                    Level::Avx2 => unsafe { avx2::many(w, shape, x, count, out) },
+                    #[cfg(target_arch = "aarch64")]
+                    Level::Neon => neon::many(w, shape, x, count, out),
+                    _ => shape
+                        .spans(usize::MAX)
+                        .for_each(|span| portable::products(w, shape, span, x, count, out)),
+                }
+            }
+        }
+        if let Some((scale_x, scale_w)) = finish.scales() {
+            (0..count).for_each(|token| rescale(out.row(token), scale_x[from + token], scale_w));
+        }
+        add(finish, self.tokens, w.rows, out);
+    }
+}
+
+/// Adds the term, where there is one; `m` outputs a token.
+fn add(finish: Finish<'_>, (from, count): (usize, usize), m: usize, out: &mut Out<'_>) {
+    if let Finish::Add(_, _, term) = finish {
+        for token in 0..count {
+            let term = &term[(from + token) * m + out.first..][..out.rows];
+            for (y, term) in out.row(token).iter_mut().zip(term) {
+                *y = (f32::from_bits(*y as u32) + term).to_bits() as i32;
+            }
+        }
+    }
 }
 
 /// The memory-bound form of one task over one span.
@@ -282,13 +347,6 @@ fn few(
         #[cfg(target_arch = "aarch64")]
         Level::Neon => neon::few(w, shape, span, planes, n, out),
         _ => portable::products(w, shape, span, x, n, out),
-    }
-}
-
-/// What is to be done to the sums of a task, once they are complete.
-fn finished(item: &Item<'_>, from: usize, count: usize, out: &mut Out<'_>) {
-    if let Finish::Rescale(scale_x, scale_w) = item.finish {
-        (0..count).for_each(|token| rescale(out.row(token), scale_x[from + token], scale_w));
     }
 }
 

@@ -65,6 +65,65 @@ fn a_product_of_any_layout_used_in_place_is_that_of_bytes() {
     }
 }
 
+/// Three products of one input, one of what two of them make, and one of other activations.
+#[test]
+fn products_that_share_their_input_are_one_step_with_the_same_bits() {
+    let sizes = [5, 301, 8];
+    let cx = Cx::abstract_();
+    let x = cx.input("x", Type::new(DType::F32, [N, K]));
+    let w: Vec<_> =
+        (0..4).map(|i| cx.input(&format!("w{i}"), Type::new(DType::Trit, [sizes[i % 3], K]))).collect();
+    let s: Vec<_> = (0..4).map(|i| cx.input(&format!("s{i}"), Type::scalar(DType::F32))).collect();
+    let (q, s_x) = x.quantize_activations("half_even");
+    let y: Vec<_> = (0..3).map(|i| q.ternary_linear(&s_x, &w[i], &s[i])).collect();
+    let (again, s_y) = (&y[1] * &x).quantize_activations("half_even");
+    let z = again.ternary_linear(&s_y, &w[3], &s[3]);
+    let g = cx.finish(&[("y0", &y[0]), ("y1", &y[1]), ("y2", &y[2]), ("z", &z)]).unwrap();
+    let tensor = |i: usize| {
+        let m = sizes[i % 3];
+        let trits: Vec<i8> = (0..m * K).map(|j| ((i + 3) * j * 31 % 7 % 3) as i8 - 1).collect();
+        Tensor::from_i8(DType::Trit, [m, K], &trits)
+    };
+    let mut inputs = vec![Tensor::from_f32([N, K], &numbers(N * K))];
+    inputs.extend((0..4).map(tensor));
+    inputs.extend((0..4).map(|i| Tensor::from_f32([], &[1.5 + i as f32])));
+    let plain = Options { fuse: false, ..Options::default() };
+    let inputs: Vec<&Tensor> = inputs.iter().collect();
+    let expected = run_once(&g, &inputs, &plain, POOLS[0].clone()).unwrap();
+    for layout in [TritLayout::Bytes, TritLayout::Compute, TritLayout::Storage] {
+        let options =
+            Options { layouts: (0..4).map(|i| (format!("w{i}"), layout)).collect(), ..Options::default() };
+        for pool in POOLS.iter() {
+            let mut exe = Executable::new(&g, &options, pool.clone()).unwrap();
+            let steps = &exe.plan().steps;
+            let joint = |s: &&premap::Step| matches!(s, premap::Step::Fused(f) if f.pattern == premap::Pattern::TernaryProducts);
+            let joint: Vec<_> = steps.iter().filter(joint).map(|s| exe.plan().nodes(s).len()).collect();
+            assert_eq!(joint, [3], "{}", exe.plan().describe());
+            let packed: Vec<Vec<u8>> = (0..4)
+                .map(|i| {
+                    let trits: Vec<i8> = inputs[1 + i].bytes().iter().map(|b| *b as i8).collect();
+                    barewire::trits::encode(layout, sizes[i % 3], K, &trits).unwrap()
+                })
+                .collect();
+            let mut made: Vec<Tensor> =
+                expected.iter().map(|(_, t)| Tensor::zeros(DType::F32, t.shape().to_vec())).collect();
+            let mut io = exe.io();
+            io.input(0, inputs[0]);
+            for i in 0..4 {
+                io.bytes(1 + i, &packed[i]).input(5 + i, inputs[5 + i]);
+            }
+            made.iter_mut().enumerate().for_each(|(i, t)| {
+                io.output(i, t);
+            });
+            exe.run(&mut io).unwrap();
+            drop(io);
+            for (made, (name, expected)) in made.iter().zip(&expected) {
+                assert_eq!(made.f32(), expected.f32(), "{layout} {name}");
+            }
+        }
+    }
+}
+
 #[test]
 fn bytes_that_do_not_fit_are_refused() {
     let g = product(|_| None);

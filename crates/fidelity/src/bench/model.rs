@@ -14,7 +14,7 @@ use engine::measure::{cold_bytes, last_cache, read};
 use engine::pages::Pages;
 use engine::pool::Pool;
 use models::bundle::PackOptions;
-use models::matmulfree;
+use models::forms;
 use models::shapes::Shape;
 use serde::Serialize;
 use std::hint::black_box;
@@ -170,7 +170,7 @@ pub(super) fn measure(
     };
     let mut streams = vec![];
     for (model, pool) in models.iter_mut().zip(&pools) {
-        streams.push(model.stream(1, matmulfree::Form::Prepared, pool)?);
+        streams.push(model.stream(1, forms::Form::Prepared, pool)?);
     }
     // What a cache holds is read again and again there; no memory limits it then.
     let bytes = streams.first().map_or(0, Stream::step_bytes);
@@ -240,7 +240,7 @@ impl Rounds<'_> {
             (0..3).try_for_each(|i| stream.step(&[i]).map(drop))?;
             tokens = (3.0 * 0.15 / once.elapsed().as_secs_f64()).clamp(2.0, 64.0) as usize;
         }
-        let vocab = streams.first().map_or(1, |s| s.model().config.vocab_size);
+        let vocab = streams.first().map_or(1, |s| s.model().config.vocab_size());
         let mut next = 0;
         let taken = self.rounds(tokens, streams, false, &mut |stream| {
             for _ in 0..tokens {
@@ -255,7 +255,7 @@ impl Rounds<'_> {
     }
 
     fn prefill(&mut self, streams: &mut [Stream<'_>]) -> Result<Vec<Speed>> {
-        let vocab = streams.first().map_or(1, |s| s.model().config.vocab_size);
+        let vocab = streams.first().map_or(1, |s| s.model().config.vocab_size());
         // One more than is counted: the last token of a prompt goes alone, for its logits.
         let ids: Vec<u32> = (0..=PROMPT).map(|i| ((7 * i + 3) % vocab) as u32).collect();
         let taken = self.rounds(PROMPT, streams, true, &mut |stream| {

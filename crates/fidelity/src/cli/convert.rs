@@ -1,18 +1,20 @@
 //! `fidelity pack`, `unpack`, `convert` and `synth`: models in other forms.
 
 use super::common::{self, Threads};
+use super::forms::{Wanted, parse_embedding};
 use super::print;
 use anyhow::Result;
 use axes::TritLayout;
 use clap::ValueEnum;
 use fidelity::calibration;
-use fidelity::convert::{self, Form, Model, Step};
+use fidelity::convert::{self, Form, Kind, Model, Step};
 use fidelity::error::Fault;
 use fidelity::inspect::size;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use models::bundle::{EmbeddingType, PackOptions};
 use models::safetensors::FloatType;
 use models::shapes::{SHAPES, Shape};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -34,15 +36,23 @@ Examples:
   fidelity unpack model.fid MODEL --dtype bf16";
 
 pub(super) const CONVERT_EXAMPLES: &str = "\
-IN is a model folder or a bundle, OUT a bundle where its name ends in .fid and a folder
-otherwise. T is f32, bf16, f16 or f64 for a folder and a layout of trits (compute,
-interchange, storage) for a bundle.
+IN is a model folder, a bundle or a GGUF file; OUT a bundle where its name ends in .fid, a
+GGUF file where it ends in .gguf, and a folder otherwise. T is
+
+  for a folder       f32, bf16, f16, f64: master weights; packed: BitNet's trits in bytes
+  for a bundle       a layout of trits: compute, interchange, storage
+  for a GGUF file    a type of ternary matrices: tq2_0, tq1_0, q2_0, i2_s, f16, bf16, f32, or
+                     one that rounds them: q8_0, q6_k, q4_k, q4_0
+
+Trits and their scales stay what they are in every direction, but where T rounds them.
 
 Examples:
   fidelity convert MODEL MODEL-bf16 --type bf16
   fidelity convert MODEL model.fid --type interchange
   fidelity convert model.fid small.fid --type storage --embedding int8
-  fidelity convert model.fid MODEL";
+  fidelity convert model.fid MODEL
+  fidelity convert MODEL model.gguf --embedding q6_k
+  fidelity convert model.gguf MODEL --type packed";
 
 pub(super) const SYNTH_EXAMPLES: &str = "\
 The weights are random, as at the start of training. The same seed gives the same model.
@@ -69,26 +79,6 @@ impl From<Layout> for TritLayout {
             Layout::Compute => TritLayout::Compute,
             Layout::Interchange => TritLayout::Interchange,
             Layout::Storage => TritLayout::Storage,
-        }
-    }
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Embedding {
-    /// As it is
-    F32,
-    /// Half the size
-    Bf16,
-    /// A quarter, with a scale for each token
-    Int8,
-}
-
-impl From<Embedding> for EmbeddingType {
-    fn from(embedding: Embedding) -> EmbeddingType {
-        match embedding {
-            Embedding::F32 => EmbeddingType::F32,
-            Embedding::Bf16 => EmbeddingType::Bf16,
-            Embedding::Int8 => EmbeddingType::I8,
         }
     }
 }
@@ -122,14 +112,15 @@ pub(super) struct PackArgs {
     /// How the trits lie
     #[arg(long, value_enum, default_value = "compute")]
     layout: PackLayout,
-    /// How the embedding is stored
-    #[arg(long, value_enum, default_value = "f32")]
-    embedding: Embedding,
+    /// How the embedding is stored: f32, bf16, int8, or in blocks (f16, q8_0, q6_k, q4_k, q4_0). A head that is not
+    /// ternary is stored so too, and is then multiplied in integers
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = parse_embedding)]
+    embedding: EmbeddingType,
     /// With --layout auto: measure anew, whatever is remembered
     #[arg(long)]
     recalibrate: bool,
     #[command(flatten)]
-    threads: Threads,
+    output: Output,
 }
 
 /// A layout, or the faster one. The default is a fixed one, so that the same command writes the same file everywhere.
@@ -158,7 +149,7 @@ impl PackArgs {
             PackLayout::Interchange => TritLayout::Interchange,
             PackLayout::Storage => TritLayout::Storage,
             PackLayout::Auto => {
-                let found = calibration::layout(&self.threads.pool(), self.recalibrate);
+                let found = calibration::layout(&self.output.threads.pool(), self.recalibrate);
                 print::note(&format!("layout {}", found.told()));
                 found.layout()
             }
@@ -167,10 +158,13 @@ impl PackArgs {
 }
 
 pub(super) fn pack(args: &PackArgs) -> Result<()> {
-    // Any name will do, since a bundle is known by its first bytes; only a GGUF file is refused.
-    convert::names_bundle(&args.out)?;
-    let options = PackOptions { layout: args.layout()?, embedding: args.embedding.into() };
-    run(&open(&args.model)?, &args.out, Form::Bundle(options), &args.threads)
+    // Any name will do, since a bundle is known by its first bytes, but for one that promises another file.
+    if convert::named(&args.out) == Kind::Gguf {
+        let cause = format!("{} has the name of a GGUF file", args.out.display());
+        return Err(Fault::new(cause, "name a file that ends in .fid, or use `fidelity convert`").into());
+    }
+    let options = PackOptions { layout: args.layout()?, embedding: args.embedding };
+    run(&open(&args.model)?, &args.out, Form::Bundle(options), &args.output)
 }
 
 #[derive(clap::Args)]
@@ -184,7 +178,7 @@ pub(super) struct UnpackArgs {
     #[arg(long, value_enum, default_value = "f32")]
     dtype: Float,
     #[command(flatten)]
-    threads: Threads,
+    output: Output,
 }
 
 pub(super) fn unpack(args: &UnpackArgs) -> Result<()> {
@@ -192,63 +186,38 @@ pub(super) fn unpack(args: &UnpackArgs) -> Result<()> {
         let cause = format!("{} is a folder, not a bundle", args.bundle.display());
         return Err(Fault::new(cause, "`fidelity convert` takes folders to folders").into());
     }
-    if convert::names_bundle(&args.dir)? {
-        let cause = format!("{} has the name of a bundle", args.dir.display());
+    if convert::named(&args.dir) != Kind::Folder {
+        let cause = format!("{} has the name of a file", args.dir.display());
         return Err(Fault::new(cause, "name a folder, or use `fidelity convert`").into());
     }
     let model = Model::Bundle(Box::new(models::bundle::ModelBundle::open(&args.bundle)?));
     common::warn(model.warnings());
-    run(&model, &args.dir, Form::Folder(args.dtype.into()), &args.threads)
+    run(&model, &args.dir, Form::Folder(args.dtype.into()), &args.output)
 }
 
 #[derive(clap::Args)]
 pub(super) struct ConvertArgs {
-    /// A model folder or a bundle
+    /// A model folder, a bundle or a GGUF file
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// The folder, or the bundle (.fid), to write
+    /// The folder, the bundle (.fid) or the GGUF file (.gguf) to write
     out: PathBuf,
-    /// Type of a folder's weights (f32 unless said) or layout of a bundle's trits (compute, or
-    /// that of IN)
+    /// Type of a folder's weights (f32, or packed where IN has BitNet's trits), layout of a bundle's
+    /// trits (compute, or that of IN), type of a GGUF file's matrices (tq2_0, or that of IN)
     #[arg(long = "type", value_name = "T")]
     kind: Option<String>,
-    /// How a bundle's embedding is stored (f32, or as in IN)
-    #[arg(long, value_enum)]
-    embedding: Option<Embedding>,
+    /// How the embedding of a bundle or a GGUF file is stored (as in IN)
+    #[arg(long, value_name = "TYPE")]
+    embedding: Option<String>,
     #[command(flatten)]
-    threads: Threads,
+    output: Output,
 }
 
 pub(super) fn convert(args: &ConvertArgs) -> Result<()> {
-    let to_bundle = convert::names_bundle(&args.out)?;
-    let kind = args.kind.as_deref();
-    let wrong = |found: &str| convert::wrong_type(found, to_bundle);
-    // The type is looked at before anything is opened.
-    let layout =
-        kind.filter(|_| to_bundle).map(|t| Layout::from_str(t, true).map_err(|_| wrong(t))).transpose()?;
-    let float =
-        kind.filter(|_| !to_bundle).map(|t| Float::from_str(t, true).map_err(|_| wrong(t))).transpose()?;
-    if args.embedding.is_some() && !to_bundle {
-        let cause = "--embedding is for bundles, and OUT is a folder";
-        return Err(Fault::new(cause, "name a file that ends in .fid, or leave --embedding out").into());
-    }
+    // The types are looked at before anything is opened.
+    let wanted = Wanted::parse(&args.out, args.kind.as_deref(), args.embedding.as_deref())?;
     let model = open(&args.input)?;
-    let kept = match &model {
-        Model::Bundle(bundle) => PackOptions {
-            layout: bundle.layout().unwrap_or(TritLayout::Compute),
-            embedding: bundle.embedding_type(),
-        },
-        _ => PackOptions::default(),
-    };
-    let form = if to_bundle {
-        Form::Bundle(PackOptions {
-            layout: layout.map_or(kept.layout, Into::into),
-            embedding: args.embedding.map_or(kept.embedding, Into::into),
-        })
-    } else {
-        Form::Folder(float.map_or(FloatType::F32, Into::into))
-    };
-    run(&model, &args.out, form, &args.threads)
+    run(&model, &args.out, wanted.form(&model), &args.output)
 }
 
 #[derive(clap::Args)]
@@ -256,7 +225,7 @@ pub(super) struct SynthArgs {
     /// The size
     #[arg(long, value_name = "NAME", required_unless_present = "list", value_parser = parse_shape)]
     shape: Option<&'static Shape>,
-    /// The folder, or the bundle (.fid), to write
+    /// The folder, the bundle (.fid) or the GGUF file (.gguf) to write
     #[arg(required_unless_present = "list")]
     out: Option<PathBuf>,
     /// Seed of the weights
@@ -268,14 +237,17 @@ pub(super) struct SynthArgs {
     /// Layout of a bundle's trits
     #[arg(long, value_enum)]
     layout: Option<Layout>,
-    /// How a bundle's embedding is stored
-    #[arg(long, value_enum)]
-    embedding: Option<Embedding>,
+    /// How a bundle's embedding is stored (f32, or q6_k where it is the head of a wide BitNet)
+    #[arg(long, value_name = "TYPE", value_parser = parse_embedding)]
+    embedding: Option<EmbeddingType>,
     /// Type of a folder's weights
     #[arg(long, value_enum)]
     dtype: Option<Float>,
+    /// Type of a GGUF file's ternary matrices [default: tq2_0]
+    #[arg(long = "type", value_name = "T")]
+    kind: Option<String>,
     #[command(flatten)]
-    threads: Threads,
+    output: Output,
 }
 
 pub(super) fn parse_shape(name: &str) -> Result<&'static Shape, String> {
@@ -290,7 +262,20 @@ pub(super) fn synth(args: &SynthArgs) -> Result<()> {
         return list();
     }
     let (Some(shape), Some(out)) = (args.shape, &args.out) else { return list() };
-    let form = if convert::names_bundle(out)? {
+    let named = convert::named(out);
+    if args.kind.is_some() && named != Kind::Gguf {
+        let cause = "--type is for GGUF files, and OUT is none";
+        return Err(Fault::new(cause, "name a file that ends in .gguf, or use --layout or --dtype").into());
+    }
+    let form = if named == Kind::Gguf {
+        if args.dtype.is_some() || args.layout.is_some() {
+            let cause = "--dtype and --layout are for folders and bundles, and OUT is a GGUF file";
+            return Err(Fault::new(cause, "use --type and --embedding").into());
+        }
+        let embedding = args.embedding.unwrap_or_else(|| convert::synthetic_embedding(shape));
+        let wanted = Wanted::parse(out, args.kind.as_deref(), Some(embedding.name()))?;
+        wanted.form(&Model::synthetic(shape, args.seed))
+    } else if named == Kind::Bundle {
         if args.dtype.is_some() {
             let cause = "--dtype is for folders, and OUT is a bundle";
             return Err(Fault::new(cause, "name a folder, or use --layout and --embedding").into());
@@ -298,7 +283,7 @@ pub(super) fn synth(args: &SynthArgs) -> Result<()> {
         let default = PackOptions::default();
         Form::Bundle(PackOptions {
             layout: args.layout.map_or(default.layout, Into::into),
-            embedding: args.embedding.map_or(default.embedding, Into::into),
+            embedding: args.embedding.unwrap_or_else(|| convert::synthetic_embedding(shape)),
         })
     } else {
         if args.layout.is_some() || args.embedding.is_some() {
@@ -307,7 +292,7 @@ pub(super) fn synth(args: &SynthArgs) -> Result<()> {
         }
         Form::Folder(args.dtype.map_or(FloatType::F32, Into::into))
     };
-    run(&Model::synthetic(shape, args.seed), out, form, &args.threads)
+    run(&Model::synthetic(shape, args.seed), out, form, &args.output)
 }
 
 fn list() -> Result<()> {
@@ -315,7 +300,7 @@ fn list() -> Result<()> {
         format!("{:<12} {:>13} {:>7} {:>7} {:>7}  \n", "shape", "parameters", "layers", "hidden", "vocab");
     for shape in SHAPES {
         let count = shape.config().parameter_count().unwrap_or(0);
-        let Shape { name, vocab_size, hidden_size, num_hidden_layers, about } = shape;
+        let Shape { name, vocab_size, hidden_size, num_hidden_layers, about, .. } = shape;
         text += &format!(
             "{name:<12} {count:>13} {num_hidden_layers:>7} {hidden_size:>7} {vocab_size:>7}  {about}\n"
         );
@@ -329,8 +314,18 @@ fn open(path: &Path) -> Result<Model> {
     Ok(model)
 }
 
-fn run(model: &Model, out: &Path, form: Form, threads: &Threads) -> Result<()> {
-    if matches!(form, Form::Bundle(_)) {
+/// How the work is done and told of.
+#[derive(clap::Args)]
+struct Output {
+    /// Print path, bytes, seconds and notes as one JSON value
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    threads: Threads,
+}
+
+fn run(model: &Model, out: &Path, form: Form, output: &Output) -> Result<()> {
+    if matches!(form, Form::Bundle(_) | Form::Gguf(_)) {
         common::check_output(out)?;
     }
     // A run that is told to stop takes its half-written file along.
@@ -345,7 +340,7 @@ fn run(model: &Model, out: &Path, form: Form, threads: &Threads) -> Result<()> {
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}") {
         bar.set_style(style);
     }
-    let notes = convert::write(model, out, form, &threads.pool(), &mut |step: Step<'_>| {
+    let notes = convert::write(model, out, form, &output.threads.pool(), &mut |step: Step<'_>| {
         bar.set_length(step.of);
         bar.set_position(step.done);
         bar.set_message(step.tensor.to_owned());
@@ -353,6 +348,10 @@ fn run(model: &Model, out: &Path, form: Form, threads: &Threads) -> Result<()> {
     bar.finish_and_clear();
     common::warn(&notes);
     let seconds = start.elapsed().as_secs_f64();
+    if output.json {
+        let bytes = convert::size_of(out);
+        return print::json(&json!({ "written": out, "bytes": bytes, "seconds": seconds, "notes": notes }));
+    }
     print::note(&format!("written {} ({}) in {seconds:.1} s", out.display(), size(convert::size_of(out))));
     Ok(())
 }

@@ -116,7 +116,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let batch = eval_files::read_batch(&args.inputs)?;
     let want = want(args, &batch)?;
     let model = common::open(&args.model)?;
-    eval_files::check_batch(&batch, model.config.vocab_size, &args.inputs)?;
+    eval_files::check_batch(&batch, model.config.vocab_size(), &args.inputs)?;
     let request = Request {
         cut: args.form.cut.clone(),
         arithmetic: if args.dtype == Dtype::F64 { Arithmetic::F64 } else { Arithmetic::F32 },

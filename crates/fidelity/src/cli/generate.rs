@@ -3,6 +3,7 @@
 use super::common::{self, Placement, Threads};
 use super::{interactive, print};
 use anyhow::Result;
+use fidelity::chat;
 use fidelity::error::Fault;
 use fidelity::generate::{Generator, Options, TextOut, Turn, prompt_tokens};
 use fidelity::state::Snapshot;
@@ -25,6 +26,7 @@ Examples:
   fidelity generate MODEL --tokens 1,2,3 --greedy --ignore-eos --json
   fidelity generate MODEL \"Q: why? A:\" --stop \"\\nQ:\" --min-p 0.05 --repetition-penalty 1.1
   fidelity generate MODEL \"Once\" --logit-bias 13=-inf,42=2.5
+  fidelity generate model.gguf --chat \"Why is the sky blue?\" --system \"Be brief.\"
   fidelity generate MODEL --interactive
   fidelity generate model.fid \"Once\" --max-tokens 50 --save-state once.state
   fidelity generate model.fid --load-state once.state --max-tokens 50
@@ -32,7 +34,7 @@ Examples:
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Folder of the model, or a bundle (.fid)
+    /// Folder of the model, a bundle (.fid) or a GGUF file
     model: PathBuf,
     /// The text to go on with
     #[arg(conflicts_with_all = ["tokens", "text_file"])]
@@ -43,6 +45,12 @@ pub(super) struct Args {
     /// The file that holds the text to go on with; - is standard input
     #[arg(long, value_name = "FILE")]
     text_file: Option<PathBuf>,
+    /// A message, put into the model's chat template: the model answers instead of going on
+    #[arg(long, value_name = "MESSAGE", conflicts_with_all = ["prompt", "tokens", "text_file", "interactive"])]
+    chat: Option<String>,
+    /// What the model is told before the message
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    system: Option<String>,
     /// New tokens at most
     #[arg(long, value_name = "N", default_value_t = 128)]
     max_tokens: usize,
@@ -152,7 +160,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let text = args.text()?;
     let mut model = args.placement.open(&args.model)?;
     let tokenizer = model.tokenizer.clone();
-    let bos = model.config.bos_token_id;
+    let bos = model.config.bos_token_id();
     let loaded = args.load_state.as_deref().map(Snapshot::read).transpose()?;
     if let Some(path) = &args.save_state {
         common::check_output(path)?;
@@ -171,6 +179,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return interactive::Chat::new(generator, tokenizer, bos, options).run(text);
     }
     let prompt = match args.tokens.as_slice() {
+        [] if args.chat.is_some() => {
+            let messages = chat::question(args.system.as_deref(), args.chat.as_deref().unwrap_or_default());
+            chat::prompt(&args.model, &model, &messages)?
+        }
         [] if loaded.is_some() => more(tokenizer.as_ref(), text)?,
         [] => prompt_tokens(tokenizer.as_ref(), bos, text.as_deref().unwrap_or_default())?,
         tokens => tokens.to_vec(),

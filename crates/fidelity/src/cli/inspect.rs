@@ -5,11 +5,13 @@ use super::print;
 use anyhow::Result;
 use fidelity::bundle::BundleInspection;
 use fidelity::convert::{Kind, kind};
+use fidelity::gguf::GgufInspection;
 use fidelity::inspect::{Inspection, Which, describe_plan, model_graph};
 use graph::draw::{self, DrawOptions};
+use models::architecture::ModelConfig;
 use models::bundle::ModelBundle;
-use models::config::MatMulFreeConfig;
 use models::folder::ModelFolder;
+use models::gguf::GgufModel;
 use std::path::{Path, PathBuf};
 
 pub(super) const EXAMPLES: &str = "\
@@ -74,7 +76,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.svg.is_some() || args.graph || args.plan {
         return show(args);
     }
-    if kind(&args.model)? == Kind::Bundle {
+    if kind(&args.model) == Kind::Gguf {
+        let inspection = GgufInspection::open(&args.model)?;
+        return if args.json { print::json(&inspection) } else { print::text(&inspection.to_string()) };
+    }
+    if kind(&args.model) == Kind::Bundle {
         let inspection = BundleInspection::open(&args.model)?;
         if args.json {
             return print::json(&inspection);
@@ -98,10 +104,14 @@ fn show(args: &Args) -> Result<()> {
     if let Some(path) = args.svg.as_deref().filter(|p| *p != Path::new("-")) {
         common::check_output(path)?;
     }
-    let (config, warnings) = match kind(&args.model)? {
+    let (config, warnings) = match kind(&args.model) {
         Kind::Folder => {
-            let parsed = MatMulFreeConfig::from_folder(&ModelFolder::open(&args.model)?)?;
+            let parsed = ModelConfig::from_folder(&ModelFolder::open(&args.model)?)?;
             (parsed.config, parsed.warnings)
+        }
+        Kind::Gguf => {
+            let model = GgufModel::open(&args.model)?;
+            (model.config().clone(), model.warnings().to_vec())
         }
         Kind::Bundle => {
             let model = ModelBundle::open(&args.model)?;

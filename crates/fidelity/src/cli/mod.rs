@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod eval;
 mod eval_files;
+mod forms;
 mod generate;
 mod inspect;
 mod interactive;

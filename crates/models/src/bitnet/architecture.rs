@@ -1,10 +1,12 @@
 //! BitNet's answers to [`Architecture`].
 
+use axes::BlockFormat;
 use graph::{Graph, GraphError};
 use serde_json::Value;
 
 use super::BitNetConfig;
 use crate::architecture::Architecture;
+use crate::bundle::EmbeddingType;
 use crate::decoder;
 use crate::error::Result;
 use crate::folder::Weights;
@@ -90,6 +92,14 @@ impl Architecture for BitNetConfig {
             vec![super::EMBEDDING]
         } else {
             vec![super::EMBEDDING, "lm_head.weight"]
+        }
+    }
+
+    fn stored_as(&self, wanted: EmbeddingType) -> EmbeddingType {
+        match wanted {
+            EmbeddingType::Bf16 => EmbeddingType::Block(BlockFormat::Bf16),
+            EmbeddingType::I8 => EmbeddingType::Block(BlockFormat::Q8_0),
+            other => other,
         }
     }
 

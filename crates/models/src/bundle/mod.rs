@@ -9,6 +9,7 @@
 //! | `model.lower_bounds` | f32 (L, d), as trained |
 //! | `lower_bounds_eff` | f32 (L, d): what a running model adds, computed once |
 //! | norms and convolutions, under their names in the state dict | f32 |
+//! | `NAME.FORMAT` (`model.embed_tokens.weight.q6_k`) | u8 (V, bytes of a row): the embedding, or a head that is not ternary, in blocks |
 //!
 //! The order is that of the state dict, `lower_bounds_eff` behind `model.lower_bounds`, and the head's trits last where the
 //! head shares the embedding's weight: they are a section of their own then too, made of the weight before the embedding
@@ -27,21 +28,23 @@ pub mod unpack;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use axes::{DType, TritLayout};
+use axes::{BlockFormat, DType, TritLayout};
 use barewire::{Bundle, Content, TensorView};
 use serde_json::Value;
 
-pub use self::pack::{EmbeddingType, PackOptions, Quantizer, Source, pack, repack};
-use crate::config::MatMulFreeConfig;
+pub(crate) use self::pack::stored_values;
+pub use self::pack::{EmbeddingType, FolderSource, PackOptions, Quantizer, Source, pack, repack};
+use crate::architecture::ModelConfig;
 use crate::error::{ModelError, Result};
 use crate::folder::{CONFIG, GENERATION_CONFIG, TOKENIZER};
 use crate::json;
-use crate::matmulfree::projections;
 
 /// The end of a bundle's name.
 pub const EXTENSION: &str = "fid";
-/// The embedding.
+/// The embedding of the MatMul-free language model.
 pub const EMBEDDING: &str = "model.embeddings.weight";
+/// The head.
+const HEAD: &str = "lm_head.weight";
 /// The scales of the rows of an i8 embedding.
 pub const EMBEDDING_SCALE: &str = "model.embeddings.weight.scale";
 /// Lower bounds of the forget gates as trained.
@@ -67,7 +70,7 @@ const REMEDY: &str = "pack the model again with this version";
 #[derive(Clone, Debug)]
 pub struct ModelBundle {
     bundle: Bundle,
-    config: MatMulFreeConfig,
+    config: ModelConfig,
     warnings: Vec<String>,
 }
 
@@ -80,13 +83,15 @@ pub enum Embedding<'a> {
     Bf16(TensorView<'a>),
     /// i8 (V, d), and the scale of each row, f32 (V).
     I8(TensorView<'a>, TensorView<'a>),
+    /// u8 (V, bytes of a row).
+    Block(BlockFormat, TensorView<'a>),
 }
 
 impl ModelBundle {
     /// Opens a bundle and checks every byte of it, then its sections against its configuration.
     ///
     /// # Errors
-    /// [`ModelError::Wire`] for a file that is no sound bundle, the errors of [`MatMulFreeConfig::from_json`], and
+    /// [`ModelError::Wire`] for a file that is no sound bundle, the errors of [`ModelConfig::from_json`], and
     /// [`ModelError::Tensor`] for a section that is missing or of another type or size.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::new(Bundle::open(path)?)
@@ -102,7 +107,7 @@ impl ModelBundle {
             let found = format!("byte {} is not", error.valid_up_to());
             ModelError::file(&label, "content", "UTF-8 text", found, REMEDY)
         })?;
-        let parsed = MatMulFreeConfig::from_json(&label, &json::parse(&label, text)?)?;
+        let parsed = ModelConfig::from_json(&label, &json::parse(&label, text)?)?;
         let mut model = Self { bundle, config: parsed.config, warnings: parsed.warnings };
         model.check()?;
         Ok(model)
@@ -114,7 +119,7 @@ impl ModelBundle {
     }
 
     /// The configuration.
-    pub fn config(&self) -> &MatMulFreeConfig {
+    pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
@@ -158,7 +163,18 @@ impl ModelBundle {
     /// # Errors
     /// None after [`open`](Self::open), which has looked.
     pub fn embedding(&self) -> Result<Embedding<'_>> {
-        let view = self.bundle.tensor(EMBEDDING)?;
+        self.stored(self.config.embedding())
+    }
+
+    /// A matrix that may be stored in several ways ([`crate::architecture::Architecture::storable`]).
+    ///
+    /// # Errors
+    /// [`ModelError::Wire`] for a name that the bundle does not have.
+    pub fn stored(&self, name: &str) -> Result<Embedding<'_>> {
+        if let Some((format, section)) = self.blocks_of(name) {
+            return Ok(Embedding::Block(format, self.bundle.tensor(&section)?));
+        }
+        let view = self.bundle.tensor(name)?;
         Ok(match view.dtype {
             DType::BF16 => Embedding::Bf16(view),
             DType::I8 => Embedding::I8(view, self.bundle.tensor(EMBEDDING_SCALE)?),
@@ -168,11 +184,21 @@ impl ModelBundle {
 
     /// How the embedding is stored.
     pub fn embedding_type(&self) -> EmbeddingType {
-        match self.bundle.tensor(EMBEDDING).map(|view| view.dtype) {
+        let name = self.config.embedding();
+        if let Some((format, _)) = self.blocks_of(name) {
+            return EmbeddingType::Block(format);
+        }
+        match self.bundle.tensor(name).map(|view| view.dtype) {
             Ok(DType::BF16) => EmbeddingType::Bf16,
             Ok(DType::I8) => EmbeddingType::I8,
             _ => EmbeddingType::F32,
         }
+    }
+
+    /// The format of a matrix that lies in blocks, and what its section is called.
+    fn blocks_of(&self, name: &str) -> Option<(BlockFormat, String)> {
+        let sections = BlockFormat::ALL.map(|format| (format, block_section(name, format)));
+        sections.into_iter().find(|(_, section)| self.bundle.entry(section).is_some())
     }
 
     /// The layout of the projections' trits, if all have one.
@@ -188,8 +214,8 @@ impl ModelBundle {
             Err(ModelError::tensor(&path, name, expected, found, REMEDY))
         };
         // A hostile number of layers must not make a list that long.
-        if self.bundle.entries().len() < self.config.num_hidden_layers {
-            let expected = format!("those of {} layers", self.config.num_hidden_layers);
+        if self.bundle.entries().len() < self.config.num_hidden_layers() {
+            let expected = format!("those of {} layers", self.config.num_hidden_layers());
             return wrong("model.layers", expected, format!("{} sections", self.bundle.entries().len()));
         }
         let mut known = BTreeSet::new();
@@ -216,7 +242,8 @@ impl ModelBundle {
     /// as the type it has here.
     fn expected(&self) -> Vec<(String, String)> {
         let c = &self.config;
-        let ternary = projections(c).into_iter().collect::<BTreeSet<_>>();
+        let ternary = c.projections().into_iter().collect::<BTreeSet<_>>();
+        let storable = c.storable();
         let here = |name: &str| self.bundle.entry(name).map(|entry| &entry.content);
         let mut list = vec![];
         let trits = |name: String, shape: [usize; 2]| {
@@ -232,6 +259,11 @@ impl ModelBundle {
         for (name, shape) in c.expected_tensors() {
             if let (true, &[rows, columns]) = (ternary.contains(&name), shape.as_slice()) {
                 list.push(trits(name, [rows, columns]));
+            } else if let (true, Some((format, section)), &[rows, columns]) =
+                (storable.contains(&name.as_str()), self.blocks_of(&name), shape.as_slice())
+            {
+                // Columns that are no whole blocks make a section of no bytes, which is not what is there.
+                list.push(numbers(section, DType::U8, &[rows, format.row_bytes(columns).unwrap_or(0)]));
             } else if name == EMBEDDING {
                 let dtype = match here(EMBEDDING) {
                     Some(Content::Tensor { dtype: dtype @ (DType::BF16 | DType::I8), .. }) => *dtype,
@@ -249,11 +281,21 @@ impl ModelBundle {
                 }
             }
         }
-        if c.tie_word_embeddings {
-            list.push(trits("lm_head.weight".into(), [c.vocab_size, c.hidden_size]));
+        if tied_trits(c) {
+            list.push(trits(HEAD.into(), [c.vocab_size(), c.hidden_size()]));
         }
         list
     }
+}
+
+/// Whether the head shares the embedding's weight and has trits of its own of it.
+fn tied_trits(c: &ModelConfig) -> bool {
+    c.tie_word_embeddings() && c.projections().iter().any(|name| name == HEAD)
+}
+
+/// What the section of a matrix in blocks is called: `model.embed_tokens.weight.q6_k`.
+pub fn block_section(name: &str, format: BlockFormat) -> String {
+    format!("{name}.{format}")
 }
 
 /// Type and sizes in words.

@@ -9,10 +9,11 @@ use barewire::{BundleWriter, Content, Spec, WireError, trits};
 use half::bf16;
 
 use super::{
-    CONFIG, EMBEDDING, EMBEDDING_SCALE, Embedding, LOWER_BOUNDS, LOWER_BOUNDS_EFF, ModelBundle, projections,
+    CONFIG, EMBEDDING_SCALE, Embedding, HEAD, LOWER_BOUNDS, LOWER_BOUNDS_EFF, ModelBundle, block_section,
+    tied_trits,
 };
+use crate::architecture::ModelConfig;
 use crate::atomic;
-use crate::config::MatMulFreeConfig;
 use crate::error::{ModelError, Result};
 use crate::folder::Weights;
 
@@ -79,8 +80,8 @@ pub trait Quantizer {
     /// `lower_bounds_eff` of `model.lower_bounds`, both (L, d).
     ///
     /// # Errors
-    /// Whatever running the graph [`crate::matmulfree::bounds_graph`] may give.
-    fn lower_bounds(&mut self, config: &MatMulFreeConfig, bounds: &[f32]) -> Result<Vec<f32>>;
+    /// Whatever running the graph [`crate::architecture::Architecture::derived`] may give.
+    fn lower_bounds(&mut self, config: &ModelConfig, bounds: &[f32]) -> Result<Vec<f32>>;
 }
 
 /// Where master weights come from: a folder's files, or a random generator.
@@ -93,15 +94,40 @@ pub trait Source {
     /// # Errors
     /// If there is none of that name, or it is of no float type.
     fn tensor(&mut self, name: &str) -> Result<Cow<'_, [f32]>>;
+
+    /// The trits and the scale of a projection, where the source has those and no master weights.
+    ///
+    /// # Errors
+    /// Packed trits that are none.
+    fn trits(&mut self, _name: &str) -> Result<Option<(Vec<i8>, f32)>> {
+        Ok(None)
+    }
+
+    /// The bytes of a matrix that the source holds in these blocks already.
+    fn blocks(&self, _name: &str, _format: BlockFormat) -> Option<&[u8]> {
+        None
+    }
 }
 
-impl Source for &Weights {
+/// The weights of a folder, master weights or packed ones.
+pub struct FolderSource<'a> {
+    /// Its configuration.
+    pub config: &'a ModelConfig,
+    /// Its tensors.
+    pub weights: &'a Weights,
+}
+
+impl Source for FolderSource<'_> {
     fn label(&self) -> &Path {
-        self.path()
+        self.weights.path()
     }
 
     fn tensor(&mut self, name: &str) -> Result<Cow<'_, [f32]>> {
-        Weights::tensor(self, name)?.as_f32()
+        self.weights.tensor(name)?.as_f32()
+    }
+
+    fn trits(&mut self, name: &str) -> Result<Option<(Vec<i8>, f32)>> {
+        if self.config.is_packed() { self.config.unpack(self.weights, name).map(Some) } else { Ok(None) }
     }
 }
 
@@ -114,14 +140,14 @@ impl Source for &Weights {
 /// source, and [`ModelError::Io`] if the file cannot be written; what was there before is then untouched.
 pub fn pack(
     path: &Path,
-    config: &MatMulFreeConfig,
+    config: &ModelConfig,
     files: &[(&str, &[u8])],
     source: &mut dyn Source,
     options: PackOptions,
     quantizer: &mut dyn Quantizer,
     progress: &mut dyn FnMut(&str),
 ) -> Result<()> {
-    let specs = specs(config, files, options);
+    let specs = specs(config, files, options)?;
     atomic::try_write(path, |out| {
         let mut writer = BundleWriter::new(out, &specs).map_err(|error| wire(path, error))?;
         for (name, bytes) in files {
@@ -143,7 +169,7 @@ pub fn pack(
 fn pack_section(
     writer: &mut BundleWriter<&mut dyn Write>,
     spec: &Spec,
-    config: &MatMulFreeConfig,
+    config: &ModelConfig,
     source: &mut dyn Source,
     quantizer: &mut dyn Quantizer,
     scratch: &mut Vec<i8>,
@@ -151,9 +177,15 @@ fn pack_section(
     let name = spec.name.as_str();
     match &spec.content {
         &Content::Trits { layout, shape: [rows, columns] } => {
-            let tied = name == "lm_head.weight" && config.tie_word_embeddings;
+            let tied = name == HEAD && config.tie_word_embeddings();
             let label = source.label().to_owned();
-            let weights = source.tensor(if tied { EMBEDDING } else { name })?;
+            if let Some((trits, scale)) = source.trits(name)? {
+                writer.trits_with(name, scale, |out| {
+                    trits::encode_to(layout, rows, columns, &trits, out).map_err(WireError::into_io)
+                })?;
+                return Ok(());
+            }
+            let weights = source.tensor(if tied { config.embedding() } else { name })?;
             scratch.resize(weights.len(), 0);
             let scale = quantizer.quantize(&weights, scratch);
             if !(scale.is_finite() && scale > 0.0) {
@@ -175,30 +207,58 @@ fn pack_section(
             writer.section_with(name, |out| put(out, &bounds, |x| x.to_le_bytes()))?;
         }
         Content::Tensor { .. } if name == EMBEDDING_SCALE => {
-            let columns = config.hidden_size;
-            let scales = row_scales(&source.tensor(EMBEDDING)?, columns);
+            let columns = config.hidden_size();
+            let scales = row_scales(&source.tensor(config.embedding())?, columns);
             writer.section_with(name, |out| put(out, &scales, |x| x.to_le_bytes()))?;
         }
         Content::Tensor { dtype, .. } => {
             let label = source.label().to_owned();
-            let values = source.tensor(name)?;
-            put_numbers(writer, &label, name, *dtype, &values, config.hidden_size)?;
+            let columns = config.hidden_size();
+            match block_of(name).filter(|_| *dtype == DType::U8) {
+                Some((matrix, format)) => {
+                    if let Some(bytes) = source.blocks(matrix, format) {
+                        return Ok(writer.section(name, bytes)?);
+                    }
+                    let values = source.tensor(matrix)?;
+                    put_blocks(writer, &label, name, format, &values, columns)?;
+                }
+                None => put_numbers(writer, &label, name, *dtype, &source.tensor(name)?, columns)?,
+            }
         }
         Content::Bytes { .. } => {}
     }
     Ok(())
 }
 
+/// The matrix and the format of a section of blocks, by its name.
+fn block_of(section: &str) -> Option<(&str, BlockFormat)> {
+    let (name, format) = section.rsplit_once('.')?;
+    Some((name, format.parse().ok()?))
+}
+
 /// The sections of a model, files first.
-fn specs(config: &MatMulFreeConfig, files: &[(&str, &[u8])], options: PackOptions) -> Vec<Spec> {
-    let ternary = projections(config).into_iter().collect::<std::collections::BTreeSet<_>>();
+fn specs(config: &ModelConfig, files: &[(&str, &[u8])], options: PackOptions) -> Result<Vec<Spec>> {
+    let ternary = config.projections().into_iter().collect::<std::collections::BTreeSet<_>>();
+    let (storable, stored) = (config.storable(), config.stored_as(options.embedding));
     let mut specs: Vec<Spec> = files.iter().map(|(name, bytes)| Spec::bytes(*name, bytes.len())).collect();
     for (name, shape) in config.expected_tensors() {
         if let (true, &[rows, columns]) = (ternary.contains(&name), shape.as_slice()) {
             specs.push(Spec::trits(name, options.layout, rows, columns));
-        } else if name == EMBEDDING {
-            specs.push(Spec::tensor(name, options.embedding.dtype(), &shape));
-            if options.embedding == EmbeddingType::I8 {
+        } else if let (true, EmbeddingType::Block(format), &[rows, columns]) =
+            (storable.contains(&name.as_str()), stored, shape.as_slice())
+        {
+            let Some(row) = format.row_bytes(columns) else {
+                return Err(ModelError::Value {
+                    what: format!("type of `{name}`"),
+                    expected: format!("one whose blocks divide its {columns} columns"),
+                    found: format!("{format}, in blocks of {}", format.block()),
+                    remedy: "store it as f32, f16 or bf16".into(),
+                });
+            };
+            specs.push(Spec::tensor(block_section(&name, format), DType::U8, &[rows, row]));
+        } else if name == config.embedding() {
+            specs.push(Spec::tensor(name, stored.dtype(), &shape));
+            if stored == EmbeddingType::I8 {
                 specs.push(Spec::tensor(EMBEDDING_SCALE, DType::F32, &shape[..1]));
             }
         } else {
@@ -209,10 +269,10 @@ fn specs(config: &MatMulFreeConfig, files: &[(&str, &[u8])], options: PackOption
             }
         }
     }
-    if config.tie_word_embeddings {
-        specs.push(Spec::trits("lm_head.weight", options.layout, config.vocab_size, config.hidden_size));
+    if tied_trits(config) {
+        specs.push(Spec::trits(HEAD, options.layout, config.vocab_size(), config.hidden_size()));
     }
-    specs
+    Ok(specs)
 }
 
 /// Writes a bundle again in another layout or with another type of embedding; all else is copied as it is.
@@ -228,9 +288,10 @@ pub fn repack(
     let bundle = model.bundle();
     let files: Vec<(&str, &[u8])> =
         std::iter::once((CONFIG, bundle.bytes(CONFIG)?)).chain(model.companions()).collect();
-    let specs = specs(model.config(), &files, options);
-    let same_embedding = model.embedding_type() == options.embedding;
-    let columns = model.config().hidden_size;
+    let specs = specs(model.config(), &files, options)?;
+    let same_embedding = model.embedding_type() == model.config().stored_as(options.embedding);
+    let columns = model.config().hidden_size();
+    let storable = model.config().storable();
     atomic::try_write(path, |out| {
         let mut writer = BundleWriter::new(out, &specs).map_err(|error| wire(path, error))?;
         for (name, bytes) in &files {
@@ -247,14 +308,21 @@ pub fn repack(
                             .map_err(WireError::into_io)
                     })
                 }
-                Content::Tensor { dtype, .. } if name == EMBEDDING && !same_embedding => {
-                    let values = embedding_values(model)?;
+                Content::Tensor { .. } if !same_embedding && block_of(name).is_some() => {
+                    let (matrix, format) = block_of(name).unwrap_or((name, BlockFormat::F16));
+                    let values = stored_values(model, matrix)?;
+                    put_blocks(&mut writer, bundle.path(), name, format, &values, columns)
+                        .map_err(|error| locate(path, error))?;
+                    Ok(())
+                }
+                Content::Tensor { dtype, .. } if storable.contains(&name.as_str()) && !same_embedding => {
+                    let values = stored_values(model, name)?;
                     put_numbers(&mut writer, bundle.path(), name, *dtype, &values, columns)
                         .map_err(|error| locate(path, error))?;
                     Ok(())
                 }
                 _ if name == EMBEDDING_SCALE && !same_embedding => {
-                    let scales = row_scales(&embedding_values(model)?, columns);
+                    let scales = row_scales(&stored_values(model, model.config().embedding())?, columns);
                     writer.section_with(name, |out| put(out, &scales, |x| x.to_le_bytes()))
                 }
                 _ => writer.section(name, bundle.tensor(name)?.bytes),
@@ -266,12 +334,15 @@ pub fn repack(
     })
 }
 
-/// The embedding of a bundle as f32, (V, d).
+/// The embedding of a bundle, or another matrix that may be stored as it is, as f32, (V, d).
 ///
 /// # Errors
-/// None after [`ModelBundle::open`].
-pub(super) fn embedding_values(model: &ModelBundle) -> Result<Cow<'_, [f32]>> {
-    Ok(match model.embedding()? {
+/// None after [`ModelBundle::open`], for a matrix that it has.
+pub(crate) fn stored_values<'a>(model: &'a ModelBundle, name: &str) -> Result<Cow<'a, [f32]>> {
+    Ok(match model.stored(name)? {
+        Embedding::Block(format, view) => {
+            Cow::Owned(barewire::blocks::decode(format, model.config().hidden_size(), view.bytes)?)
+        }
         Embedding::F32(view) => match view.f32s() {
             Some(values) => Cow::Borrowed(values),
             None => Cow::Owned(f32s(view.bytes)),
@@ -281,7 +352,7 @@ pub(super) fn embedding_values(model: &ModelBundle) -> Result<Cow<'_, [f32]>> {
             Cow::Owned(pairs.iter().map(|pair| bf16::from_le_bytes(*pair).to_f32()).collect())
         }
         Embedding::I8(view, scales) => {
-            let rows = view.bytes.chunks_exact(model.config().hidden_size);
+            let rows = view.bytes.chunks_exact(model.config().hidden_size());
             let rows = rows.zip(f32s(scales.bytes));
             Cow::Owned(rows.flat_map(|(row, s)| row.iter().map(move |q| f32::from(*q as i8) * s)).collect())
         }
@@ -300,6 +371,32 @@ fn absmax(row: &[f32]) -> f32 {
 /// absmax / 127 of each row.
 fn row_scales(values: &[f32], columns: usize) -> Vec<f32> {
     values.chunks_exact(columns).map(|row| absmax(row) / 127.0).collect()
+}
+
+/// Numbers in blocks, some rows at a time.
+fn put_blocks(
+    writer: &mut BundleWriter<&mut dyn Write>,
+    label: &Path,
+    name: &str,
+    format: BlockFormat,
+    values: &[f32],
+    columns: usize,
+) -> Result<()> {
+    if let Some(at) = values.iter().position(|x| !x.is_finite()) {
+        let found = format!("{} at element {at}", values[at]);
+        return Err(ModelError::tensor(label, name, "finite weights", found, "store the embedding as f32"));
+    }
+    writer.section_with(name, |out| {
+        let mut failed = None;
+        for rows in values.chunks(columns * 256) {
+            match barewire::blocks::encode(format, columns, rows) {
+                Ok(bytes) => out.write_all(&bytes)?,
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(()), |error| Err(error.into_io()))
+    })?;
+    Ok(())
 }
 
 /// Numbers in a type that a bundle stores them in.

@@ -22,8 +22,9 @@ use barewire::{TensorView, WireError, trits};
 use half::{bf16, f16};
 use serde_json::{Value, json};
 
-use super::pack::{embedding_values, f32s};
-use super::{CONFIG, EMBEDDING, ModelBundle, Quantizer};
+use super::pack::{f32s, stored_values};
+use super::{CONFIG, HEAD, ModelBundle, Quantizer, tied_trits};
+use crate::architecture::ModelConfig;
 use crate::error::{ModelError, Result};
 use crate::json;
 use crate::safetensors::{FloatType, Values};
@@ -46,12 +47,12 @@ impl<'a> Unpacked<'a> {
     /// None for a bundle that is open; the type says otherwise because sections are looked up by name.
     pub fn new(model: &'a ModelBundle, dtype: FloatType, quantizer: &mut dyn Quantizer) -> Result<Self> {
         let mut unpacked = Self { model, dtype, untied: false };
-        if model.config().tie_word_embeddings {
-            let view = model.bundle().tensor("lm_head.weight")?;
+        if tied_trits(model.config()) {
+            let view = model.bundle().tensor(HEAD)?;
             // Quantised as a reader will find it, in the type of the folder.
-            let stored = embedding_values(model)?;
-            let stored = Values::F32(stored);
-            let short = stored.cast(dtype).map_err(|at| unpacked.too_large(EMBEDDING, at))?;
+            let embedding = model.config().embedding();
+            let stored = Values::F32(stored_values(model, embedding)?);
+            let short = stored.cast(dtype).map_err(|at| unpacked.too_large(embedding, at))?;
             let seen = to_f32(&short);
             let mut again = vec![0; seen.len()];
             let scale = quantizer.quantize(&seen, &mut again);
@@ -78,14 +79,22 @@ impl<'a> Unpacked<'a> {
         if self.untied {
             config["tie_word_embeddings"] = json!(false);
         }
+        if self.model.config().is_packed() {
+            // The folder has master weights.
+            config["quantization_config"]["quantization_mode"] = json!("online");
+        }
         Ok(config)
     }
 
     /// Name and sizes of every tensor of the folder.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
-        let mut config = self.model.config().clone();
-        config.tie_word_embeddings &= !self.untied;
-        config.expected_tensors()
+        let config = self.model.config();
+        let mut list = config.expected_tensors();
+        if self.untied {
+            let norm = list.iter().position(|(name, _)| name == "lm_head.norm.weight").unwrap_or(list.len());
+            list.insert(norm, (HEAD.into(), vec![config.vocab_size(), config.hidden_size()]));
+        }
+        list
     }
 
     /// The values of one tensor, projections in the folder's type and all else as it is stored.
@@ -93,13 +102,15 @@ impl<'a> Unpacked<'a> {
     /// # Errors
     /// [`ModelError::Wire`] if there is no such section, [`ModelError::Tensor`] for a magnitude that the type cannot hold.
     pub fn tensor(&self, name: &str, quantizer: &mut dyn Quantizer) -> Result<Values<'static>> {
+        let config: &ModelConfig = self.model.config();
+        if config.storable().contains(&name) {
+            return Ok(Values::F32(stored_values(self.model, name)?.into_owned().into()));
+        }
         let view = self.model.bundle().tensor(name)?;
         if view.dtype == DType::Trit {
             return self.weights(&view, quantizer);
         }
-        let values =
-            if name == EMBEDDING { embedding_values(self.model)? } else { Cow::Owned(f32s(view.bytes)) };
-        Ok(Values::F32(values.into_owned().into()))
+        Ok(Values::F32(f32s(view.bytes).into()))
     }
 
     fn too_large(&self, name: &str, at: usize) -> ModelError {

@@ -1,7 +1,6 @@
 //! A model folder as a source: master weights that are quantised, or BitNet's packed layout.
 //!
-//! A packed matrix of M × K trits is u8 (M/4, K): row r + i·M/4 of the matrix is in bits 2i and 2i + 1 of row r, as trit
-//! + 1. Its `weight_scale` multiplies or divides ([`ScaleMeaning`]).
+//! The `weight_scale` of a packed matrix multiplies or divides ([`ScaleMeaning`]), and is passed on as what it is.
 
 use std::borrow::Cow;
 
@@ -98,42 +97,12 @@ impl Exchange for FolderSource<'_> {
             }
             return Ok((trits, Scale::Divide(scale)));
         };
-        let view = weights.tensor(&name)?;
-        let fault = |expected: &str, found: String| {
-            Err(ModelError::tensor(
-                weights.path(),
-                &name,
-                expected,
-                found,
-                "fetch the published weights again",
-            ))
+        let (trits, divisor) = self.config.unpack(weights, &name)?;
+        // As it is stored: its reciprocal's reciprocal may be another number.
+        let scale = match meaning {
+            ScaleMeaning::Divide => Scale::Divide(divisor),
+            ScaleMeaning::Multiply => Scale::Multiply(weights.to_f32(&format!("{name}_scale"))?[0]),
         };
-        let (Dtype::U8, &[rows, columns]) = (view.dtype, view.shape) else {
-            return fault("packed trits, u8 of two sizes", format!("{:?} {:?}", view.dtype, view.shape));
-        };
-        let mut trits = vec![0; 4 * rows * columns];
-        for (i, part) in trits.chunks_exact_mut((rows * columns).max(1)).enumerate() {
-            for (trit, byte) in part.iter_mut().zip(view.bytes) {
-                *trit = (byte >> (2 * i) & 3) as i8 - 1;
-            }
-        }
-        if let Some(at) = trits.iter().position(|t| *t > 1) {
-            return fault("codes below 3", format!("3 at element {at}"));
-        }
-        let scale = weights.to_f32(&format!("{name}_scale"))?;
-        let scale = match (scale.as_slice(), meaning) {
-            ([d], ScaleMeaning::Multiply) => Scale::Multiply(*d),
-            ([s], ScaleMeaning::Divide) => Scale::Divide(*s),
-            _ => return fault("one scale", format!("{}", scale.len())),
-        };
-        let factor = scale.factor();
-        if !(factor > 0.0 && factor.is_finite() && scale.divisor().is_finite()) {
-            return fault("a positive finite scale", factor.to_string());
-        }
         Ok((trits, scale))
-    }
-
-    fn scale(&mut self, name: &str) -> Result<Scale> {
-        Ok(self.trits(name)?.1)
     }
 }

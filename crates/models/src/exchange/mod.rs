@@ -4,6 +4,7 @@
 //! (bundle, GGUF, packed folder) gives them as they are; one of master weights quantises them as the engine would. So a
 //! conversion moves trits and never rounds them twice.
 
+mod bundle;
 mod folder;
 mod packed;
 
@@ -11,6 +12,7 @@ use std::borrow::Cow;
 
 use barewire::gguf::GgmlType;
 
+pub use self::bundle::PackSource;
 pub use self::folder::FolderSource;
 pub use self::packed::write_packed_folder;
 use crate::architecture::ModelConfig;

@@ -5,28 +5,30 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use barewire::gguf::GgmlType;
 use serde_json::json;
 
 use super::Exchange;
 use crate::architecture::ModelConfig;
 use crate::atomic;
+use crate::bitnet::packed::pack;
 use crate::bitnet::{Quantization, ScaleMeaning};
 use crate::error::{ModelError, Result};
 use crate::folder::{CONFIG, GENERATION_CONFIG, WEIGHTS, generation_config, is_weight_file, write_json};
 use crate::gguf::Scale;
 use crate::safetensors::{FloatType, NamedTensor, Values, write};
 
-/// Writes a folder of `config.json`, packed weights and files. Numbers are stored as `dtype`.
+/// Writes a folder of `config.json`, packed weights and files. Numbers are stored as `dtype`, or in the type that they have.
 ///
 /// The whole of a packed model is held in memory while it is written: a quarter of a byte a weight.
 ///
 /// # Errors
-/// [`ModelError::Value`] for an architecture without this form, [`ModelError::Tensor`] for rows that are no multiple of
-/// four and numbers that do not fit `dtype`; those of the source.
+/// [`ModelError::Value`] for an architecture without this form, rows that are no multiple of four;
+/// [`ModelError::Tensor`] for numbers that do not fit `dtype`; those of the source.
 pub fn write_packed_folder(
     path: &Path,
     source: &mut dyn Exchange,
-    dtype: FloatType,
+    dtype: Option<FloatType>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<()> {
     let ModelConfig::BitNet(config) = source.config().clone() else {
@@ -46,21 +48,8 @@ pub fn write_packed_folder(
     for (name, shape) in config.expected_tensors() {
         progress(&name);
         if let (Some(scale), &[rows, columns]) = (ternary.get(name.as_str()), shape.as_slice()) {
-            if rows % 4 != 0 {
-                let (expected, found) = ("a multiple of four rows", rows.to_string());
-                return Err(ModelError::tensor(
-                    path,
-                    name,
-                    expected,
-                    found,
-                    "write master weights (--type f32)",
-                ));
-            }
             let (trits, _) = source.trits(&name)?;
-            let part = rows / 4 * columns;
-            let code =
-                |at: usize| (0..4).fold(0, |byte, i| byte | ((trits[i * part + at] + 1) as u8) << (2 * i));
-            let packed: Vec<u8> = (0..part).map(code).collect();
+            let packed = pack(&trits, rows, columns)?;
             let scale = if divide { scale.divisor() } else { scale.factor() };
             tensors.push(NamedTensor {
                 name: name.clone(),
@@ -70,6 +59,7 @@ pub fn write_packed_folder(
             tensors.push(NamedTensor::f32(format!("{name}_scale"), &[1], vec![scale]));
             continue;
         }
+        let dtype = dtype.map_or_else(|| source.stored(&name).map(float), Ok)?;
         let values = Values::F32(Cow::Owned(source.numbers(&name)?.into_owned()));
         let values = match values.cast(dtype) {
             Ok(values) => values.into_owned(),
@@ -84,6 +74,7 @@ pub fn write_packed_folder(
     let mut config = config.as_ref().clone();
     let scale = if divide { ScaleMeaning::Divide } else { ScaleMeaning::Multiply };
     config.quantization = Quantization { scale, packed: true };
+    let dtype = dtype.map_or_else(|| source.stored(crate::bitnet::EMBEDDING).map(float), Ok)?;
     config.extra.insert("torch_dtype".into(), json!(dtype.torch_name()));
     let value = config.to_json();
     let files = source.files()?;
@@ -98,4 +89,13 @@ pub fn write_packed_folder(
         }
         files.iter().try_for_each(|(name, bytes)| atomic::write_bytes(&folder.join(name), bytes))
     })
+}
+
+/// The type that holds the numbers of a stored one.
+fn float(kind: GgmlType) -> FloatType {
+    match kind {
+        GgmlType::F16 => FloatType::F16,
+        GgmlType::BF16 => FloatType::Bf16,
+        _ => FloatType::F32,
+    }
 }

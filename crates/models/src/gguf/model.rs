@@ -165,8 +165,27 @@ impl GgufModel {
     /// # Errors
     /// As [`matrix`](Self::matrix), and for a scale that is not a positive number.
     pub fn trits(&self, name: &str, layout: TritLayout, threads: usize) -> Result<Option<(Vec<u8>, Scale)>> {
+        let [rows, columns] = self.tensor(name)?.matrix();
+        // Sizes that a file has bytes for have fewer when they are packed.
+        let mut bytes = vec![0; layout.bytes(rows, columns).unwrap_or(0)];
+        Ok(self.trits_into(name, layout, threads, &mut bytes)?.map(|scale| (bytes, scale)))
+    }
+
+    /// The same into given memory of [`TritLayout::bytes`] bytes.
+    ///
+    /// # Errors
+    /// As [`trits`](Self::trits).
+    pub fn trits_into(
+        &self,
+        name: &str,
+        layout: TritLayout,
+        threads: usize,
+        bytes: &mut [u8],
+    ) -> Result<Option<Scale>> {
         let Matrix::Ternary(ternary, scale) = self.matrix(name)? else { return Ok(None) };
-        let Some(bytes) = ternary.packed(layout, threads) else { return Ok(None) };
+        if !ternary.packed_into(layout, threads, bytes) {
+            return Ok(None);
+        }
         let scale = match scale.factor() {
             // A matrix of zeros: the scale that its master weights would have.
             0.0 => Scale::Divide(1e5),
@@ -176,7 +195,7 @@ impl GgufModel {
                 return Err(ModelError::tensor(self.file.path(), name, expected, found, CONVERT));
             }
         };
-        Ok(Some((bytes, scale)))
+        Ok(Some(scale))
     }
 
     /// The numbers of a tensor by its name in the state dict, in place where they are f32.
@@ -207,10 +226,16 @@ impl GgufModel {
         if let Some((bytes, scale)) = self.trits(name, TritLayout::Bytes, threads)? {
             return Ok((bytes.into_iter().map(|byte| byte as i8).collect(), scale));
         }
-        let tensor = self.tensor(name)?;
-        let (expected, found) = ("trits times one scale", format!("{} of another kind", tensor.kind));
-        let remedy = "run the model as it is: its weights are no trits, or have a scale for each block";
-        Err(ModelError::tensor(self.file.path(), tensor.name, expected, found, remedy))
+        Err(self.not_ternary(name))
+    }
+
+    /// The error for a projection whose numbers are not trits with one scale.
+    pub fn not_ternary(&self, name: &str) -> ModelError {
+        let found =
+            self.tensor(name).map_or_else(|_| "none".into(), |t| format!("{} of another kind", t.kind));
+        let remedy = "its weights are no trits, or have a scale for each block: convert the model from its original weights";
+        let theirs = to_gguf(&self.config, name);
+        ModelError::tensor(self.file.path(), theirs, "trits times one scale", found, remedy)
     }
 
     /// The files that belong to the model: those that it was written with, or a tokenizer and a template made of the

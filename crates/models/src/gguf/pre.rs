@@ -149,12 +149,6 @@ pub(super) fn named(name: &str) -> Option<&'static Pre> {
 
 /// The cutting that has these expressions.
 pub(super) fn matching(patterns: &[&str], whole_pieces: bool) -> Option<&'static Pre> {
-    // Equal but for how the same set is spelled.
-    let same = |a: &str, b: &str| a == b || a.replace("(?i:", "(?:") == b.replace("(?i:", "(?:");
-    let equal = |pre: &&Pre| {
-        pre.patterns.len() == patterns.len() && pre.patterns.iter().zip(patterns).all(|(a, b)| same(a, b))
-    };
-    let mut list = KNOWN.iter().filter(equal);
-    let first = list.next()?;
-    std::iter::once(first).chain(list).find(|pre| pre.whole_pieces == whole_pieces)
+    let mut list = KNOWN.iter().filter(|pre| pre.patterns == patterns);
+    list.find(|pre| pre.whole_pieces == whole_pieces)
 }

@@ -11,7 +11,7 @@ use models::config::MatMulFreeConfig;
 use models::exchange::{Exchange, FolderSource, write_packed_folder};
 use models::folder::{ModelFolder, SaveOptions, save_folder};
 use models::gguf::{GgufModel, GgufOptions, Scale, write_model};
-use models::safetensors::{FloatType, NamedTensor};
+use models::safetensors::NamedTensor;
 use models::tokenizer::byte_level_json;
 
 /// The quantiser as its definition reads.
@@ -156,7 +156,7 @@ fn a_packed_folder_keeps_both_meanings_of_its_scale() {
     let mut multiplied = GgufModel::open(&gguf).unwrap();
     for (n, source) in [&mut source as &mut dyn Exchange, &mut multiplied].into_iter().enumerate() {
         let path = dir.path().join(format!("packed{n}"));
-        write_packed_folder(&path, source, FloatType::F32, &mut |_| {}).unwrap();
+        write_packed_folder(&path, source, None, &mut |_| {}).unwrap();
         let packed = ModelFolder::open(&path).unwrap();
         let config = ModelConfig::from_folder(&packed).unwrap().config;
         let mut quantizer = Absmean;

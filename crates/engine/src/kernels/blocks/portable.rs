@@ -1,7 +1,10 @@
 //! What a product is, in plain loops: a stretch of 256 columns is unpacked, multiplied in integers, and scaled.
+//!
+//! Compiled for AVX2, for NEON and for what the target guarantees; formats and sizes are constants of each instance, so that the
+//! loops become vectors. It is also the only form for columns that are no multiple of 256.
 
 use axes::BlockFormat;
-use half::{bf16, f16};
+use graph::ops::blocks::Units;
 
 use super::super::simd::{Isa, multiversion};
 use super::{Activations, BlockMatrix, Out};
@@ -11,40 +14,123 @@ const STRETCH: usize = 256;
 /// Tokens that share an unpacked stretch.
 const TOKENS: usize = 32;
 
+/// A format as a constant.
+pub(super) trait Kind {
+    const FORMAT: BlockFormat;
+}
+
+/// What an instruction set does in its own way.
+pub(super) trait Machine {
+    /// The integers of a block, and its scales within.
+    fn block<K: Kind>(to: &mut Stretch, b: &[u8], from: usize);
+    /// Σ q x.
+    fn dot<const N: usize>(q: &[i8; N], x: &[i8; N]) -> i32;
+    /// Σ over groups of N of s · Σ q x.
+    fn scaled<const N: usize>(q: &[i8], x: &[i8], s: &[i8; 16]) -> i32;
+    /// Adds 32 products of the numbers of two bytes in `b`.
+    fn floats<const BF16: bool>(partials: &mut [f32; 32], b: &[u8; 64], x: &[f32; 32]);
+}
+
+/// Plain loops.
+struct Plain;
+
+impl Machine for Plain {
+    #[inline(always)]
+    fn block<K: Kind>(to: &mut Stretch, b: &[u8], from: usize) {
+        to.block(K::FORMAT, b, from);
+    }
+    #[inline(always)]
+    fn dot<const N: usize>(q: &[i8; N], x: &[i8; N]) -> i32 {
+        let mut sum = 0;
+        for i in 0..N {
+            sum += i32::from(i16::from(q[i]) * i16::from(x[i]));
+        }
+        sum
+    }
+    #[inline(always)]
+    fn scaled<const N: usize>(q: &[i8], x: &[i8], s: &[i8; 16]) -> i32 {
+        let groups = q.as_chunks::<N>().0.iter().zip(x.as_chunks::<N>().0).zip(s);
+        groups.map(|((q, x), s)| i32::from(*s) * Self::dot(q, x)).sum()
+    }
+    #[inline(always)]
+    fn floats<const BF16: bool>(partials: &mut [f32; 32], b: &[u8; 64], x: &[f32; 32]) {
+        for i in 0..32 {
+            partials[i] += number::<BF16>([b[2 * i], b[2 * i + 1]]) * x[i];
+        }
+    }
+}
+
+/// The f16 or bf16 of two bytes.
+#[inline(always)]
+fn number<const BF16: bool>(b: [u8; 2]) -> f32 {
+    let bits = u16::from_le_bytes(b);
+    if BF16 { f32::from_bits(u32::from(bits) << 16) } else { half(bits) }
+}
+
+macro_rules! kinds {
+    ($($name:ident),*) => { $(pub(super) struct $name; impl Kind for $name { const FORMAT: BlockFormat = BlockFormat::$name; })* };
+}
+kinds!(Q8_0, Q4_0, Q4K, Q6K, Q1_0, Q2_0, Tq1_0, Tq2_0);
+
 /// Up to 256 columns of a row.
-struct Stretch {
-    codes: [i8; STRETCH],
+pub(super) struct Stretch {
+    pub(super) codes: [i8; STRETCH],
     /// The scale of each unit.
-    d: [f32; 8],
+    pub(super) d: [f32; 8],
     /// `q4_k`: the scale of the minima.
-    m: f32,
+    pub(super) m: f32,
     /// Scales and minima within the block, of `q4_k` and `q6_k`.
-    s: [i8; 16],
-    z: [i8; 8],
+    pub(super) s: [i8; 16],
+    pub(super) z: [i8; 8],
+}
+
+/// An f16 without branches, and without numbers so small that a processor slows down.
+#[inline(always)]
+fn half(bits: u16) -> f32 {
+    let integer = u32::from(bits & 0x7fff);
+    let magnitude = integer << 13;
+    // Below 2⁻¹⁴ an f16 counts steps of 2⁻²⁴; above, the exponent of f32 counts from 112 more.
+    let small = (integer as i32 as f32 * 2f32.powi(-24)).to_bits();
+    let normal = magnitude + (112 << 23);
+    let finite = if integer < 0x0400 { small } else { normal };
+    let value = if integer < 0x7c00 { finite } else { magnitude | 0x7f80_0000 };
+    f32::from_bits(value | (u32::from(bits & 0x8000) << 16))
 }
 
 #[inline(always)]
 fn scale(bytes: &[u8], at: usize) -> f32 {
-    f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
+    half(u16::from_le_bytes([bytes[at], bytes[at + 1]]))
 }
 
 impl Stretch {
     #[inline(always)]
-    fn unpack(&mut self, format: BlockFormat, bytes: &[u8], unit: usize) {
-        let (block, size) = (format.block(), format.block_bytes());
-        let at = match format {
+    fn unpack<K: Kind, M: Machine, const UNIT: usize>(&mut self, bytes: &[u8]) {
+        let (block, size) = (K::FORMAT.block(), K::FORMAT.block_bytes());
+        let at = match K::FORMAT {
             BlockFormat::Q6K | BlockFormat::Tq1_0 | BlockFormat::Tq2_0 => size - 2,
             _ => 0,
         };
         for (i, b) in bytes.chunks_exact(size).enumerate() {
-            let units = (block / unit).max(1);
+            let units = (block / UNIT).max(1);
             self.d[i * units..][..units].fill(scale(b, at));
-            self.block(format, b, i * block);
+            M::block::<K>(self, b, i * block);
+        }
+    }
+
+    /// Scale and minima of a `q4_k` block, and of its groups.
+    #[inline(always)]
+    pub(super) fn four_bit_scales(&mut self, b: &[u8]) {
+        self.m = scale(b, 2);
+        for g in 0..4 {
+            let (s, z, rest) = (b[4 + g], b[8 + g], b[12 + g]);
+            (self.s[g], self.z[g]) = ((s & 63) as i8, (z & 63) as i8);
+            self.s[4 + g] = ((rest & 15) | ((s >> 6) << 4)) as i8;
+            self.z[4 + g] = ((rest >> 4) | ((z >> 6) << 4)) as i8;
         }
     }
 
     #[inline(always)]
-    fn block(&mut self, format: BlockFormat, b: &[u8], from: usize) {
+    pub(super) fn block(&mut self, format: BlockFormat, b: &[u8], from: usize) {
         let codes = &mut self.codes[from..];
         match format {
             BlockFormat::F16 | BlockFormat::Bf16 => {}
@@ -61,13 +147,8 @@ impl Stretch {
                 }
             }
             BlockFormat::Q4K => {
-                self.m = scale(b, 2);
-                for g in 0..4 {
-                    let (s, z, rest) = (b[4 + g], b[8 + g], b[12 + g]);
-                    (self.s[g], self.z[g]) = ((s & 63) as i8, (z & 63) as i8);
-                    self.s[4 + g] = ((rest & 15) | ((s >> 6) << 4)) as i8;
-                    self.z[4 + g] = ((rest >> 4) | ((z >> 6) << 4)) as i8;
-                }
+                self.four_bit_scales(b);
+                let codes = &mut self.codes[from..];
                 for (c, b) in codes.chunks_exact_mut(64).zip(b[16..144].chunks_exact(32)) {
                     let (low, high) = c.split_at_mut(32);
                     for ((l, h), b) in low.iter_mut().zip(high).zip(b) {
@@ -128,16 +209,6 @@ impl Stretch {
     }
 }
 
-/// Σ q x of a whole number of 16.
-#[inline(always)]
-fn dot(q: &[i8], x: &[i8]) -> i32 {
-    let mut sum = 0;
-    for (q, x) in q.as_chunks::<16>().0.iter().zip(x.as_chunks::<16>().0) {
-        sum += q.iter().zip(x).map(|(q, x)| i32::from(*q) * i32::from(*x)).sum::<i32>();
-    }
-    sum
-}
-
 /// Partial sums added up: the upper half onto the lower one until one is left.
 #[inline(always)]
 pub(super) fn folded(partials: &mut [f32]) -> f32 {
@@ -158,81 +229,94 @@ multiversion! {
 
 #[inline(always)]
 fn rows_body<I: Isa>(w: &BlockMatrix<'_>, x: &Activations<'_>, n: usize, out: &mut Out<'_>) {
-    for row in 0..out.rows {
-        let bytes = w.row(out.first + row);
-        match w.format {
-            BlockFormat::F16 => floats(|b| f16::from_le_bytes(b).to_f32(), bytes, x, n, row, out),
-            BlockFormat::Bf16 => floats(|b| bf16::from_le_bytes(b).to_f32(), bytes, x, n, row, out),
-            _ => (0..n).step_by(TOKENS).for_each(|t| integers(w, bytes, x, t..n.min(t + TOKENS), row, out)),
-        }
+    rows_of::<Plain>(w, x, n, out);
+}
+
+#[inline(always)]
+pub(super) fn rows_of<M: Machine>(w: &BlockMatrix<'_>, x: &Activations<'_>, n: usize, out: &mut Out<'_>) {
+    match w.format {
+        BlockFormat::F16 => floats::<M, false>(w, x, n, out),
+        BlockFormat::Bf16 => floats::<M, true>(w, x, n, out),
+        BlockFormat::Q8_0 => integers::<Q8_0, M, 32>(w, x, n, out),
+        BlockFormat::Q4_0 => integers::<Q4_0, M, 32>(w, x, n, out),
+        BlockFormat::Q4K => integers::<Q4K, M, 256>(w, x, n, out),
+        BlockFormat::Q6K => integers::<Q6K, M, 256>(w, x, n, out),
+        BlockFormat::Tq1_0 => integers::<Tq1_0, M, 256>(w, x, n, out),
+        BlockFormat::Tq2_0 => integers::<Tq2_0, M, 256>(w, x, n, out),
+        BlockFormat::Q1_0 if x.units.unit == 128 => integers::<Q1_0, M, 128>(w, x, n, out),
+        BlockFormat::Q1_0 => integers::<Q1_0, M, 32>(w, x, n, out),
+        BlockFormat::Q2_0 if x.units.unit == 64 => integers::<Q2_0, M, 64>(w, x, n, out),
+        BlockFormat::Q2_0 => integers::<Q2_0, M, 32>(w, x, n, out),
     }
 }
 
 #[inline(always)]
-fn floats(
-    number: impl Fn([u8; 2]) -> f32,
-    bytes: &[u8],
+fn floats<M: Machine, const BF16: bool>(
+    w: &BlockMatrix<'_>,
     x: &Activations<'_>,
     n: usize,
-    row: usize,
     out: &mut Out<'_>,
 ) {
-    for token in 0..n {
-        let x = &x.x[token * x.k..][..x.k];
-        let mut partials = [0.0; 32];
-        for (b, x) in bytes.chunks(64).zip(x.chunks(32)) {
-            for ((p, b), x) in partials.iter_mut().zip(b.as_chunks::<2>().0).zip(x) {
-                *p += number(*b) * x;
+    for row in 0..out.rows {
+        let bytes = w.row(out.first + row);
+        for token in 0..n {
+            let x = &x.x[token * x.k..][..x.k];
+            let mut partials = [0.0; 32];
+            let ((whole, rest), (b, tail)) = (x.as_chunks::<32>(), bytes.as_chunks::<64>());
+            for (b, x) in b.iter().zip(whole) {
+                M::floats::<BF16>(&mut partials, b, x);
             }
+            for ((p, b), x) in partials.iter_mut().zip(tail.as_chunks::<2>().0).zip(rest) {
+                *p += number::<BF16>(*b) * x;
+            }
+            out.row(token)[row] = folded(&mut partials);
         }
-        out.row(token)[row] = folded(&mut partials);
     }
 }
 
-/// One row times a few tokens.
+/// The rows of a task times all tokens.
 #[inline(always)]
-fn integers(
+fn integers<K: Kind, M: Machine, const UNIT: usize>(
     w: &BlockMatrix<'_>,
-    bytes: &[u8],
     x: &Activations<'_>,
-    tokens: std::ops::Range<usize>,
-    row: usize,
+    n: usize,
     out: &mut Out<'_>,
 ) {
-    let (format, units) = (w.format, x.units);
-    let mut sums = [[0.0; 8]; TOKENS];
+    let partials = Units::new(K::FORMAT, STRETCH).partials;
+    let size = STRETCH / K::FORMAT.block() * K::FORMAT.block_bytes();
     let mut stretch = Stretch { codes: [0; STRETCH], d: [0.0; 8], m: 0.0, s: [0; 16], z: [0; 8] };
-    let size = STRETCH / format.block() * format.block_bytes();
-    for (i, bytes) in bytes.chunks(size).enumerate() {
-        stretch.unpack(format, bytes, units.unit);
-        let (from, len) = (i * STRETCH, STRETCH.min(x.k - i * STRETCH));
-        for (sums, token) in sums.iter_mut().zip(tokens.clone()) {
-            let (q, scales) = (&x.q(token)[from..from + len], x.scales(token));
-            for u in 0..len / units.unit {
-                let at = u * units.unit;
-                let (codes, q) = (&stretch.codes[at..at + units.unit], &q[at..at + units.unit]);
-                let scale = scales[(from + at) / units.activations];
-                let plus = match format {
-                    BlockFormat::Q6K => (0..16)
-                        .map(|g| i32::from(stretch.s[g]) * dot(&codes[16 * g..][..16], &q[16 * g..][..16]))
-                        .sum(),
-                    BlockFormat::Q4K => (0..8)
-                        .map(|g| i32::from(stretch.s[g]) * dot(&codes[32 * g..][..32], &q[32 * g..][..32]))
-                        .sum(),
-                    _ => dot(codes, q),
-                };
-                let mut value = stretch.d[u] * scale * plus as f32;
-                if format == BlockFormat::Q4K {
-                    let minus: i32 = (0..8)
-                        .map(|g| i32::from(stretch.z[g]) * i32::from(x.sums(token)[from / 32 + g]))
-                        .sum();
-                    value -= stretch.m * scale * minus as f32;
+    for row in 0..out.rows {
+        let bytes = w.row(out.first + row);
+        for first in (0..n).step_by(TOKENS) {
+            let tokens = first..n.min(first + TOKENS);
+            let mut sums = [[0.0; 8]; TOKENS];
+            for (i, bytes) in bytes.chunks(size).enumerate() {
+                stretch.unpack::<K, M, UNIT>(bytes);
+                let (from, len) = (i * STRETCH, STRETCH.min(x.k - i * STRETCH));
+                for (sums, token) in sums.iter_mut().zip(tokens.clone()) {
+                    let (q, scales) = (&x.q(token)[from..from + len], x.scales(token));
+                    for (u, q) in q.as_chunks::<UNIT>().0.iter().enumerate() {
+                        let at = from + u * UNIT;
+                        let Some(codes) = stretch.codes[u * UNIT..].first_chunk::<UNIT>() else { break };
+                        let scale = scales[at / x.units.activations];
+                        let plus = match K::FORMAT {
+                            BlockFormat::Q6K => M::scaled::<16>(codes, q, &stretch.s),
+                            BlockFormat::Q4K => M::scaled::<32>(codes, q, &stretch.s),
+                            _ => M::dot(codes, q),
+                        };
+                        let mut value = stretch.d[u] * scale * plus as f32;
+                        if K::FORMAT == BlockFormat::Q4K {
+                            let groups = x.sums(token)[from / 32..].iter().zip(&stretch.z);
+                            let minus: i32 = groups.map(|(x, z)| i32::from(*x) * i32::from(*z)).sum();
+                            value -= stretch.m * scale * minus as f32;
+                        }
+                        sums[at / UNIT % partials] += value;
+                    }
                 }
-                sums[((from + at) / units.unit) % units.partials] += value;
+            }
+            for (sums, token) in sums.iter_mut().zip(tokens) {
+                out.row(token)[row] = folded(&mut sums[..partials]);
             }
         }
-    }
-    for (sums, token) in sums.iter_mut().zip(tokens) {
-        out.row(token)[row] = folded(&mut sums[..units.partials]);
     }
 }

@@ -180,8 +180,7 @@ impl Arranged {
                     for (s, span) in spans.iter().enumerate() {
                         let at = s * n + token;
                         // SAFETY: each token of each span has its own lines and sum.
-                        let (lines, sum) =
-                            unsafe { (lines.part(at * stride, stride), sums.part(at, 1)) };
+                        let (lines, sum) = unsafe { (lines.part(at * stride, stride), sums.part(at, 1)) };
                         sum[0] = total(&x[span.from * shape.block()..k.min(span.to * shape.block())]);
                         let lines = lines.chunks_exact_mut(shape.planes);
                         for (unit, lines) in (span.from..span.to).zip(lines) {
@@ -235,7 +234,10 @@ impl<'a> Few<'a> {
     }
 
     /// Lines from one token to the next.
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "one form walks over tokens by address"))]
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "one form walks over tokens by address")
+    )]
     pub(super) fn stride(&self) -> usize {
         self.stride
     }

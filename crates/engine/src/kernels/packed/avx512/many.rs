@@ -74,11 +74,8 @@ fn many_of<const L: u8>(
             }
             let (at, row_bytes) = (w.row(out.first + row, shape), shape.layout.row_bytes(w.columns));
             for unit in span.from..span.to {
-                let (start, len) = if unit < shape.whole {
-                    (at.start + unit * at.step, 64)
-                } else {
-                    (at.tail, shape.tail)
-                };
+                let (start, len) =
+                    if unit < shape.whole { (at.start + unit * at.step, 64) } else { (at.tail, shape.tail) };
                 // Groups of four rows lie behind each other, whole but for the matrix's last one.
                 let inside = if L == COMPUTE { len } else { row_bytes };
                 let mask = u64::MAX >> (64 - len.clamp(1, 64));
@@ -298,12 +295,8 @@ fn micro<const L: u8, const N: usize>(
     for t in 0..N {
         let to = out.row(part.at + t)[part.row..][..rows].as_mut_ptr();
         let sum = _mm512_set1_epi32(x.sum(part.token + t));
-        let scales = match part.finish {
-            Finish::Sums => None,
-            Finish::Rescale(scale_x, scale_w) => {
-                Some([_mm512_set1_ps(scale_x[part.token + t]), _mm512_set1_ps(scale_w)])
-            }
-        };
+        let scales = part.finish.scales();
+        let scales = scales.map(|(x, w)| [_mm512_set1_ps(x[part.token + t]), _mm512_set1_ps(w)]);
         for v in 0..VECTORS {
             let mask = (u64::MAX >> (64 - rows) >> (16 * v)) as u16;
             let to = to.wrapping_add(16 * v);

@@ -1,0 +1,258 @@
+//! Models between folders, bundles and GGUF files: trits, scales and logits equal after every pair of conversions; and
+//! llama.cpp's logits for the same file, where llama-cpp-python is at hand (`FIDELITY_PEERS` names its interpreter, else
+//! `python3`).
+
+use engine::pool::Pool;
+use fidelity::convert::{EngineQuantizer, Form, Model, write};
+use fidelity::eval::{Batch, Cut, Request};
+use fidelity::loaded::Loaded;
+use models::architecture::ModelConfig;
+use models::bitnet::{BitNetConfig, Quantization};
+use models::bundle::{ModelBundle, PackOptions};
+use models::config::MatMulFreeConfig;
+use models::decoder::Activation;
+use models::exchange::{Exchange, FolderSource};
+use models::folder::{ModelFolder, SaveOptions, save_folder};
+use models::gguf::{GgufModel, GgufOptions};
+use models::safetensors::{FloatType, NamedTensor};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+fn pool() -> Arc<Pool> {
+    Arc::new(Pool::new(2))
+}
+
+fn bitnet(hidden_act: Activation, layers: usize, hidden: usize, vocab: usize) -> ModelConfig {
+    BitNetConfig {
+        vocab_size: vocab,
+        hidden_size: hidden,
+        intermediate_size: 2 * hidden,
+        num_hidden_layers: layers,
+        num_attention_heads: 8,
+        num_key_value_heads: 4,
+        hidden_act,
+        bos_token_id: Some(0),
+        eos_token_id: vec![1],
+        rope_theta: 10000.0,
+        tie_word_embeddings: true,
+        // Far from the published scale, so that a random model has opinions.
+        initializer_range: 0.1,
+        quantization: Quantization { packed: false, ..Default::default() },
+        ..Default::default()
+    }
+    .into()
+}
+
+fn matmulfree() -> ModelConfig {
+    MatMulFreeConfig {
+        vocab_size: 256,
+        hidden_size: 256,
+        intermediate_size: Some(512),
+        num_hidden_layers: 2,
+        use_short_conv: true,
+        initializer_range: 0.5,
+        bos_token_id: None,
+        eos_token_id: vec![],
+        ..Default::default()
+    }
+    .into()
+}
+
+/// A byte-pair tokenizer of `count` tokens: bytes as characters, pairs of lowercase letters, and fill.
+fn tokenizer(count: usize) -> Value {
+    let bytes: Value = serde_json::from_str(&models::tokenizer::byte_level_json()).unwrap();
+    let mut vocab = bytes["model"]["vocab"].as_object().unwrap().clone();
+    let mut merges = vec![];
+    let letters = || ('a'..='z').chain(['Ġ']);
+    for (a, b) in letters().flat_map(|a| letters().map(move |b| (a, b))) {
+        let (pair, id) = (format!("{a}{b}"), vocab.len());
+        if id < count - 2 && !vocab.contains_key(&pair) {
+            vocab.insert(pair, json!(id));
+            merges.push(format!("{a} {b}"));
+        }
+    }
+    let added = (vocab.len()..count).map(|id| {
+        json!({"id": id, "content": format!("<|{id}|>"), "special": true, "single_word": false, "lstrip": false,
+               "rstrip": false, "normalized": false})
+    });
+    let mut file = bytes.clone();
+    file["added_tokens"] = added.collect();
+    file["model"]["vocab"] = vocab.into();
+    file["model"]["merges"] = json!(merges);
+    file["pre_tokenizer"]["use_regex"] = json!(true);
+    file
+}
+
+/// A folder of random master weights.
+fn masters(dir: &Path, config: &ModelConfig) {
+    let parameters = config.parameters();
+    let tensors: Vec<NamedTensor<'_>> = parameters
+        .iter()
+        .map(|p| NamedTensor::f32(p.name.clone(), &p.shape, config.init_parameter(p, 11)))
+        .collect();
+    save_folder(dir, &config.to_json(), &tensors, SaveOptions::default()).unwrap();
+    std::fs::write(dir.join("tokenizer.json"), tokenizer(config.vocab_size()).to_string()).unwrap();
+}
+
+type Trits = Vec<(Vec<i8>, u32)>;
+
+/// Every ternary matrix with its scale's bits.
+fn trits(path: &Path) -> Trits {
+    let all = |source: &mut dyn Exchange| -> Trits {
+        let one = |name: &String| {
+            let (trits, scale) = source.trits(name).unwrap();
+            (trits, scale.divisor().to_bits())
+        };
+        source.config().clone().projections().iter().map(one).collect()
+    };
+    match path.extension().and_then(|end| end.to_str()) {
+        Some("fid") => all(&mut ModelBundle::open(path).unwrap()),
+        Some("gguf") => all(&mut GgufModel::open(path).unwrap()),
+        _ => {
+            let folder = ModelFolder::open(path).unwrap();
+            let config = ModelConfig::from_folder(&folder).unwrap().config;
+            all(&mut FolderSource::new(&folder, config, &mut EngineQuantizer::new(pool())))
+        }
+    }
+}
+
+fn convert(from: &Path, to: &Path, form: Form) -> Vec<String> {
+    write(&Model::open(from).unwrap(), to, form, &pool(), &mut |_| {}).unwrap()
+}
+
+fn batch(length: usize, vocab: usize) -> Batch {
+    let input_ids = (0..length).map(|i| ((i * 7919 + i * i * 31) % vocab) as i64).collect();
+    Batch { batch: 1, length, input_ids, attention_mask: None, labels: None }
+}
+
+fn logits(path: &Path, batch: &Batch, cut: Cut) -> Vec<f64> {
+    let request = Request { cut, integer: true, ..Default::default() };
+    Loaded::open(path).unwrap().eval(batch, &request, &pool()).unwrap().values["logits"].to_f64()
+}
+
+#[test]
+fn every_pair_of_forms_keeps_trits_scales_and_logits() {
+    let dir = tempfile::tempdir().unwrap();
+    for (n, config) in [bitnet(Activation::Relu2, 2, 256, 256), matmulfree()].into_iter().enumerate() {
+        let place = |name: &str| dir.path().join(format!("{n}{name}"));
+        let start = place("masters");
+        masters(&start, &config);
+        let wanted = trits(&start);
+        let gguf = |name: &str| {
+            Form::Gguf(GgufOptions {
+                ternary: barewire::gguf::GgmlType::named(name).unwrap(),
+                embedding: None,
+            })
+        };
+        let mut forms = vec![
+            ("a.fid", Form::Bundle(PackOptions::default())),
+            ("a.gguf", gguf("tq2_0")),
+            ("b.gguf", gguf("i2_s")),
+            ("c.gguf", gguf("tq1_0")),
+        ];
+        if n == 0 {
+            forms.push(("packed", Form::Packed(None)));
+        }
+        let batch = batch(9, 256);
+        let expected = logits(&start, &batch, Cut::Sequence);
+        for (first, form) in &forms {
+            let one = place(first);
+            convert(&start, &one, *form);
+            assert_eq!(trits(&one), wanted, "{first}");
+            for cut in [Cut::Sequence, Cut::Stream] {
+                assert_eq!(logits(&one, &batch, cut.clone()), expected, "{first} {cut:?}");
+            }
+            for (second, form) in &forms {
+                let two = place(&format!("2{second}"));
+                convert(&one, &two, *form);
+                assert_eq!(trits(&two), wanted, "{first} to {second}");
+            }
+            // Master weights that quantise to the same: the scale to a rounding where none of f32's gives it.
+            let back = place("back");
+            convert(&one, &back, Form::Folder(FloatType::F32));
+            for ((a, s), (b, t)) in trits(&back).iter().zip(&wanted) {
+                let (s, t) = (f32::from_bits(*s), f32::from_bits(*t));
+                assert!(a == b && (s / t - 1.0).abs() < 1e-6, "{first} to masters: {s} {t}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tokenizer_and_its_files_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (start, gguf, end) = (dir.path().join("a"), dir.path().join("a.gguf"), dir.path().join("b"));
+    let config = bitnet(Activation::Silu, 1, 256, 600);
+    masters(&start, &config);
+    std::fs::write(start.join("tokenizer_config.json"), r#"{"chat_template": "{{ messages[0].content }}!"}"#)
+        .unwrap();
+    convert(&start, &gguf, Form::Gguf(GgufOptions::default()));
+    let model = Loaded::open(&gguf).unwrap();
+    let ids = fidelity::chat::prompt(&gguf, &model, &fidelity::chat::question(None, "hello <|599|> wörld"))
+        .unwrap();
+    assert_eq!(model.tokenizer.as_ref().unwrap().decode_verbatim(&ids), "hello <|599|> wörld!");
+    assert!(ids.contains(&599));
+    convert(&gguf, &end, Form::Packed(None));
+    for name in ["tokenizer.json", "tokenizer_config.json", "generation_config.json"] {
+        assert_eq!(
+            std::fs::read(end.join(name)).unwrap(),
+            std::fs::read(start.join(name)).unwrap(),
+            "{name}"
+        );
+    }
+}
+
+/// What llama.cpp gives for a file beside what is computed here.
+fn compare(gguf: &Path, dir: &Path, batch: &Batch) -> Option<Value> {
+    let (ids, ours) = (dir.join("ids.txt"), dir.join("logits.bin"));
+    let text: Vec<String> = batch.input_ids.iter().map(i64::to_string).collect();
+    std::fs::write(&ids, text.join(" ")).unwrap();
+    let numbers = logits(gguf, batch, Cut::Sequence);
+    let bytes: Vec<u8> = numbers.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect();
+    std::fs::write(&ours, bytes).unwrap();
+    let python = std::env::var_os("FIDELITY_PEERS").unwrap_or_else(|| "python3".into());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/logits.py");
+    let output = Command::new(&python).arg(script).args([gguf, &ids, &ours]).output();
+    let Ok(output) = output else {
+        println!("skipped: there is no {}", python.display());
+        return None;
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let found: Value = match serde_json::from_str(&text) {
+        Ok(found) => found,
+        Err(_) => {
+            panic!("llama.cpp does not read {}: {}", gguf.display(), String::from_utf8_lossy(&output.stderr))
+        }
+    };
+    if let Some(reason) = found.get("skip") {
+        println!("skipped: {reason}; `FIDELITY_PEERS` names an interpreter that has llama-cpp-python");
+        return None;
+    }
+    Some(found)
+}
+
+#[test]
+fn llama_cpp_gives_the_same_distribution() {
+    let dir = tempfile::tempdir().unwrap();
+    let batch = batch(200, 2048);
+    for (act, kinds) in [(Activation::Silu, &["tq2_0", "tq1_0", "f16"][..]), (Activation::Relu2, &["tq2_0"])]
+    {
+        let start = dir.path().join(act.name());
+        masters(&start, &bitnet(act, 4, 512, 2048));
+        for kind in kinds {
+            let gguf = dir.path().join(format!("{}-{kind}.gguf", act.name()));
+            let ternary = barewire::gguf::GgmlType::named(kind).unwrap();
+            let notes = convert(&start, &gguf, Form::Gguf(GgufOptions { ternary, embedding: None }));
+            let Some(found) = compare(&gguf, dir.path(), &batch) else { return };
+            println!("{} {kind}: {found}", act.name());
+            let mean = found["mean_kl"].as_f64().unwrap();
+            match act {
+                Activation::Silu => assert!(mean <= 1e-3, "{kind}: {mean}"),
+                // That program computes SiLU in this architecture, so it cannot agree, and the file says so.
+                Activation::Relu2 => assert!(notes.iter().any(|note| note.contains("SiLU"))),
+            }
+        }
+    }
+}
