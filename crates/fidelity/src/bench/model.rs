@@ -9,12 +9,14 @@ use crate::error::{Fault, fault};
 use crate::inspect::size;
 use crate::loaded::{Loaded, Stream};
 use anyhow::{Context, Result};
+use barewire::gguf::GgmlType;
 use engine::kernels::simd::level;
 use engine::measure::{cold_bytes, last_cache, read};
 use engine::pages::Pages;
 use engine::pool::Pool;
 use models::bundle::PackOptions;
 use models::forms;
+use models::gguf::GgufOptions;
 use models::shapes::Shape;
 use serde::Serialize;
 use std::hint::black_box;
@@ -46,28 +48,26 @@ impl Target {
     /// # Errors
     /// No cache folder, or a disk that cannot.
     pub fn synthetic(shape: &Shape, pool: &Arc<Pool>, say: &mut dyn FnMut(&str)) -> Result<Target> {
-        let folder = cache_folder().ok_or_else(|| {
-            Fault::new(
-                "there is no place for the model: neither XDG_CACHE_HOME nor HOME is set",
-                "set one of them",
-            )
-        })?;
-        let folder = folder.join("bench");
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let path = folder.join(format!("{}.fid", shape.name));
-        if !path.is_file() {
-            say(&format!("making {} with random weights, in {}", shape.name, path.display()));
-            let model = Model::synthetic(shape, 0);
-            let form = Form::Bundle(PackOptions::default());
-            convert::write(&model, &path, form, pool, &mut |_: Step<'_>| {})?;
-        }
-        say(&format!(
-            "{}: {} ({}); remove it when you are done",
-            shape.name,
-            path.display(),
-            size(convert::size_of(&path))
-        ));
+        let embedding = convert::synthetic_embedding(shape);
+        let form = Form::Bundle(PackOptions { embedding, ..Default::default() });
+        let path = cached(shape, "fid", form, pool, say)?;
         Ok(Target { name: shape.name.to_owned(), path })
+    }
+
+    /// The same weights as a GGUF file, for a peer: TQ2_0 matrices, and the head as in the bundle.
+    ///
+    /// # Errors
+    /// As [`Target::synthetic`]; a size that no peer runs.
+    pub fn peer_file(shape: &Shape, pool: &Arc<Pool>, say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+        if !shape.name.starts_with("bitnet") {
+            return fault(
+                format!("llama.cpp has no such architecture as {}", shape.name),
+                "name a BitNet size, or a GGUF file with --peer-model",
+            );
+        }
+        let wide = convert::synthetic_embedding(shape).name() == "q6_k";
+        let embedding = Some(if wide { GgmlType::Q6_K } else { GgmlType::F16 });
+        cached(shape, "gguf", Form::Gguf(GgufOptions { ternary: GgmlType::TQ2_0, embedding }), pool, say)
     }
 
     /// A model that is there.
@@ -75,6 +75,30 @@ impl Target {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Target { name, path: path.to_owned() }
     }
+}
+
+/// A synthetic model in the cache folder.
+fn cached(
+    shape: &Shape,
+    end: &str,
+    form: Form,
+    pool: &Arc<Pool>,
+    say: &mut dyn FnMut(&str),
+) -> Result<PathBuf> {
+    let folder = cache_folder().ok_or_else(|| {
+        let cause = "there is no place for the model: neither XDG_CACHE_HOME nor HOME is set";
+        Fault::new(cause, "set one of them")
+    })?;
+    let folder = folder.join("bench");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = folder.join(format!("{}.{end}", shape.name));
+    if !path.is_file() {
+        say(&format!("making {} with random weights, in {}", shape.name, path.display()));
+        convert::write(&Model::synthetic(shape, 0), &path, form, pool, &mut |_: Step<'_>| {})?;
+    }
+    let bytes = size(convert::size_of(&path));
+    say(&format!("{}: {} ({bytes}); remove it when you are done", shape.name, path.display()));
+    Ok(path)
 }
 
 /// What was found.

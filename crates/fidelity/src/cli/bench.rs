@@ -19,8 +19,8 @@ minutes, or operations at the peak rate. Results go to standard output, progress
 standard error. The default takes up to 5 minutes, --quick one.
 
 --peers runs llama.cpp (the PyPI package llama-cpp-python) in turn with us on
---peer-model FILE.gguf, or on MODEL where that is a GGUF file. FIDELITY_PEERS names the
-Python that has the package [default: python3].
+--peer-model FILE.gguf, on MODEL where that is a GGUF file, or on a file that is made of a
+BitNet --shape. FIDELITY_PEERS names the Python that has the package [default: python3].
 
 Examples:
   fidelity bench --quick
@@ -28,11 +28,12 @@ Examples:
   fidelity bench --only bandwidth,clock,kernels --threads 1,2,4 --json
   fidelity bench model.fid --only decode,prefill,memory,start
   fidelity bench --shape mmfree-2.7b
+  fidelity bench --shape bitnet-2b4t --peers --only decode,prefill
   FIDELITY_PEERS=venv/bin/python fidelity bench model.fid --peers --peer-model model.gguf";
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// A model folder or a bundle (.fid)
+    /// A model folder, a bundle (.fid) or a GGUF file
     #[arg(conflicts_with = "shape")]
     model: Option<PathBuf>,
     /// A size of `fidelity synth --list`, with random weights
@@ -116,7 +117,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
         _ => None,
     };
-    let peer = if args.peers { Some(peer(args)?) } else { None };
+    let peer = if args.peers { Some(peer(args, cores, &mut say)?) } else { None };
     let options = Options {
         target,
         threads,
@@ -134,10 +135,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.json { print::json(&report) } else { print::text(&report.to_markdown()) }
 }
 
-fn peer(args: &Args) -> Result<Peer> {
+fn peer(args: &Args, cores: usize, say: &mut dyn FnMut(&str)) -> Result<Peer> {
     let given = args.peer_model.clone();
     let own = || args.model.clone().filter(|path| bench::is_gguf(path));
-    let Some(file) = given.or_else(own) else {
+    let made = match args.shape {
+        Some(shape) if given.is_none() => Some(Target::peer_file(shape, &Arc::new(Pool::new(cores)), say)?),
+        _ => None,
+    };
+    let Some(file) = given.or_else(own).or(made) else {
         let cause = "llama.cpp reads GGUF files, and none is named";
         return Err(Fault::new(cause, "name one of the same shape with --peer-model FILE.gguf").into());
     };
