@@ -58,7 +58,7 @@ enum Verb {
     Eval(eval::Args),
     /// Go on with a text, token by token
     #[command(after_help = generate::EXAMPLES)]
-    Generate(generate::Args),
+    Generate(Box<generate::Args>),
     /// Measure how well a model predicts a text
     #[command(after_help = perplexity::EXAMPLES)]
     Perplexity(perplexity::Args),
