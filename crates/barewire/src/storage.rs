@@ -2,11 +2,11 @@
 #![allow(unsafe_code)]
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::ops::Deref;
 
 use half::bf16;
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapMut};
 
 /// The bytes of a whole file, at an address that is a multiple of [`ALIGN`](crate::bundle::MATRIX_ALIGN).
 #[derive(Debug)]
@@ -31,6 +31,16 @@ impl Storage {
         // as plain numbers, for which every bit pattern is valid. What remains is another process changing the file in
         // place, which the contract above excludes.
         Ok(Self::Mapped(unsafe { Mmap::map(file) }?))
+    }
+
+    /// A copy of `length` bytes of a file in anonymous memory that asks for huge pages, where the system has such.
+    pub(crate) fn huge(file: &mut File, length: usize) -> io::Result<Self> {
+        let mut memory = MmapMut::map_anon(length)?;
+        // Advice that is not taken changes nothing but the speed.
+        #[cfg(target_os = "linux")]
+        let _ = memory.advise(memmap2::Advice::HugePage);
+        file.read_exact(&mut memory)?;
+        Ok(Self::Mapped(memory.make_read_only()?))
     }
 
     /// A copy in aligned memory.

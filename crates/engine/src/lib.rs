@@ -28,6 +28,8 @@ mod exec;
 mod group;
 mod instr;
 pub mod kernels;
+pub mod measure;
+pub mod pages;
 pub mod pool;
 mod reduce;
 mod tensor;

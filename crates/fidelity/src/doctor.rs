@@ -3,6 +3,7 @@
 //! No tool is needed to build, train or run on the CPU. Each row says what a missing one would be for, how to get it,
 //! and what works without it.
 
+use crate::calibration::{self, Calibration};
 use engine::kernels::simd;
 use serde::Serialize;
 use std::fmt;
@@ -18,6 +19,8 @@ pub struct Report {
     pub cpu: Cpu,
     /// Memory, where the system tells.
     pub memory: Option<Memory>,
+    /// The layout of trits that was found to be the faster one on all threads, if that has been measured.
+    pub layout: Option<Calibration>,
     /// The folder of golden data.
     pub golden: Golden,
     /// Tools of the targets beyond this CPU.
@@ -176,7 +179,9 @@ impl Report {
                 without,
             })
             .collect();
-        Report { version: env!("CARGO_PKG_VERSION"), cpu: cpu(), memory: memory(), golden: golden(), tools }
+        let cpu = cpu();
+        let layout = calibration::remembered(cpu.threads);
+        Report { version: env!("CARGO_PKG_VERSION"), cpu, memory: memory(), layout, golden: golden(), tools }
     }
 }
 
@@ -186,12 +191,16 @@ impl Default for Report {
     }
 }
 
+/// The processor's name, where the system tells.
+pub fn processor() -> Option<String> {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let mut lines = info.lines();
+    lines.find_map(|l| l.strip_prefix("model name")?.split_once(':').map(|x| x.1.trim().to_owned()))
+}
+
 fn cpu() -> Cpu {
     let kernels = simd::level().name();
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = info
-        .lines()
-        .find_map(|l| l.strip_prefix("model name")?.split_once(':').map(|x| x.1.trim().to_owned()));
+    let name = processor();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     Cpu { name, arch: std::env::consts::ARCH, threads, features: features(), kernels }
 }
@@ -300,6 +309,12 @@ impl fmt::Display for Report {
         if let Some(m) = self.memory {
             let size = crate::inspect::size;
             writeln!(f, "memory          {} ({} available)", size(m.total), size(m.available))?;
+        }
+        match &self.layout {
+            Some(found) => writeln!(f, "trit layout     {}", found.told())?,
+            None => {
+                writeln!(f, "trit layout     not measured: `fidelity doctor --recalibrate` takes a second")?
+            }
         }
         match &self.golden.folder {
             Some(folder) => writeln!(f, "golden data     {}", folder.display())?,

@@ -11,14 +11,14 @@ use crate::state::{Snapshot, fingerprint};
 use anyhow::Result;
 use engine::pool::Pool;
 use models::forms::Form;
-use models::generation::{FinishReason, Sampler, Sampling, StopRule};
+use models::generation::{FinishReason, History, LogitsProcessor, Sampler, Sampling, StopRule, StopStrings};
 use models::rng::Rng;
-use models::tokenizer::Tokenizer;
+use models::tokenizer::{StreamDecoder, Tokenizer};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How tokens are drawn, and when a turn ends.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// How the next token is chosen.
     pub sampling: Sampling,
@@ -26,12 +26,14 @@ pub struct Options {
     pub max_tokens: usize,
     /// Go on past the model's end tokens.
     pub ignore_eos: bool,
+    /// Texts that end a turn, and are no part of it; [`TextOut`] looks for them.
+    pub stop: Vec<String>,
 }
 
 impl Default for Options {
     /// 128 tokens from the model's own distribution.
     fn default() -> Options {
-        Options { sampling: Sampling::default(), max_tokens: 128, ignore_eos: false }
+        Options { sampling: Sampling::default(), max_tokens: 128, ignore_eos: false, stop: vec![] }
     }
 }
 
@@ -64,31 +66,11 @@ pub struct Generator<'a> {
     sampler: Sampler,
     stop: StopRule,
     vocab: usize,
-    seen: Seen,
+    history: History,
     /// Tokens read and drawn.
     position: u64,
     /// Drawn, and not yet in the state.
     pending: Option<u32>,
-}
-
-/// The tokens that occurred, once each: all that a repetition penalty asks of the past, in bounded memory.
-struct Seen {
-    ids: Vec<u32>,
-    known: Vec<bool>,
-}
-
-impl Seen {
-    fn new(vocab: usize) -> Seen {
-        Seen { ids: vec![], known: vec![false; vocab] }
-    }
-
-    fn add(&mut self, token: u32) {
-        if let Some(known) = self.known.get_mut(token as usize)
-            && !std::mem::replace(known, true)
-        {
-            self.ids.push(token);
-        }
-    }
 }
 
 impl<'a> Generator<'a> {
@@ -97,12 +79,20 @@ impl<'a> Generator<'a> {
     /// # Errors
     /// A sampling option outside its range, or a model that cannot be planned.
     pub fn new(model: &'a mut Loaded, options: &Options, pool: &Arc<Pool>) -> Result<Generator<'a>> {
-        let sampler = Sampler::new(options.sampling)?;
+        let sampler = Sampler::new(options.sampling.clone())?;
         let vocab = model.config.vocab_size();
         let end_tokens = if options.ignore_eos { vec![] } else { model.config.eos_token_id().to_vec() };
         let stop = StopRule { end_tokens, max_tokens: options.max_tokens };
         let stream = model.stream(1, Form::Prepared, pool)?;
-        Ok(Generator { stream, sampler, stop, vocab, seen: Seen::new(vocab), position: 0, pending: None })
+        Ok(Generator {
+            stream,
+            sampler,
+            stop,
+            vocab,
+            history: History::default(),
+            position: 0,
+            pending: None,
+        })
     }
 
     /// Reads tokens without drawing any.
@@ -116,9 +106,14 @@ impl<'a> Generator<'a> {
         }
         self.settle()?;
         self.stream.feed(tokens)?;
-        tokens.iter().for_each(|token| self.seen.add(*token));
+        tokens.iter().for_each(|token| self.history.read(*token));
         self.position += tokens.len() as u64;
         Ok(())
+    }
+
+    /// Adds a processor of logits behind those that the options ask for. What it remembers is not part of a snapshot.
+    pub fn add_processor(&mut self, processor: impl LogitsProcessor + 'static) {
+        self.sampler.add(processor);
     }
 
     /// Draws tokens until the stop rule says so; `each` sees every token but the end token.
@@ -126,6 +121,14 @@ impl<'a> Generator<'a> {
     /// # Errors
     /// When nothing has been fed, when the logits are no numbers, and whatever `each` returns.
     pub fn generate(&mut self, each: &mut dyn FnMut(u32) -> Result<()>) -> Result<Turn> {
+        self.generate_while(&mut |token| each(token).map(|()| true))
+    }
+
+    /// As [`Generator::generate`], and `each` says whether to go on; where it does not, the turn has found its end.
+    ///
+    /// # Errors
+    /// Those of [`Generator::generate`].
+    pub fn generate_while(&mut self, each: &mut dyn FnMut(u32) -> Result<bool>) -> Result<Turn> {
         if self.position == 0 {
             return fault(
                 "there is nothing to go on from: the prompt is empty",
@@ -137,14 +140,14 @@ impl<'a> Generator<'a> {
         let mut finish = FinishReason::Length;
         while tokens.len() < self.stop.max_tokens {
             self.settle()?;
-            let token = self.sampler.sample(self.stream.logits(), &self.seen.ids)?;
-            self.seen.add(token);
+            let token = self.sampler.sample(self.stream.logits(), &self.history)?;
+            self.history.drew(token);
             self.position += 1;
             self.pending = Some(token);
             tokens.push(token);
-            let ended = self.stop.after(token, tokens.len());
-            if ended != Some(FinishReason::Stop) {
-                each(token)?;
+            let mut ended = self.stop.after(token, tokens.len());
+            if ended != Some(FinishReason::Stop) && !each(token)? {
+                ended = Some(FinishReason::Stop);
             }
             if let Some(reason) = ended {
                 finish = reason;
@@ -157,7 +160,7 @@ impl<'a> Generator<'a> {
     /// Back to the start of a text; the random state goes on.
     pub fn reset(&mut self) {
         self.stream.reset();
-        self.seen = Seen::new(self.vocab);
+        self.history = History::default();
         self.position = 0;
         self.pending = None;
     }
@@ -176,9 +179,9 @@ impl<'a> Generator<'a> {
             model: fingerprint(self.stream.model())?,
             position: self.position,
             pending: self.pending,
-            sampling: *self.sampler.options(),
+            sampling: self.sampler.options().clone(),
             random: self.sampler.rng().state(),
-            seen: self.seen.ids.clone(),
+            seen: self.history.tokens().to_vec(),
             logits: self.stream.logits().to_vec(),
             states: self.stream.states(),
         })
@@ -196,10 +199,9 @@ impl<'a> Generator<'a> {
         snapshot.check(self.stream.model(), &self.stream.state_sizes(read))?;
         self.stream.restore(read, &snapshot.states, &snapshot.logits);
         if !reseed {
-            self.sampler = Sampler::resume(*self.sampler.options(), Rng::from_state(snapshot.random))?;
+            self.sampler.set_rng(Rng::from_state(snapshot.random));
         }
-        self.seen = Seen::new(self.vocab);
-        snapshot.seen.iter().for_each(|token| self.seen.add(*token));
+        self.history = History::from_counts(snapshot.seen.iter().copied());
         (self.position, self.pending) = (snapshot.position, snapshot.pending);
         Ok(())
     }
@@ -260,15 +262,83 @@ fn encode(tokenizer: &Tokenizer, text: &[u8]) -> Result<Vec<u32>> {
 pub fn complete(model: &mut Loaded, prompt: &str, options: &Options, pool: &Arc<Pool>) -> Result<String> {
     let tokenizer = model.tokenizer.clone();
     let tokens = prompt_tokens(tokenizer.as_ref(), model.config.bos_token_id(), prompt.as_bytes())?;
+    let mut out = TextOut::new(tokenizer.as_ref(), options)?;
     let mut generator = Generator::new(model, options, pool)?;
     generator.feed(&tokens)?;
-    let mut shown = vec![];
-    generator.generate(&mut |token| {
-        shown.push(token);
-        Ok(())
+    let mut text = String::new();
+    generator.generate_while(&mut |token| {
+        text += &out.push(token);
+        Ok(!out.stopped())
     })?;
-    Ok(tokenizer.map_or_else(
-        || shown.iter().map(u32::to_string).collect::<Vec<_>>().join(" "),
-        |tokenizer| tokenizer.decode(&shown),
-    ))
+    text += &out.finish();
+    Ok(text)
+}
+
+/// Tokens as text, as it becomes certain: no half characters, and nothing that may be the beginning of a stop string.
+///
+/// ```
+/// use fidelity::generate::{Options, TextOut};
+/// let bytes = models::tokenizer::Tokenizer::bytes();
+/// let mut out = TextOut::new(Some(&bytes), &Options { stop: vec!["END".into()], ..Options::default() })?;
+/// let shown: Vec<String> = b"to the END.".iter().map(|byte| out.push(u32::from(*byte))).collect();
+/// assert_eq!((shown.concat().as_str(), out.stopped()), ("to the ", true));
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub struct TextOut<'a> {
+    decoder: Option<StreamDecoder<'a>>,
+    stop: StopStrings,
+    stopped: bool,
+    first: bool,
+}
+
+impl<'a> TextOut<'a> {
+    /// Text of a turn. Without a tokenizer it is the ids, with spaces between.
+    ///
+    /// # Errors
+    /// Stop strings that are empty, or that no tokenizer could make.
+    pub fn new(tokenizer: Option<&'a Tokenizer>, options: &Options) -> Result<TextOut<'a>> {
+        if tokenizer.is_none() && !options.stop.is_empty() {
+            return fault(
+                "a stop string is a text, and the model's folder has no tokenizer.json to make text with",
+                "put its tokenizer.json into the folder, or leave the stop strings out",
+            );
+        }
+        let stop = StopStrings::new(options.stop.clone())?;
+        Ok(TextOut { decoder: tokenizer.map(Tokenizer::stream), stop, stopped: false, first: true })
+    }
+
+    /// Takes a token; the text that is certain now.
+    pub fn push(&mut self, token: u32) -> String {
+        let piece = match &mut self.decoder {
+            Some(decoder) => decoder.push(token),
+            None if self.first => token.to_string(),
+            None => format!(" {token}"),
+        };
+        self.first = false;
+        self.checked(&piece)
+    }
+
+    /// Whether a stop string is complete.
+    pub fn stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// What was held back, at the end of a turn.
+    pub fn finish(mut self) -> String {
+        let rest = self.decoder.take().map(StreamDecoder::finish).unwrap_or_default();
+        let mut text = self.checked(&rest);
+        if !self.stopped {
+            text += &self.stop.finish();
+        }
+        text
+    }
+
+    fn checked(&mut self, piece: &str) -> String {
+        if self.stopped {
+            return String::new();
+        }
+        let checked = self.stop.push(piece);
+        self.stopped = checked.stopped;
+        checked.text
+    }
 }

@@ -8,6 +8,7 @@ use crate::error::{Fault, fault};
 use crate::weights::{Packed, Weight};
 use anyhow::{Context, Result};
 use axes::{DType, TritLayout};
+use barewire::Bundle;
 use barewire::gguf::GgmlType;
 use engine::{Tensor, pool::Pool};
 use graph::{Bindings, Graph};
@@ -131,7 +132,19 @@ impl Loaded {
     /// # Errors
     /// Those of opening either.
     pub fn open(path: impl AsRef<Path>) -> Result<Loaded> {
-        let path = path.as_ref();
+        Loaded::open_as(path.as_ref(), false)
+    }
+
+    /// As [`Loaded::open`], a bundle on a copy in memory that asks for huge pages: faster where page tables limit it, at
+    /// the price of the file's size in memory. A folder is opened as usual.
+    ///
+    /// # Errors
+    /// As [`Loaded::open`].
+    pub fn open_on_huge_pages(path: impl AsRef<Path>) -> Result<Loaded> {
+        Loaded::open_as(path.as_ref(), true)
+    }
+
+    fn open_as(path: &Path, huge: bool) -> Result<Loaded> {
         let kind = kind(path);
         if kind == Kind::Gguf {
             return Loaded::from_gguf(GgufModel::open(path)?);
@@ -145,7 +158,12 @@ impl Loaded {
                     "name a folder of config.json and weights, or a bundle that `fidelity pack` wrote",
                 );
             }
-            return Loaded::from_bundle(ModelBundle::open(path)?);
+            return Loaded::from_bundle(match huge {
+                false => ModelBundle::open(path)?,
+                true => {
+                    ModelBundle::new(Bundle::open_on_huge_pages(path).map_err(models::ModelError::from)?)?
+                }
+            });
         }
         let folder = ModelFolder::open(path)?;
         let parsed = ModelConfig::from_folder(&folder)?;

@@ -9,7 +9,7 @@
 //! | `state.N`, `conv_state.N.K` | the recurrent states, f32 |
 //! | `key_cache.N`, `value_cache.N` (and `key_scale.N`, `value_scale.N`) | rows of the tokens so far, f32, whole numbers where they are cached as int8 |
 //! | `logits` | of the last token read, f32 (V) |
-//! | `seen` | the tokens that occurred, once each, in the order of their first occurrence, i32; absent without any |
+//! | `seen` | the tokens that occurred, in the order of their first occurrence: ids, times read, times drawn, i32 (3, N); absent without any |
 //!
 //! But for caches its size does not grow with the position. A state belongs to one model: [`fingerprint`] tells, whichever form, layout
 //! or folder the model is in.
@@ -21,7 +21,7 @@ use anyhow::{Context, Result};
 use axes::DType;
 use barewire::{Bundle, BundleWriter, Spec};
 use models::bundle::{EMBEDDING_SCALE, EmbeddingType, block_section};
-use models::generation::Sampling;
+use models::generation::{Occurrence, Sampling};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -29,8 +29,8 @@ use std::path::Path;
 
 /// The kind of file, in its header.
 const FORMAT: &str = "fidelity generation state";
-/// Version of the layout above.
-const VERSION: u32 = 1;
+/// Version of the layout above. Version 1 knew no counts.
+const VERSION: u32 = 2;
 
 /// A generation between two tokens.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +46,7 @@ pub struct Snapshot {
     /// State of the random numbers.
     pub random: [u64; 4],
     /// The tokens that occurred, once each.
-    pub seen: Vec<u32>,
+    pub seen: Vec<Occurrence>,
     /// Logits after the last token read, (V).
     pub logits: Vec<f32>,
     /// The recurrent states: name, sizes, values.
@@ -65,6 +65,12 @@ struct Header {
     top_k: usize,
     top_p: f64,
     repetition_penalty: f64,
+    min_p: f64,
+    typical_p: f64,
+    frequency_penalty: f64,
+    presence_penalty: f64,
+    /// Tokens and what is added; `null` forbids one, since JSON has no -∞.
+    logit_bias: Vec<(u32, Option<f64>)>,
     seed: u64,
     random: [u64; 4],
 }
@@ -75,18 +81,24 @@ impl Snapshot {
     /// # Errors
     /// A file that cannot be written; what was there before is then untouched.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let Sampling { temperature, top_k, top_p, repetition_penalty, seed } = self.sampling;
+        let sampling = &self.sampling;
+        let bias = |(id, bias): &(u32, f64)| (*id, Some(*bias).filter(|bias| bias.is_finite()));
         let header = serde_json::to_vec_pretty(&Header {
             format: FORMAT.into(),
             version: VERSION,
             model: self.model.clone(),
             position: self.position,
             pending: self.pending,
-            temperature,
-            top_k,
-            top_p,
-            repetition_penalty,
-            seed,
+            temperature: sampling.temperature,
+            top_k: sampling.top_k,
+            top_p: sampling.top_p,
+            repetition_penalty: sampling.repetition_penalty,
+            min_p: sampling.min_p,
+            typical_p: sampling.typical_p,
+            frequency_penalty: sampling.frequency_penalty,
+            presence_penalty: sampling.presence_penalty,
+            logit_bias: sampling.logit_bias.iter().map(bias).collect(),
+            seed: sampling.seed,
             random: self.random,
         })?;
         let f32s = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
@@ -96,8 +108,10 @@ impl Snapshot {
         }
         sections.push((Spec::tensor("logits", DType::F32, &[self.logits.len()]), f32s(&self.logits)));
         if !self.seen.is_empty() {
-            let ids = self.seen.iter().flat_map(|id| id.to_le_bytes()).collect();
-            sections.push((Spec::tensor("seen", DType::I32, &[self.seen.len()]), ids));
+            let of = |field: fn(&Occurrence) -> u32| self.seen.iter().map(field);
+            let numbers = of(|t| t.id).chain(of(|t| t.read)).chain(of(|t| t.drawn));
+            let bytes = numbers.flat_map(u32::to_le_bytes).collect();
+            sections.push((Spec::tensor("seen", DType::I32, &[3, self.seen.len()]), bytes));
         }
         let specs: Vec<Spec> = sections.iter().map(|(spec, _)| spec.clone()).collect();
         let mut writer = BundleWriter::new(vec![], &specs)?;
@@ -140,6 +154,15 @@ impl Snapshot {
                 top_k: header.top_k,
                 top_p: header.top_p,
                 repetition_penalty: header.repetition_penalty,
+                min_p: header.min_p,
+                typical_p: header.typical_p,
+                frequency_penalty: header.frequency_penalty,
+                presence_penalty: header.presence_penalty,
+                logit_bias: header
+                    .logit_bias
+                    .into_iter()
+                    .map(|(id, bias)| (id, bias.unwrap_or(f64::NEG_INFINITY)))
+                    .collect(),
                 seed: header.seed,
             },
             random: header.random,
@@ -154,8 +177,16 @@ impl Snapshot {
             };
             match (view.name, view.dtype) {
                 ("seen", DType::I32) => {
-                    let ids = view.bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b));
-                    snapshot.seen = ids.collect();
+                    let &[3, count] = view.shape else {
+                        return Err(
+                            wrong(format!("expected `seen` of (3, N), found {:?}", view.shape)).into()
+                        );
+                    };
+                    let numbers: Vec<u32> =
+                        view.bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect();
+                    let of = |row: usize| numbers[row * count..][..count].iter().copied();
+                    let rows = of(0).zip(of(1)).zip(of(2));
+                    snapshot.seen = rows.map(|((id, read), drawn)| Occurrence { id, read, drawn }).collect();
                 }
                 ("logits", DType::F32) => snapshot.logits = numbers(),
                 (name, DType::F32) => snapshot.states.push((name.to_owned(), view.shape.to_vec(), numbers())),
@@ -199,10 +230,11 @@ impl Snapshot {
         if let Some(x) = numbers.into_iter().find(|x| !x.is_finite()) {
             return damaged(format!("expected finite numbers, found {x}"));
         }
-        if let Some(id) = self.seen.iter().chain(&self.pending).find(|id| **id as usize >= vocab) {
+        if let Some(id) = self.seen.iter().map(|t| t.id).chain(self.pending).find(|id| *id as usize >= vocab)
+        {
             return damaged(format!("expected token ids below {vocab}, found {id}"));
         }
-        if self.seen.iter().collect::<BTreeSet<_>>().len() != self.seen.len() {
+        if self.seen.iter().map(|t| t.id).collect::<BTreeSet<_>>().len() != self.seen.len() {
             return damaged("expected every seen token once, found one twice".into());
         }
         if self.random == [0; 4] {

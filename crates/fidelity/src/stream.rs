@@ -9,7 +9,7 @@
 //! integers do not depend on their order and everything else works row by row; `tests/bundle_runs.rs` holds it to that.
 
 use crate::loaded::Loaded;
-use crate::weights::{Slot, bind, slots};
+use crate::weights::{Slot, Weight, bind, slots};
 use anyhow::{Result, ensure};
 use axes::DType;
 use engine::{Executable, Tensor, pool::Pool};
@@ -333,6 +333,38 @@ impl<'a> Stream<'a> {
         self.runner.plans.get(&(1, Want::Last)).map(|(exe, _)| exe.profile()).unwrap_or_default()
     }
 
+    /// Multiply-accumulates with packed weights of a step.
+    pub fn step_products(&self) -> f64 {
+        let plan = self.runner.plans.get(&(1, Want::Last));
+        plan.map_or(0.0, |(exe, slots)| products(exe, slots)) * self.runner.batch as f64
+    }
+
+    /// Multiply-accumulates with packed weights of a token of a prompt, once a chunk has been read; its logits are not
+    /// computed.
+    pub fn prompt_products(&self) -> Option<f64> {
+        let mut chunks =
+            self.runner.plans.iter().filter(|((time, want), _)| *time > 1 && *want == Want::None);
+        chunks.next().map(|(_, (exe, slots))| products(exe, slots))
+    }
+
+    /// Bytes of weights that a step reads: all of them, but of a table that is only looked up in one row a sequence.
+    pub fn step_bytes(&self) -> usize {
+        let Some((exe, slots)) = self.runner.plans.get(&(1, Want::Last)) else { return 0 };
+        let graph = &exe.plan().graph;
+        let looked_up = |value: graph::Value| {
+            let mut users = graph.nodes.iter().filter(|node| node.inputs.contains(&value)).peekable();
+            let table = |node: &graph::Node| ["gather", "block_rows"].contains(&node.op.name());
+            users.peek().is_some() && users.all(table)
+        };
+        let sizes = graph.inputs.iter().zip(slots).map(|(input, slot)| {
+            let Slot::Weight(weight) = slot else { return 0 };
+            let bytes = weight.bytes().len();
+            let rows = graph.ty(input.value).shape.first().and_then(graph::Dim::fixed).unwrap_or(1);
+            if looked_up(input.value) { bytes / rows.max(1) * self.runner.batch } else { bytes }
+        });
+        sizes.sum()
+    }
+
     /// Bytes of the state; of caches, of the tokens so far.
     pub fn state_bytes(&self) -> usize {
         let (batch, position) = (self.runner.batch, self.runner.position);
@@ -348,4 +380,21 @@ fn numbers(tensor: &Tensor) -> Vec<f32> {
         DType::I8 => tensor.i8().iter().map(|q| f32::from(*q)).collect(),
         _ => tensor.f32().to_vec(),
     }
+}
+
+/// Weights of the packed matrices of a plan, in trits or in blocks: a token multiplies each once.
+fn products(exe: &Executable, slots: &[Slot<'_>]) -> f64 {
+    let graph = &exe.plan().graph;
+    let of = |(input, slot): (&graph::Named, &Slot<'_>)| match slot {
+        Slot::Weight(Weight::Packed { shape: [rows, columns], .. }) => *rows as f64 * *columns as f64,
+        Slot::Weight(_) => {
+            let blocks =
+                |node: &&graph::Node| node.op.name() == "block_linear" && node.inputs.contains(&input.value);
+            let rows = graph.ty(input.value).shape.first().and_then(graph::Dim::fixed).unwrap_or(0);
+            let user = graph.nodes.iter().find(blocks);
+            user.map_or(0.0, |node| rows as f64 * node.attrs.int("columns", 0) as f64)
+        }
+        _ => 0.0,
+    };
+    graph.inputs.iter().zip(slots).map(of).sum()
 }

@@ -41,6 +41,14 @@ impl<'a> Weight<'a> {
         };
     }
 
+    /// The elements as they lie in memory.
+    pub fn bytes(self) -> &'a [u8] {
+        match self {
+            Weight::Tensor(tensor) => tensor.bytes(),
+            Weight::Mapped { bytes, .. } | Weight::Packed { bytes, .. } => bytes,
+        }
+    }
+
     /// How trits lie; one byte each unless they are packed.
     pub fn layout(self) -> TritLayout {
         match self {

@@ -186,3 +186,102 @@ fn a_tokenizer_of_another_model_is_noticed() {
     save(&model, &small, &small.init(1), true);
     fidelity(&args!["generate", model, "abc"]).fails(1, &["token id 97", "vocabulary of 64", "tokenizer"]);
 }
+
+#[test]
+fn greedy_tokens_do_not_depend_on_the_number_of_threads() {
+    // Large enough that products and rows are cut into several tasks.
+    let wide = MatMulFreeConfig { hidden_size: 512, intermediate_size: Some(1408), ..config() };
+    let tiny = Tiny::with(&wide);
+    let prompt = "a prompt that is longer than one chunk ".repeat(5);
+    for more in [&[][..], &["--repetition-penalty", "1.2", "--frequency-penalty", "0.5"]] {
+        let run = |threads: &str| {
+            let fixed = ["--greedy", "--max-tokens", "48", "--json", "--threads", threads];
+            let mut list = args!["generate", tiny.model, prompt].to_vec();
+            list.extend(fixed.iter().chain(more).map(std::ffi::OsString::from));
+            fidelity(&list).json()
+        };
+        let one = run("1");
+        assert_eq!(one["tokens"].as_array().unwrap().len(), 48);
+        for threads in ["2", "3"] {
+            assert_eq!(run(threads), one, "{threads} threads, {more:?}");
+        }
+    }
+}
+
+#[test]
+fn a_stop_string_ends_the_text_and_is_not_shown() {
+    let tiny = Tiny::new();
+    let run = |more: &[&str]| {
+        let mut list = args!["generate", tiny.model, "ab", "--seed", "9", "--max-tokens", "60"].to_vec();
+        list.extend(more.iter().map(std::ffi::OsString::from));
+        fidelity(&list)
+    };
+    let free = run(&["--json"]).json();
+    let text = free["text"].as_str().unwrap();
+    let tokens = free["tokens"].as_array().unwrap();
+    // Two characters from the middle, where they stand first.
+    let cut: Vec<(usize, char)> = text.char_indices().skip(20).take(3).collect();
+    let wanted = &text[cut[0].0..cut[2].0];
+    let before = &text[..text.find(wanted).unwrap()];
+    let escaped = wanted.replace('\\', "\\\\");
+    let found = run(&["--json", "--stop", "not to be found", "--stop", &escaped]).json();
+    assert_eq!((found["text"].as_str().unwrap(), &found["finish_reason"]), (before, &json!("stop")));
+    let drawn = found["tokens"].as_array().unwrap();
+    assert!(drawn.len() < tokens.len() && tokens.starts_with(drawn));
+    assert_eq!(run(&["--stop", &escaped]).ok(), format!("{before}\n"));
+    // What was held back appears where the text ends otherwise.
+    let whole = text.chars().rev().take(2).collect::<Vec<_>>();
+    let tail: String = [whole[1], whole[0], '\u{1F600}'].iter().collect();
+    let held = run(&["--json", "--stop", &tail.replace('\\', "\\\\")]).json();
+    assert_eq!(held, free);
+    run(&["--stop", ""]).fails(2, &["at least one character"]);
+    std::fs::remove_file(tiny.model.join("tokenizer.json")).unwrap();
+    fidelity(&args!["generate", tiny.model, "--tokens", "97", "--stop", "x"]).fails(1, &["tokenizer.json"]);
+}
+
+#[test]
+fn biases_and_penalties_reach_the_draw() {
+    let tiny = Tiny::new();
+    let run = |more: &[&str]| {
+        let mut list =
+            args!["generate", tiny.model, "ab", "--greedy", "--max-tokens", "30", "--json"].to_vec();
+        list.extend(more.iter().map(std::ffi::OsString::from));
+        fidelity(&list)
+    };
+    let tokens = |value: serde_json::Value| -> Vec<u64> {
+        value["tokens"].as_array().unwrap().iter().map(|t| t.as_u64().unwrap()).collect()
+    };
+    let plain = tokens(run(&[]).json());
+    let forbidden = plain[0];
+    let without = tokens(run(&["--logit-bias", &format!("{forbidden}=-inf")]).json());
+    assert!(!without.contains(&forbidden), "{without:?}");
+    assert_eq!(tokens(run(&["--logit-bias", "120=1000,121=-5"]).json()), [120; 30]);
+    let mut once = tokens(run(&["--presence-penalty", "1000"]).json());
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), 30, "no token twice");
+    run(&["--logit-bias", "256=1"]).fails(1, &["token 256", "vocabulary of 256"]);
+    run(&["--logit-bias", "x=1"]).fails(2, &["42=-1.5"]);
+    run(&["--min-p", "0.1"]).fails(2, &["--greedy"]);
+}
+
+#[test]
+fn placement_changes_no_token() {
+    let tiny = Tiny::new();
+    let bundle = tiny.path("tiny.fid");
+    fidelity(&args!["pack", tiny.model, bundle]).ok();
+    let run = |model: &std::path::Path, more: &[&str]| {
+        let fixed = ["ab", "--seed", "4", "--max-tokens", "20", "--json", "--threads", "2"];
+        let mut list = args!["generate", model].to_vec();
+        list.extend(fixed.iter().chain(more).map(std::ffi::OsString::from));
+        fidelity(&list)
+    };
+    let plain = run(&bundle, &[]).json();
+    assert_eq!(run(&bundle, &["--huge-pages"]).json(), plain);
+    assert_eq!(run(&bundle, &["--pin"]).json(), plain);
+    let folder = run(&tiny.model, &["--huge-pages"]);
+    assert!(folder.err.contains("for bundles"), "{}", folder.err);
+    assert_eq!(folder.json(), plain);
+    std::fs::write(&bundle, b"FIDELITY").unwrap();
+    run(&bundle, &["--huge-pages"]).fails(1, &["tiny.fid"]);
+}

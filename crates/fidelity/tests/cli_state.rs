@@ -9,8 +9,22 @@ use models::config::MatMulFreeConfig;
 use serde_json::Value;
 use std::path::Path;
 
-const DRAW: [&str; 8] =
-    ["--temperature", "0.9", "--top-p", "0.95", "--repetition-penalty", "1.3", "--seed", "11"];
+const DRAW: [&str; 14] = [
+    "--temperature",
+    "0.9",
+    "--top-p",
+    "0.95",
+    "--repetition-penalty",
+    "1.3",
+    "--frequency-penalty",
+    "0.7",
+    "--min-p",
+    "0.01",
+    "--logit-bias",
+    "97=1.5,98=-inf",
+    "--seed",
+    "11",
+];
 
 fn tokens(value: &Value) -> Vec<u64> {
     value["tokens"].as_array().unwrap().iter().map(|t| t.as_u64().unwrap()).collect()
@@ -71,7 +85,7 @@ fn the_file_does_not_grow_with_the_position() {
         let path = tiny.path("grow.state");
         fidelity(&args!["generate", tiny.model, "x", "--max-tokens", tokens, "--save-state", path]).ok();
         let seen = Snapshot::read(&path).unwrap().seen.len() as u64;
-        std::fs::metadata(&path).unwrap().len() - 4 * seen
+        std::fs::metadata(&path).unwrap().len() - 12 * seen
     };
     // Digits of the position, and padding.
     assert!(size("900").abs_diff(size("3")) <= 128);
@@ -138,7 +152,7 @@ fn a_sound_file_with_hostile_content_is_refused() {
         ("states", Box::new(|s| s.states.truncate(1))),
         ("states", Box::new(|s| s.states[0].0 = "state.9".into())),
         ("token ids", Box::new(|s| s.pending = Some(256))),
-        ("token ids", Box::new(|s| s.seen[0] = u32::MAX)),
+        ("token ids", Box::new(|s| s.seen[0].id = u32::MAX)),
         ("once", Box::new(|s| s.seen.push(s.seen[0]))),
         ("random", Box::new(|s| s.random = [0; 4])),
     ];

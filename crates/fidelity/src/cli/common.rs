@@ -17,15 +17,52 @@ pub(super) struct Threads {
     /// Threads to compute with; 0: one per core. No result depends on it
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1024))]
     pub threads: u32,
+    /// Keep each thread on a processor of its own: faster on an idle machine, slower where other programs want the same
+    /// ones
+    #[arg(long)]
+    pub pin: bool,
+}
+
+/// `--huge-pages`.
+#[derive(clap::Args)]
+pub(super) struct Placement {
+    /// Copy a bundle's weights to memory on huge pages (2 MB) instead of reading them where the file is mapped. Costs the
+    /// file's size in memory and the time to copy; the gain is small where the mapped pages are few or bandwidth limits
+    #[arg(long)]
+    pub huge_pages: bool,
+}
+
+impl Placement {
+    /// As [`open`].
+    pub(super) fn open(&self, path: &Path) -> Result<Loaded> {
+        let model = if self.huge_pages { Loaded::open_on_huge_pages(path)? } else { Loaded::open(path)? };
+        warn(&model.warnings);
+        if self.huge_pages && model.bundle().is_none() {
+            note(
+                "warning: --huge-pages is for bundles; the weights of a folder are packed in memory as usual",
+            );
+        }
+        Ok(model)
+    }
 }
 
 impl Threads {
     /// The pool of that many threads.
     pub(super) fn pool(&self) -> Arc<Pool> {
-        Arc::new(Pool::new(match self.threads {
+        let count = match self.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n as usize,
-        }))
+        };
+        if !self.pin {
+            return Arc::new(Pool::new(count));
+        }
+        let pool = Pool::pinned(count);
+        if !pool.is_pinned() {
+            note(&format!(
+                "warning: --pin: this process may not use {count} processors, or the system pins none"
+            ));
+        }
+        Arc::new(pool)
     }
 }
 

@@ -6,6 +6,7 @@ use super::print;
 use anyhow::Result;
 use axes::TritLayout;
 use clap::ValueEnum;
+use fidelity::calibration;
 use fidelity::convert::{self, Form, Kind, Model, Step};
 use fidelity::error::Fault;
 use fidelity::inspect::size;
@@ -24,6 +25,7 @@ docs/bundle.md describes the file.
 
 Examples:
   fidelity pack MODEL model.fid
+  fidelity pack MODEL model.fid --layout auto       the layout that is faster on this computer
   fidelity pack MODEL model.fid --layout storage --embedding int8     the smallest file";
 
 pub(super) const UNPACK_EXAMPLES: &str = "\
@@ -109,13 +111,50 @@ pub(super) struct PackArgs {
     out: PathBuf,
     /// How the trits lie
     #[arg(long, value_enum, default_value = "compute")]
-    layout: Layout,
+    layout: PackLayout,
     /// How the embedding is stored: f32, bf16, int8, or in blocks (f16, q8_0, q6_k, q4_k, q4_0). A head that is not
     /// ternary is stored so too, and is then multiplied in integers
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = parse_embedding)]
     embedding: EmbeddingType,
+    /// With --layout auto: measure anew, whatever is remembered
+    #[arg(long)]
+    recalibrate: bool,
     #[command(flatten)]
     output: Output,
+}
+
+/// A layout, or the faster one. The default is a fixed one, so that the same command writes the same file everywhere.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PackLayout {
+    /// Two bits, as the kernels read them
+    Compute,
+    /// Two bits, row by row, for other programs
+    Interchange,
+    /// 1.6 bits
+    Storage,
+    /// Compute or storage, whichever is faster on this computer with this many threads; measured
+    /// once and remembered
+    Auto,
+}
+
+impl PackArgs {
+    fn layout(&self) -> Result<TritLayout> {
+        let measured = self.layout == PackLayout::Auto;
+        if self.recalibrate && !measured {
+            let cause = "--recalibrate measures for --layout auto, and another layout is named";
+            return Err(Fault::new(cause, "write --layout auto, or leave --recalibrate out").into());
+        }
+        Ok(match self.layout {
+            PackLayout::Compute => TritLayout::Compute,
+            PackLayout::Interchange => TritLayout::Interchange,
+            PackLayout::Storage => TritLayout::Storage,
+            PackLayout::Auto => {
+                let found = calibration::layout(&self.output.threads.pool(), self.recalibrate);
+                print::note(&format!("layout {}", found.told()));
+                found.layout()
+            }
+        })
+    }
 }
 
 pub(super) fn pack(args: &PackArgs) -> Result<()> {
@@ -124,7 +163,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<()> {
         let cause = format!("{} has the name of a GGUF file", args.out.display());
         return Err(Fault::new(cause, "name a file that ends in .fid, or use `fidelity convert`").into());
     }
-    let options = PackOptions { layout: args.layout.into(), embedding: args.embedding };
+    let options = PackOptions { layout: args.layout()?, embedding: args.embedding };
     run(&open(&args.model)?, &args.out, Form::Bundle(options), &args.output)
 }
 
@@ -211,7 +250,7 @@ pub(super) struct SynthArgs {
     output: Output,
 }
 
-fn parse_shape(name: &str) -> Result<&'static Shape, String> {
+pub(super) fn parse_shape(name: &str) -> Result<&'static Shape, String> {
     Shape::find(name).ok_or_else(|| {
         let names: Vec<&str> = SHAPES.iter().map(|shape| shape.name).collect();
         format!("there is no such size; write one of {}", names.join(", "))

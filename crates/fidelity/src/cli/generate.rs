@@ -1,11 +1,11 @@
 //! `fidelity generate`: a text goes on, token by token.
 
-use super::common::{self, Threads};
+use super::common::{self, Placement, Threads};
 use super::{interactive, print};
 use anyhow::Result;
 use fidelity::chat;
 use fidelity::error::Fault;
-use fidelity::generate::{Generator, Options, Turn, prompt_tokens};
+use fidelity::generate::{Generator, Options, TextOut, Turn, prompt_tokens};
 use fidelity::state::Snapshot;
 use models::generation::Sampling;
 use models::tokenizer::Tokenizer;
@@ -17,10 +17,15 @@ pub(super) const EXAMPLES: &str = "\
 Without a prompt the text begins with the model's first token (`bos_token_id`), if it has
 one. Without a seed one is chosen and told on standard error.
 
+The order: --logit-bias, penalties, --temperature, --top-k, --top-p, --min-p, --typical-p,
+then one draw. --greedy takes the most likely token after biases and penalties.
+
 Examples:
   fidelity generate MODEL \"The state of the art\" --max-tokens 100
   fidelity generate MODEL --text-file prompt.txt --temperature 0.8 --top-p 0.95 --seed 7
   fidelity generate MODEL --tokens 1,2,3 --greedy --ignore-eos --json
+  fidelity generate MODEL \"Q: why? A:\" --stop \"\\nQ:\" --min-p 0.05 --repetition-penalty 1.1
+  fidelity generate MODEL \"Once\" --logit-bias 13=-inf,42=2.5
   fidelity generate model.gguf --chat \"Why is the sky blue?\" --system \"Be brief.\"
   fidelity generate MODEL --interactive
   fidelity generate model.fid \"Once\" --max-tokens 50 --save-state once.state
@@ -50,7 +55,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 128)]
     max_tokens: usize,
     /// The most likely token every time
-    #[arg(long, conflicts_with_all = ["temperature", "top_p", "top_k"])]
+    #[arg(long, conflicts_with_all = ["temperature", "top_p", "top_k", "min_p", "typical_p"])]
     greedy: bool,
     /// Below 1 the likely tokens become likelier, above 1 the others; 0 is greedy [default: 1]
     #[arg(long, value_name = "X")]
@@ -61,9 +66,28 @@ pub(super) struct Args {
     /// Only the K most likely tokens; 0: all [default: 0]
     #[arg(long, value_name = "K")]
     top_k: Option<usize>,
+    /// Only tokens of at least this share of the likeliest one's probability; 0: all [default: 0]
+    #[arg(long, value_name = "P")]
+    min_p: Option<f64>,
+    /// Only the most typical tokens that together reach this probability; 1: all [default: 1]
+    #[arg(long, value_name = "P")]
+    typical_p: Option<f64>,
     /// Above 1, tokens that occurred become less likely; 1: off [default: 1]
     #[arg(long, value_name = "X")]
     repetition_penalty: Option<f64>,
+    /// Taken from a token's logit for each time that it was drawn; 0: off [default: 0]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    frequency_penalty: Option<f64>,
+    /// Taken from a token's logit once it was drawn; 0: off [default: 0]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    presence_penalty: Option<f64>,
+    /// Added to a token's logit; -inf forbids the token. Several with commas, or given again
+    #[arg(long, value_name = "ID=B", value_delimiter = ',', value_parser = parse_bias)]
+    logit_bias: Vec<(u32, f64)>,
+    /// End where this text appears, and show nothing of it; may be given again. \n, \t and \\ are
+    /// a line feed, a tab and a backslash
+    #[arg(long, value_name = "TEXT", value_parser = parse_stop)]
+    stop: Vec<String>,
     /// Seed of the draws: the same seed gives the same text
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -84,6 +108,8 @@ pub(super) struct Args {
     #[arg(long, conflicts_with_all = ["json", "tokens"])]
     interactive: bool,
     #[command(flatten)]
+    placement: Placement,
+    #[command(flatten)]
     threads: Threads,
 }
 
@@ -95,16 +121,29 @@ impl Args {
             // Short enough to be typed again.
             u64::from(now.subsec_nanos() ^ now.as_secs() as u32)
         };
-        let base = loaded.map_or_else(Sampling::default, |snapshot| snapshot.sampling);
+        let base = loaded.map_or_else(Sampling::default, |snapshot| snapshot.sampling.clone());
         let greedy = self.greedy.then_some(0.0);
         let sampling = Sampling {
             temperature: greedy.or(self.temperature).unwrap_or(base.temperature),
             top_k: self.top_k.unwrap_or(base.top_k),
             top_p: self.top_p.unwrap_or(base.top_p),
+            min_p: self.min_p.unwrap_or(base.min_p),
+            typical_p: self.typical_p.unwrap_or(base.typical_p),
             repetition_penalty: self.repetition_penalty.unwrap_or(base.repetition_penalty),
+            frequency_penalty: self.frequency_penalty.unwrap_or(base.frequency_penalty),
+            presence_penalty: self.presence_penalty.unwrap_or(base.presence_penalty),
+            logit_bias: match self.logit_bias.as_slice() {
+                [] => base.logit_bias,
+                given => given.to_vec(),
+            },
             seed: self.seed.unwrap_or_else(|| loaded.map_or_else(chosen, |snapshot| snapshot.sampling.seed)),
         };
-        Options { sampling, max_tokens: self.max_tokens, ignore_eos: self.ignore_eos }
+        Options {
+            sampling,
+            max_tokens: self.max_tokens,
+            ignore_eos: self.ignore_eos,
+            stop: self.stop.clone(),
+        }
     }
 
     /// The bytes of the prompt, if one was given.
@@ -119,7 +158,7 @@ impl Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let text = args.text()?;
-    let mut model = common::open(&args.model)?;
+    let mut model = args.placement.open(&args.model)?;
     let tokenizer = model.tokenizer.clone();
     let bos = model.config.bos_token_id();
     let loaded = args.load_state.as_deref().map(Snapshot::read).transpose()?;
@@ -137,7 +176,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             return Err(Fault::new(cause, remedy).into());
         };
         let generator = Generator::new(&mut model, &options, &pool)?;
-        return interactive::Chat::new(generator, tokenizer, bos).run(text);
+        return interactive::Chat::new(generator, tokenizer, bos, options).run(text);
     }
     let prompt = match args.tokens.as_slice() {
         [] if args.chat.is_some() => {
@@ -148,6 +187,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         [] => prompt_tokens(tokenizer.as_ref(), bos, text.as_deref().unwrap_or_default())?,
         tokens => tokens.to_vec(),
     };
+    let mut shown = Shown::new(tokenizer.as_ref(), &options, !args.json)?;
     let mut generator = Generator::new(&mut model, &options, &pool)?;
     if let Some(snapshot) = &loaded {
         generator.restore(snapshot, args.seed.is_some())?;
@@ -155,8 +195,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let started = Instant::now();
     generator.feed(&prompt)?;
     let prefill = started.elapsed().as_secs_f64();
-    let mut shown = Shown::new(tokenizer.as_ref(), !args.json);
-    let turn = generator.generate(&mut |token| shown.token(token))?;
+    let turn = generator.generate_while(&mut |token| shown.token(token))?;
     let text = shown.finish()?;
     if let Some(path) = &args.save_state {
         generator.snapshot()?.write(path)?;
@@ -200,46 +239,66 @@ pub(super) fn told(turn: &Turn, options: &Options) -> String {
     line
 }
 
+/// `ID=B`.
+fn parse_bias(text: &str) -> Result<(u32, f64), String> {
+    let wrong = || format!("expected a token and a number, as in 42=-1.5, found `{text}`");
+    let (id, bias) = text.split_once('=').ok_or_else(wrong)?;
+    Ok((id.trim().parse().map_err(|_| wrong())?, bias.trim().parse().map_err(|_| wrong())?))
+}
+
+/// A stop string with its escapes replaced: a shell makes a line feed hard to type.
+fn parse_stop(text: &str) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        out.push(match c {
+            '\\' => match rest.next() {
+                Some('n') => '\n',
+                Some('t') => '\t',
+                Some('\\') => '\\',
+                _ => return Err("a backslash stands before n, t or another backslash".into()),
+            },
+            c => c,
+        });
+    }
+    if out.is_empty() { Err("a stop string has at least one character".into()) } else { Ok(out) }
+}
+
 /// Shows tokens as they come, and keeps their text.
 pub(super) struct Shown<'a> {
-    decoder: Option<models::tokenizer::StreamDecoder<'a>>,
-    text: String,
+    out: TextOut<'a>,
+    /// The whole text, where there is a tokenizer.
+    text: Option<String>,
     print: bool,
-    first: bool,
 }
 
 impl<'a> Shown<'a> {
     /// Without a tokenizer the ids are shown.
-    pub(super) fn new(tokenizer: Option<&'a Tokenizer>, print: bool) -> Shown<'a> {
-        Shown { decoder: tokenizer.map(Tokenizer::stream), text: String::new(), print, first: true }
+    pub(super) fn new(tokenizer: Option<&'a Tokenizer>, options: &Options, print: bool) -> Result<Shown<'a>> {
+        let text = tokenizer.map(|_| String::new());
+        Ok(Shown { out: TextOut::new(tokenizer, options)?, text, print })
     }
 
-    /// One token; what is not yet a whole character is held back.
-    pub(super) fn token(&mut self, token: u32) -> Result<()> {
-        let piece = match &mut self.decoder {
-            Some(decoder) => decoder.push(token),
-            None if self.first => token.to_string(),
-            None => format!(" {token}"),
-        };
-        self.first = false;
-        self.show(&piece)
+    /// One token; false where the text is at its end.
+    pub(super) fn token(&mut self, token: u32) -> Result<bool> {
+        let piece = self.out.push(token);
+        self.show(&piece)?;
+        Ok(!self.out.stopped())
     }
 
     fn show(&mut self, piece: &str) -> Result<()> {
-        if self.decoder.is_some() {
-            self.text.push_str(piece);
+        if let Some(text) = &mut self.text {
+            text.push_str(piece);
         }
         if self.print && !piece.is_empty() { print::text(piece) } else { Ok(()) }
     }
 
     /// The whole text, if there is a tokenizer.
-    pub(super) fn finish(mut self) -> Result<Option<String>> {
-        let Some(decoder) = self.decoder.take() else { return Ok(None) };
-        let rest = decoder.finish();
-        self.text.push_str(&rest);
+    pub(super) fn finish(self) -> Result<Option<String>> {
+        let rest = self.out.finish();
         if self.print && !rest.is_empty() {
             print::text(&rest)?;
         }
-        Ok(Some(self.text))
+        Ok(self.text.map(|text| text + &rest))
     }
 }

@@ -7,7 +7,7 @@
 use super::generate::Shown;
 use super::print;
 use anyhow::Result;
-use fidelity::generate::{Generator, prompt_tokens};
+use fidelity::generate::{Generator, Options, prompt_tokens};
 use models::ModelError;
 use models::tokenizer::Tokenizer;
 use std::io::{BufRead, IsTerminal, Write};
@@ -21,13 +21,19 @@ pub(super) struct Chat<'a> {
     generator: Generator<'a>,
     tokenizer: Tokenizer,
     bos: Option<u32>,
+    options: Options,
     terminal: bool,
 }
 
 impl<'a> Chat<'a> {
-    pub(super) fn new(generator: Generator<'a>, tokenizer: Tokenizer, bos: Option<u32>) -> Chat<'a> {
+    pub(super) fn new(
+        generator: Generator<'a>,
+        tokenizer: Tokenizer,
+        bos: Option<u32>,
+        options: Options,
+    ) -> Chat<'a> {
         let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-        Chat { generator, tokenizer, bos, terminal }
+        Chat { generator, tokenizer, bos, options, terminal }
     }
 
     /// Answers `first`, if given, then every line of standard input.
@@ -72,8 +78,8 @@ impl<'a> Chat<'a> {
             (false, _) => self.tokenizer.encode_bytes(&[b"\n", text].concat())?,
         };
         self.generator.feed(&tokens)?;
-        let mut shown = Shown::new(Some(&self.tokenizer), true);
-        let turn = self.generator.generate(&mut |token| shown.token(token))?;
+        let mut shown = Shown::new(Some(&self.tokenizer), &self.options, true)?;
+        let turn = self.generator.generate_while(&mut |token| shown.token(token))?;
         shown.finish()?;
         print::text("\n")?;
         let seconds = turn.time.as_secs_f64();

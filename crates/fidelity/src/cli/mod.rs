@@ -3,6 +3,7 @@
 //! Results go to standard output; warnings, progress and errors to standard error. With `--json` a verb prints one
 //! JSON value and nothing else on standard output. Exit codes: 0, 1 for an error, 2 for wrong usage.
 
+mod bench;
 mod common;
 mod convert;
 mod demo;
@@ -30,6 +31,7 @@ Examples:
   fidelity generate runs/matmulfree/model \"Once\"    go on with a text
   fidelity inspect MODEL                            what a model folder or a bundle holds
   fidelity pack MODEL model.fid                     two bits a weight, in one file
+  fidelity bench --quick                            how fast it is, and how near to its limits
   fidelity doctor                                   what this computer has";
 
 /// Post-transformer AI: train, evaluate and run ternary, linear-time language models.
@@ -56,7 +58,7 @@ enum Verb {
     Eval(eval::Args),
     /// Go on with a text, token by token
     #[command(after_help = generate::EXAMPLES)]
-    Generate(generate::Args),
+    Generate(Box<generate::Args>),
     /// Measure how well a model predicts a text
     #[command(after_help = perplexity::EXAMPLES)]
     Perplexity(perplexity::Args),
@@ -75,6 +77,9 @@ enum Verb {
     /// Show what a model folder or a bundle holds; draw, print or plan its graph
     #[command(after_help = inspect::EXAMPLES)]
     Inspect(inspect::Args),
+    /// Measure this computer, the kernels and a model, each beside its limit
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(bench::Args),
     /// Show what this computer has: processor, memory, tools of later targets
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Args),
@@ -111,6 +116,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Convert(args) => convert::convert(&args),
         Verb::Synth(args) => convert::synth(&args),
         Verb::Inspect(args) => inspect::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Completions { shell } => completions(shell),
     };

@@ -70,6 +70,13 @@ impl Axis {
         self.pixels.0 + share * (self.pixels.1 - self.pixels.0)
     }
 
+    /// The value at a pixel.
+    pub(super) fn value(&self, pixel: f64) -> f64 {
+        let share = (pixel - self.pixels.0) / (self.pixels.1 - self.pixels.0);
+        let value = self.low + share * (self.high - self.low);
+        if self.log { 10f64.powf(value) } else { value }
+    }
+
     /// Values worth a line, each with its label.
     pub(super) fn ticks(&self) -> Vec<(f64, String)> {
         if self.log {

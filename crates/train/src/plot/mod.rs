@@ -1,10 +1,11 @@
-//! Pictures as SVG: line plots and heat maps, for a run's page, loss curves and benchmarks.
+//! Pictures as SVG: line plots, heat maps and rooflines, for a run's page, loss curves and benchmarks.
 //!
 //! Our own plotter, because the picture goes into files that are compared and committed: equal data give equal
 //! bytes, and colours follow the reader's light or dark setting, which the general plotting crates do not offer.
 
 mod axis;
 mod heat;
+mod roofline;
 mod svg;
 
 use std::fmt::Write;
@@ -13,6 +14,7 @@ use axis::Axis;
 use svg::{line, number, text, width_of};
 
 pub use heat::{HeatMap, HeatRow};
+pub use roofline::{Dot, Roof, Roofline};
 pub(crate) use svg::{DARK, LIGHT, Theme, escape, style_sheet};
 
 /// Points drawn per series; longer ones are averaged in groups, or the file would outgrow the picture.

@@ -1,0 +1,218 @@
+//! Which packing of trits runs faster on this machine, measured once and remembered.
+//!
+//! Two bits a weight cost more bandwidth than five trits a byte and fewer instructions, so which is faster depends on how
+//! much bandwidth a core gets, and that on the number of threads. [`layout`] measures both on weights that no cache
+//! holds ([`engine::measure::trit_layouts`], well under a second) and keeps the result in the user's cache folder, in a
+//! file of its own for each processor, number of threads, instruction set and version. A file that cannot be read as such is
+//! measured anew, and one that cannot be written is no error: then the next call measures again.
+
+use crate::doctor::processor;
+use axes::TritLayout;
+use engine::kernels::simd;
+use engine::measure::{Rate, trit_layouts};
+use engine::pool::Pool;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Time for the two layouts together.
+const LIMIT: Duration = Duration::from_millis(600);
+/// Part of the file's name; another means that the products have changed.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "-1");
+
+/// What was measured, and what follows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Version of the measurement.
+    pub version: String,
+    /// The processor's name, empty where the system does not tell.
+    pub processor: String,
+    /// The instruction set of the kernels.
+    pub kernels: String,
+    /// Threads of the products.
+    pub threads: usize,
+    /// Name of the faster layout.
+    pub layout: String,
+    /// Two bits a weight.
+    pub compute: Speed,
+    /// Five trits a byte.
+    pub storage: Speed,
+    /// Seconds since 1970 at which it was measured.
+    pub measured: u64,
+    /// Whether it comes from the cache.
+    #[serde(skip)]
+    pub cached: bool,
+}
+
+/// Speed of a layout, one token against cold weights.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Speed {
+    /// Weights a nanosecond, median.
+    pub weights: f64,
+    /// The same, best.
+    pub weights_best: f64,
+    /// Packed bytes a nanosecond (GB/s), median.
+    pub gigabytes: f64,
+}
+
+impl Calibration {
+    /// The layout to pack for this machine.
+    pub fn layout(&self) -> TritLayout {
+        if self.layout == TritLayout::Storage.name() { TritLayout::Storage } else { TritLayout::Compute }
+    }
+
+    /// How much faster it is than the other, by medians.
+    pub fn advantage(&self) -> f64 {
+        let (a, b) = (self.compute.weights, self.storage.weights);
+        a.max(b) / a.min(b)
+    }
+
+    /// A line about it.
+    pub fn told(&self) -> String {
+        format!(
+            "{} on {} thread{}: {:.0} weights/ns in two bits ({:.0} GB/s), {:.0} at five a byte ({:.0} GB/s)",
+            self.layout,
+            self.threads,
+            if self.threads == 1 { "" } else { "s" },
+            self.compute.weights,
+            self.compute.gigabytes,
+            self.storage.weights,
+            self.storage.gigabytes,
+        )
+    }
+
+    /// Whether the file holds what belongs under its name: numbers that a measurement can give.
+    fn fits(&self, key: &Key) -> bool {
+        let faster = if self.storage.weights > self.compute.weights {
+            TritLayout::Storage
+        } else {
+            TritLayout::Compute
+        };
+        let sound = |speed: &Speed| {
+            [speed.weights, speed.weights_best, speed.gigabytes].iter().all(|x| x.is_finite() && *x > 0.0)
+        };
+        self.version == VERSION
+            && self.processor == key.processor
+            && self.kernels == key.kernels
+            && self.threads == key.threads
+            && self.layout == faster.name()
+            && sound(&self.compute)
+            && sound(&self.storage)
+    }
+}
+
+/// What a measurement depends on.
+struct Key {
+    processor: String,
+    kernels: &'static str,
+    threads: usize,
+}
+
+impl Key {
+    fn new(threads: usize) -> Key {
+        Key { processor: processor().unwrap_or_default(), kernels: simd::level().name(), threads }
+    }
+
+    fn file(&self) -> Option<PathBuf> {
+        let text = format!("{VERSION}\n{}\n{}\n{}", self.processor, self.kernels, self.threads);
+        let name: String = Sha256::digest(text)[..8].iter().map(|b| format!("{b:02x}")).collect();
+        Some(cache_folder()?.join(format!("layout-{name}.json")))
+    }
+}
+
+/// The folder for what can be made again: `fidelity` in `XDG_CACHE_HOME`, or where the system keeps such things; `None`
+/// where there is no home.
+pub fn cache_folder() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || folder("HOME");
+    let base = folder("XDG_CACHE_HOME").or_else(|| {
+        if cfg!(windows) {
+            folder("LOCALAPPDATA")
+        } else if cfg!(target_os = "macos") {
+            Some(home()?.join("Library/Caches"))
+        } else {
+            Some(home()?.join(".cache"))
+        }
+    });
+    Some(base?.join("fidelity"))
+}
+
+/// The remembered measurement for this many threads, if there is one.
+pub fn remembered(threads: usize) -> Option<Calibration> {
+    let key = Key::new(threads);
+    let found: Calibration = serde_json::from_slice(&std::fs::read(key.file()?).ok()?).ok()?;
+    found.fits(&key).then_some(Calibration { cached: true, ..found })
+}
+
+/// The layout to pack for this machine and the threads of a pool: remembered, or measured and remembered.
+///
+/// With `again` it is measured in any case. Takes about 0.7 s where it measures.
+pub fn layout(pool: &Pool, again: bool) -> Calibration {
+    let threads = pool.threads();
+    if let Some(found) = remembered(threads).filter(|_| !again) {
+        return found;
+    }
+    let key = Key::new(threads);
+    let speeds = trit_layouts(pool, LIMIT);
+    let of = |layout: TritLayout| {
+        let found = speeds.iter().find(|speed| speed.layout == layout);
+        let (weights, bytes) = found.map_or((Rate::default(), Rate::default()), |s| (s.weights, s.bytes));
+        Speed { weights: weights.median, weights_best: weights.best, gigabytes: bytes.median }
+    };
+    let made = Calibration {
+        version: VERSION.into(),
+        processor: key.processor.clone(),
+        kernels: key.kernels.into(),
+        threads,
+        layout: speeds[0].layout.name().into(),
+        compute: of(TritLayout::Compute),
+        storage: of(TritLayout::Storage),
+        measured: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs()),
+        cached: false,
+    };
+    // A cache that cannot be written costs the next call a measurement.
+    if let (Some(file), Ok(text)) = (key.file(), serde_json::to_vec_pretty(&made)) {
+        let folder = file.parent().map(std::fs::create_dir_all);
+        if folder.is_some_and(|made| made.is_ok()) {
+            let _ = models::atomic::write_bytes(&file, &text);
+        }
+    }
+    made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(threads: usize) -> Calibration {
+        let key = Key::new(threads);
+        Calibration {
+            version: VERSION.into(),
+            processor: key.processor,
+            kernels: key.kernels.into(),
+            threads,
+            layout: "storage".into(),
+            compute: Speed { weights: 100.0, weights_best: 120.0, gigabytes: 25.0 },
+            storage: Speed { weights: 125.0, weights_best: 130.0, gigabytes: 25.0 },
+            measured: 1,
+            cached: false,
+        }
+    }
+
+    #[test]
+    fn a_file_that_says_something_else_is_not_believed() {
+        let key = Key::new(2);
+        let good = sample(2);
+        assert!(good.fits(&key) && good.layout() == TritLayout::Storage);
+        assert!((good.advantage() - 1.25).abs() < 1e-12);
+        let mut wrong = vec![sample(3)];
+        wrong.push(Calibration { layout: "compute".into(), ..good.clone() });
+        wrong.push(Calibration { version: "0".into(), ..good.clone() });
+        wrong.push(Calibration { compute: Speed { weights: f64::NAN, ..good.compute }, ..good.clone() });
+        wrong.push(Calibration { storage: Speed { gigabytes: -1.0, ..good.storage }, ..good });
+        assert!(wrong.iter().all(|c| !c.fits(&key)));
+    }
+}
