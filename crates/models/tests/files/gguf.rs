@@ -203,7 +203,7 @@ fn what_is_no_model_is_refused_with_the_key() {
     let text = error(&[]);
     assert!(text.contains("general.architecture") && text.contains("matmulfree"), "{text}");
     let arch = ("general.architecture", Value::text("bitnet"));
-    assert!(error(&[arch.clone()]).contains("bitnet.embedding_length"));
+    assert!(error(std::slice::from_ref(&arch)).contains("bitnet.embedding_length"));
     let mut keys = vec![
         arch,
         ("bitnet.embedding_length", Value::U32(256)),

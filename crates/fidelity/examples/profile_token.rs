@@ -1,4 +1,4 @@
-//! Where the time of a token goes: `profile_step MODEL [TOKENS [THREADS]]`.
+//! Where the time of a token goes: `profile_token MODEL [TOKENS [THREADS]]`.
 
 use engine::pool::Pool;
 use fidelity::loaded::Loaded;
