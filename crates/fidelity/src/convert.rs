@@ -184,7 +184,7 @@ impl Model {
 /// How the embedding of a random model's bundle is stored unless said otherwise: as it is, but in blocks of six bits where
 /// the embedding is also the head of a model so wide that it would be larger than all else.
 pub fn synthetic_embedding(shape: &Shape) -> EmbeddingType {
-    let wide = shape.vocab_size > 1 << 15 && shape.hidden_size % BlockFormat::Q6K.block() == 0;
+    let wide = shape.vocab_size > 1 << 15 && shape.hidden_size.is_multiple_of(BlockFormat::Q6K.block());
     match shape.config() {
         ModelConfig::BitNet(_) if wide => EmbeddingType::Block(BlockFormat::Q6K),
         _ => EmbeddingType::F32,

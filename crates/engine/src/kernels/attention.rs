@@ -88,7 +88,7 @@ pub fn kv_attention(
                 }
             }
             let ([keys, values], [ks, vs]) = (rows, scales);
-            let view = [Rows { data: &**keys, scales: &**ks }, Rows { data: &**values, scales: &**vs }];
+            let view = [Rows { data: keys, scales: ks }, Rows { data: values, scales: vs }];
             attend(pool, shape, q, first, scale, view, out, i8_task);
         }
     }

@@ -539,7 +539,7 @@ fn inference_refuses_what_does_not_fit() {
     let position = t(DType::I64, &[]);
     let caches = [kv.clone(), kv.clone(), kv.clone(), kv.clone()];
     let fails_attention = |list: Vec<Type>, text: &str| fails(Op::KvAttention, none(), &list, text);
-    let operands = |q: &Type| [&[q.clone()][..], &caches, &[position.clone()]].concat();
+    let operands = |q: &Type| [std::slice::from_ref(q), &caches, std::slice::from_ref(&position)].concat();
     fails_attention(operands(&x), "2 heads of queries cannot share 3");
     fails_attention(caches.to_vec(), "takes 6 operands");
     let mut wrong = operands(&kv);

@@ -234,15 +234,15 @@ impl BitNetConfig {
                 return fault(field, format!("a whole number from 1 to {max}"), size.to_string());
             }
         }
-        if self.hidden_size % self.num_attention_heads != 0 {
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             let expected = format!("a divisor of hidden_size = {}", self.hidden_size);
             return fault("num_attention_heads", expected, self.num_attention_heads.to_string());
         }
-        if self.num_attention_heads % self.num_key_value_heads != 0 {
+        if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             let expected = format!("a divisor of num_attention_heads = {}", self.num_attention_heads);
             return fault("num_key_value_heads", expected, self.num_key_value_heads.to_string());
         }
-        if self.head_dim() % 2 != 0 {
+        if !self.head_dim().is_multiple_of(2) {
             let expected = "heads of even width: the rotation turns pairs".to_owned();
             return fault("num_attention_heads", expected, format!("heads of width {}", self.head_dim()));
         }

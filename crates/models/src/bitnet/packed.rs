@@ -57,7 +57,7 @@ pub fn unpack(config: &BitNetConfig, weights: &Weights, name: &str) -> Result<(V
 /// # Errors
 /// [`ModelError::Value`] for rows that are no multiple of 4.
 pub fn pack(trits: &[i8], rows: usize, columns: usize) -> Result<Vec<u8>> {
-    if rows % 4 != 0 || trits.len() != rows * columns {
+    if !rows.is_multiple_of(4) || trits.len() != rows * columns {
         return Err(ModelError::Value {
             what: "matrix".into(),
             expected: "rows that are a multiple of 4".into(),

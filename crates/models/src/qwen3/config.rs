@@ -195,11 +195,11 @@ impl Qwen3Config {
                 return fault(field, format!("a whole number from 1 to {max}"), size.to_string());
             }
         }
-        if self.num_attention_heads % self.num_key_value_heads != 0 {
+        if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             let expected = format!("a divisor of num_attention_heads = {}", self.num_attention_heads);
             return fault("num_key_value_heads", expected, self.num_key_value_heads.to_string());
         }
-        if self.head_dim % 2 != 0 {
+        if !self.head_dim.is_multiple_of(2) {
             let expected = "an even width: the rotation turns pairs".to_owned();
             return fault("head_dim", expected, self.head_dim.to_string());
         }
