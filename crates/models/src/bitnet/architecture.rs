@@ -62,7 +62,7 @@ impl Architecture for BitNetConfig {
         super::EMBEDDING
     }
 
-    /// Packed folders hold a matrix of M × K trits as u8 [M/4, K] with a `weight_scale` [1] beside it.
+    /// Packed folders hold a matrix of M × K trits as u8 (M/4, K) with a `weight_scale` of one number beside it.
     fn check(&self, weights: &Weights) -> Result<()> {
         let tied = self.tie_word_embeddings.then_some(super::EMBEDDING);
         let mut floats = self.expected_tensors();
