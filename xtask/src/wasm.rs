@@ -16,9 +16,15 @@ const TESTS: &str = "--release --locked --offline -p engine --test kernels_wasm"
 
 /// Installs what is missing, builds, and runs.
 pub(crate) fn test() -> Result<(), Failure> {
-    let mut node = Command::new("node");
-    node.arg("--version");
-    if !succeeds(node) {
+    let has_node = || {
+        let mut node = Command::new("node");
+        node.arg("--version");
+        succeeds(node)
+    };
+    if !has_node() {
+        setup::apt_packages(&["nodejs"])?;
+    }
+    if !has_node() {
         return Err(Failure::new("node is not installed", "install Node.js 20 or later (package `nodejs`)"));
     }
     if !has_target() {

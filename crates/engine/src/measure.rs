@@ -119,7 +119,7 @@ pub fn read(level: Level, bytes: &[u8]) -> u64 {
         Level::Avx512 => unsafe { read_avx512(bytes) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is Avx2 only on machines that have it.
-        Level::Avx2 => unsafe { read_avx2(bytes) },
+        Level::Avx2 | Level::AvxVnni => unsafe { read_avx2(bytes) },
         _ => read_portable(bytes),
     }
 }

@@ -27,7 +27,9 @@ use axes::BlockFormat;
 use graph::ops::blocks::Units;
 
 use super::rows::IndexOutOfRange;
-use super::simd::{Isa, Level, level, multiversion};
+#[cfg(target_arch = "x86_64")]
+use super::simd::Level;
+use super::simd::{Isa, level, multiversion};
 use crate::pool::{Pool, Split};
 
 /// Bytes of weights of a task: a few microseconds of work at least, and of large matrices more, since what is asked for ahead at

@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_millis(60);
 
 /// Products of bytes added to i32 a nanosecond (GMAC/s), by `threads` threads at once, with the instructions that the
-/// kernels of a level use: `vpdpbusd`; `vpmaddubsw`, `vpmaddwd` and `vpaddd`; `sdot`; or what the compiler makes of a plain
+/// kernels of a level use: `vpdpbusd` of 512 or 256 bits; `vpmaddubsw`, `vpmaddwd` and `vpaddd`; `sdot`; or what the compiler makes of a plain
 /// loop. Takes 60 ms.
 pub fn multiply_accumulate(threads: usize, level: Level) -> Rate {
     let (work, body): (usize, fn(usize)) = match level {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is Avx512 only on machines that have it.
         Level::Avx512 => (16 * 64, |rounds| unsafe { macs_avx512(rounds) }),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is AvxVnni only on machines that have it.
+        Level::AvxVnni => (12 * 32, |rounds| unsafe { macs_avx_vnni(rounds) }),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is Avx2 only on machines that have it.
         Level::Avx2 => (12 * 32, |rounds| unsafe { macs_avx2(rounds) }),
@@ -38,8 +41,8 @@ pub fn fused_multiply_add(threads: usize, level: Level) -> Rate {
         // SAFETY: the level is Avx512 only on machines that have it.
         Level::Avx512 => (16 * 16 * 2, |rounds| unsafe { fma_avx512(rounds) }),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the level is Avx2 only on machines that have it.
-        Level::Avx2 => (12 * 8 * 2, |rounds| unsafe { fma_avx2(rounds) }),
+        // SAFETY: these levels are chosen only on machines that have AVX2 and FMA.
+        Level::Avx2 | Level::AvxVnni => (12 * 8 * 2, |rounds| unsafe { fma_avx2(rounds) }),
         _ => (32 * 2, fma_portable),
     };
     run(threads, work, body)
@@ -53,7 +56,7 @@ fn run(threads: usize, work: usize, body: fn(usize)) -> Rate {
     loop {
         let start = Instant::now();
         body(rounds);
-        if start.elapsed() > Duration::from_micros(1500) || rounds > 1 << 40 {
+        if start.elapsed() > Duration::from_micros(1500) || rounds > usize::MAX / 4 {
             break;
         }
         rounds *= 2;
@@ -94,6 +97,18 @@ fn macs_avx512(rounds: usize) {
     let mut sums = [a; 16];
     for _ in 0..rounds {
         sums.iter_mut().for_each(|sum| *sum = _mm512_dpbusd_epi32(*sum, a, b));
+    }
+    black_box(sums);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,avxvnni")]
+fn macs_avx_vnni(rounds: usize) {
+    use std::arch::x86_64::{_mm256_dpbusd_avx_epi32, _mm256_set1_epi8};
+    let (a, b) = (black_box(_mm256_set1_epi8(3)), black_box(_mm256_set1_epi8(5)));
+    let mut sums = [a; 12];
+    for _ in 0..rounds {
+        sums.iter_mut().for_each(|sum| *sum = _mm256_dpbusd_avx_epi32(*sum, a, b));
     }
     black_box(sums);
 }
