@@ -2,6 +2,10 @@
 //!
 //! Buffers start on 64-byte boundaries, a cache line and the widest vector, so that no aligned block of a
 //! kernel straddles lines.
+//!
+//! A large one is a mapping of its own where the system has those: pages cost memory from their first use on, not from
+//! the allocation, and go back to the system when the arena is dropped or [released](Arena::release). An allocator keeps
+//! freed memory, and an aligned zeroed piece it writes at once.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -10,6 +14,10 @@ use std::ptr::NonNull;
 
 /// Alignment of every buffer, in bytes.
 pub const ALIGN: usize = 64;
+
+/// From this size on, in bytes, an arena is a mapping of its own.
+#[cfg(target_os = "linux")]
+const MAPPED: usize = 128 << 10;
 
 mod sealed {
     pub trait Sealed {}
@@ -55,14 +63,40 @@ impl Arena {
             return Self { start, bytes };
         }
         let layout = Self::layout(bytes);
-        // SAFETY: the layout's size is not zero.
-        let raw = unsafe { alloc_zeroed(layout) };
+        let raw = match Self::is_mapped(bytes) {
+            true => map(bytes),
+            // SAFETY: the layout's size is not zero.
+            false => unsafe { alloc_zeroed(layout) },
+        };
         let Some(start) = NonNull::new(raw) else { handle_alloc_error(layout) };
         Self { start, bytes }
     }
 
     fn layout(bytes: usize) -> Layout {
         Layout::from_size_align(bytes, ALIGN).expect("an arena is smaller than the address space")
+    }
+
+    /// Whether an arena of this size is a mapping.
+    fn is_mapped(bytes: usize) -> bool {
+        #[cfg(target_os = "linux")]
+        return bytes >= MAPPED;
+        #[cfg(not(target_os = "linux"))]
+        return false;
+    }
+
+    /// Forgets what the arena holds, zeros instead, and gives the system back the memory of a large one until it is
+    /// written again.
+    ///
+    /// ```
+    /// let mut arena = engine::arena::Arena::new(1 << 20);
+    /// arena.slice_mut::<u8>(0, 1 << 20).fill(7);
+    /// arena.release();
+    /// assert!(arena.slice::<u8>(0, 1 << 20).iter().all(|byte| *byte == 0));
+    /// ```
+    pub fn release(&mut self) {
+        if !(Self::is_mapped(self.bytes) && give_back(self.start, self.bytes)) {
+            self.slice_mut::<u8>(0, self.bytes).fill(0);
+        }
     }
 
     /// Size in bytes.
@@ -115,12 +149,51 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        if self.bytes != 0 {
+        if Self::is_mapped(self.bytes) {
+            unmap(self.start, self.bytes);
+        } else if self.bytes != 0 {
             // SAFETY: allocated in `new` with this same layout.
             unsafe { dealloc(self.start.as_ptr(), Self::layout(self.bytes)) }
         }
     }
 }
+
+/// A new mapping of zeros, or null where the system has none.
+#[cfg(target_os = "linux")]
+fn map(bytes: usize) -> *mut u8 {
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new private mapping at a place that the system chooses touches no memory of ours.
+    let at = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, kind, -1, 0) };
+    if at == libc::MAP_FAILED { std::ptr::null_mut() } else { at.cast() }
+}
+
+/// Gives the pages of an arena's mapping back; they read as zeros then. False where the system does not.
+#[cfg(target_os = "linux")]
+fn give_back(start: NonNull<u8>, bytes: usize) -> bool {
+    // SAFETY: the range is a private anonymous mapping of ours, borrowed by nobody else while the arena is borrowed mutably.
+    unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_DONTNEED) == 0 }
+}
+
+/// Ends an arena's mapping.
+#[cfg(target_os = "linux")]
+fn unmap(start: NonNull<u8>, bytes: usize) {
+    // SAFETY: made by `map` with this length, and nobody borrows it any more.
+    unsafe { libc::munmap(start.as_ptr().cast(), bytes) };
+}
+
+/// No mappings on this system: [`Arena::is_mapped`] says so.
+#[cfg(not(target_os = "linux"))]
+fn map(_bytes: usize) -> *mut u8 {
+    std::ptr::null_mut()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_back(_start: NonNull<u8>, _bytes: usize) -> bool {
+    false
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unmap(_start: NonNull<u8>, _bytes: usize) {}
 
 /// The first byte of every buffer of a plan.
 pub(crate) struct Bases(pub Vec<*mut u8>);
@@ -172,5 +245,24 @@ impl<'a> Parts<'a> {
     pub unsafe fn slice_mut<T: Element>(&self, offset: usize, len: usize) -> &'a mut [T] {
         // SAFETY: as in `slice`; not otherwise used meanwhile (caller).
         unsafe { std::slice::from_raw_parts_mut(self.pointer(offset, len), len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALIGN, Arena};
+
+    #[test]
+    fn any_size_is_aligned_zeroed_and_can_be_released() {
+        for bytes in [1, 64, 4096, (128 << 10) - 64, 128 << 10, (3 << 20) + 1] {
+            let mut arena = Arena::new(bytes);
+            assert!(arena.start().addr().is_multiple_of(ALIGN) && arena.len() >= bytes);
+            for _ in 0..2 {
+                let all = arena.slice_mut::<u8>(0, bytes);
+                assert!(all.iter().all(|byte| *byte == 0));
+                all.fill(9);
+                arena.release();
+            }
+        }
     }
 }

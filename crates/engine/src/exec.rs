@@ -165,6 +165,11 @@ impl Executable {
             + self.instrs.iter().map(Instr::memory).sum::<usize>()
     }
 
+    /// Gives back the memory of the arena until the next run: nothing in it is kept from run to run.
+    pub fn release(&mut self) {
+        self.arena.release();
+    }
+
     /// Measures every step from now on.
     pub fn set_profile(&mut self, on: bool) {
         self.profile = on;

@@ -10,7 +10,7 @@ use crate::loaded::{Loaded, Stream};
 use crate::state::{Snapshot, fingerprint};
 use anyhow::Result;
 use engine::pool::Pool;
-use models::forms::Form;
+use models::forms::{CacheType, Form};
 use models::generation::{FinishReason, History, LogitsProcessor, Sampler, Sampling, StopRule, StopStrings};
 use models::rng::Rng;
 use models::tokenizer::{StreamDecoder, Tokenizer};
@@ -28,12 +28,22 @@ pub struct Options {
     pub ignore_eos: bool,
     /// Texts that end a turn, and are no part of it; [`TextOut`] looks for them.
     pub stop: Vec<String>,
+    /// How a model with caches keeps keys and values. [`CacheType::I8`] takes a quarter of the memory and of the bytes that
+    /// a token reads back; its rounding, one scale a token and head, changes the logits a little. [`CacheType::F32`] has
+    /// the logits of `fidelity eval`. Other models do not ask.
+    pub cache: CacheType,
 }
 
 impl Default for Options {
-    /// 128 tokens from the model's own distribution.
+    /// 128 tokens from the model's own distribution, keys and values as int8.
     fn default() -> Options {
-        Options { sampling: Sampling::default(), max_tokens: 128, ignore_eos: false, stop: vec![] }
+        Options {
+            sampling: Sampling::default(),
+            max_tokens: 128,
+            ignore_eos: false,
+            stop: vec![],
+            cache: CacheType::I8,
+        }
     }
 }
 
@@ -83,7 +93,7 @@ impl<'a> Generator<'a> {
         let vocab = model.config.vocab_size();
         let end_tokens = if options.ignore_eos { vec![] } else { model.config.eos_token_id().to_vec() };
         let stop = StopRule { end_tokens, max_tokens: options.max_tokens };
-        let stream = model.stream(1, Form::Prepared, pool)?;
+        let stream = model.stream_with(1, Form::Prepared, options.cache, pool)?;
         Ok(Generator {
             stream,
             sampler,
@@ -183,6 +193,7 @@ impl<'a> Generator<'a> {
             random: self.sampler.rng().state(),
             seen: self.history.tokens().to_vec(),
             logits: self.stream.logits().to_vec(),
+            cache: self.stream.cache(),
             states: self.stream.states(),
         })
     }
@@ -196,7 +207,7 @@ impl<'a> Generator<'a> {
         // The last token that was drawn is not in the state.
         let read = usize::try_from(snapshot.position).unwrap_or(usize::MAX);
         let read = read.saturating_sub(usize::from(snapshot.pending.is_some()));
-        snapshot.check(self.stream.model(), &self.stream.state_sizes(read))?;
+        snapshot.check(self.stream.model(), self.stream.cache(), &self.stream.state_sizes(read))?;
         self.stream.restore(read, &snapshot.states, &snapshot.logits);
         if !reseed {
             self.sampler.set_rng(Rng::from_state(snapshot.random));

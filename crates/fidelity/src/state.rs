@@ -5,7 +5,7 @@
 //!
 //! | section | content |
 //! |---|---|
-//! | `state.json` | format, version, model, position, pending token, sampling options, random state |
+//! | `state.json` | format, version, model, position, pending token, sampling options, random state, type of caches |
 //! | `state.N`, `conv_state.N.K` | the recurrent states, f32 |
 //! | `key_cache.N`, `value_cache.N` (and `key_scale.N`, `value_scale.N`) | rows of the tokens so far, f32, whole numbers where they are cached as int8 |
 //! | `logits` | of the last token read, f32 (V) |
@@ -21,6 +21,7 @@ use anyhow::{Context, Result};
 use axes::DType;
 use barewire::{Bundle, BundleWriter, Spec};
 use models::bundle::{EMBEDDING_SCALE, EmbeddingType, block_section};
+use models::forms::CacheType;
 use models::generation::{Occurrence, Sampling};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -29,8 +30,8 @@ use std::path::Path;
 
 /// The kind of file, in its header.
 const FORMAT: &str = "fidelity generation state";
-/// Version of the layout above. Version 1 knew no counts.
-const VERSION: u32 = 2;
+/// Version of the layout above. Version 1 knew no counts, 2 did not name the type of caches.
+const VERSION: u32 = 3;
 
 /// A generation between two tokens.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +50,8 @@ pub struct Snapshot {
     pub seen: Vec<Occurrence>,
     /// Logits after the last token read, (V).
     pub logits: Vec<f32>,
+    /// How keys and values were cached; none of a model without caches.
+    pub cache: Option<CacheType>,
     /// The recurrent states: name, sizes, values.
     pub states: Vec<(String, Vec<usize>, Vec<f32>)>,
 }
@@ -73,6 +76,8 @@ struct Header {
     logit_bias: Vec<(u32, Option<f64>)>,
     seed: u64,
     random: [u64; 4],
+    /// `f32` or `int8`, `null` of a model without caches.
+    cache: Option<String>,
 }
 
 impl Snapshot {
@@ -100,6 +105,7 @@ impl Snapshot {
             logit_bias: sampling.logit_bias.iter().map(bias).collect(),
             seed: sampling.seed,
             random: self.random,
+            cache: self.cache.map(|cache| cache.to_string()),
         })?;
         let f32s = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
         let mut sections = vec![(Spec::bytes("state.json", header.len()), header)];
@@ -145,7 +151,10 @@ impl Snapshot {
             ))
             .into());
         }
+        let cache = header.cache.as_deref().map(str::parse).transpose();
+        let cache = cache.map_err(|e: String| wrong(format!("state.json: {e}")))?;
         let mut snapshot = Snapshot {
+            cache,
             model: header.model,
             position: header.position,
             pending: header.pending,
@@ -196,12 +205,17 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// Checks that the snapshot fits a model: its fingerprint, the states' names and sizes, and that every number is
+    /// Checks that the snapshot fits a model and a type of caches: its fingerprint, the states' names and sizes, and that every number is
     /// one that the model could have left.
     ///
     /// # Errors
     /// The first thing that does not fit.
-    pub fn check(&self, model: &Loaded, states: &[(String, Vec<usize>)]) -> Result<()> {
+    pub fn check(
+        &self,
+        model: &Loaded,
+        cache: Option<CacheType>,
+        states: &[(String, Vec<usize>)],
+    ) -> Result<()> {
         let own = fingerprint(model)?;
         if self.model != own {
             return fault(
@@ -210,6 +224,16 @@ impl Snapshot {
                     self.model
                 ),
                 "load it with the model that made it, in any folder, layout or copy",
+            );
+        }
+        if let (Some(found), Some(expected)) = (self.cache, cache)
+            && found != expected
+        {
+            return fault(
+                format!(
+                    "the state has its keys and values cached as {found}, and this run caches {expected}"
+                ),
+                format!("cache them as it does: `--kv {found}`, or leave it out to follow the state"),
             );
         }
         let vocab = model.config.vocab_size();

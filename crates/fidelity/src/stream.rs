@@ -21,6 +21,10 @@ use std::sync::Arc;
 /// Places that caches have at first; a plan for twice as many costs about as much as two tokens.
 const FIRST_PLACES: usize = 64;
 
+/// Memory of a plan for a chunk, in bytes, above which it is given back once a prompt has been read. Getting it again costs
+/// a thousandth of the time that reading a chunk takes.
+const RELEASE: usize = 8 << 20;
+
 /// Which logits a run is to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Want {
@@ -119,6 +123,7 @@ impl<'a> Runner<'a> {
         options.donate.extend(caches.map(|spec| (spec.name.clone(), spec.name.clone())));
         let exe = Executable::new(&graph, &options, self.pool.clone())?;
         let slots = slots(&exe.plan().graph, &self.names, |name| self.model.weight(name))?;
+        engine::pages::trim();
         Ok((exe, slots))
     }
 
@@ -165,6 +170,12 @@ impl<'a> Runner<'a> {
         self.position += time;
         self.plans.insert((time, want), (exe, slots));
         Ok(())
+    }
+
+    /// Gives back the memory of plans for chunks, where it is large; the plans stay.
+    fn release(&mut self) {
+        let chunks = self.plans.iter_mut().filter(|((time, _), _)| *time > 1);
+        chunks.filter(|(_, (exe, _))| exe.memory() > RELEASE).for_each(|(_, (exe, _))| exe.release());
     }
 
     /// Drops plans for chunks of other lengths than these: each holds memory for its activations.
@@ -234,14 +245,20 @@ impl<'a> Stream<'a> {
     pub fn feed(&mut self, tokens: &[u32]) -> Result<&[f32]> {
         assert_eq!(self.runner.batch, 1, "one sequence");
         let size = self.runner.model.config.chunk();
+        self.runner.reserve(tokens.len());
         if self.runner.grows() && self.runner.options.form == Form::Prepared {
             // What is left is a chunk too; only the last token's logits are computed.
             let chunks = tokens.chunks(size);
             let last = chunks.len().saturating_sub(1);
             for (k, chunk) in chunks.enumerate() {
+                if k == last {
+                    // Its plan is another one.
+                    self.runner.release();
+                }
                 self.read(chunk, if k == last { Want::Last } else { Want::None })?;
             }
             self.runner.keep(&[1, size]);
+            self.runner.release();
             return Ok(self.logits.f32());
         }
         // The last token goes alone: it is the one whose logits are wanted.
@@ -250,6 +267,7 @@ impl<'a> Stream<'a> {
         for chunk in tokens.chunks(size).take(whole) {
             self.read(chunk, Want::None)?;
         }
+        self.runner.release();
         for token in &tokens[whole * size..] {
             self.step(&[*token])?;
         }
@@ -308,6 +326,11 @@ impl<'a> Stream<'a> {
             }
         }
         self.logits.f32_mut().copy_from_slice(logits);
+    }
+
+    /// How keys and values are cached; none where nothing grows with the text.
+    pub fn cache(&self) -> Option<CacheType> {
+        self.runner.grows().then_some(self.runner.options.cache)
     }
 
     /// The model.

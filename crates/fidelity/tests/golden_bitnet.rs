@@ -105,13 +105,20 @@ fn every_form_and_precision() {
 
 /// Greedy tokens, also with a prompt read whole, in pieces, after a snapshot, with any number of threads.
 fn greedy(model: &mut Loaded, prompt: &[u32], count: usize, threads: usize, restart: bool) -> Vec<u32> {
+    greedy_with(model, prompt, count, threads, restart, CacheType::F32)
+}
+
+fn greedy_with(
+    model: &mut Loaded,
+    prompt: &[u32],
+    count: usize,
+    threads: usize,
+    restart: bool,
+    cache: CacheType,
+) -> Vec<u32> {
     let sampling = Sampling { temperature: 0.0, ..Default::default() };
-    let options = Options {
-        sampling,
-        max_tokens: if restart { 7 } else { count },
-        ignore_eos: true,
-        ..Default::default()
-    };
+    let max_tokens = if restart { 7 } else { count };
+    let options = Options { sampling, max_tokens, ignore_eos: true, cache, ..Default::default() };
     let pool = Arc::new(Pool::new(threads));
     let mut generator = Generator::new(model, &options, &pool).unwrap();
     generator.feed(prompt).unwrap();
@@ -120,6 +127,7 @@ fn greedy(model: &mut Loaded, prompt: &[u32], count: usize, threads: usize, rest
         let dir = tempfile::tempdir().unwrap();
         generator.snapshot().unwrap().write(&dir.path().join("s")).unwrap();
         let snapshot = fidelity::state::Snapshot::read(&dir.path().join("s")).unwrap();
+        assert_eq!(snapshot.cache, Some(cache));
         generator.reset();
         generator.restore(&snapshot, false).unwrap();
         tokens.extend(generator.generate(&mut |_| Ok(())).unwrap().tokens);
@@ -138,9 +146,29 @@ fn greedy_tokens_are_those_of_the_reference() {
     // The file has the prompt before them.
     assert_eq!(want[..prompt.len()], prompt);
     want.drain(..prompt.len());
-    for (threads, restart) in [(1, false), (3, false), (1, true)] {
-        assert_eq!(greedy(&mut model, &prompt, want.len(), threads, restart), want, "{threads} threads");
+    for cache in [CacheType::F32, CacheType::I8] {
+        for (threads, restart) in [(1, false), (3, false), (1, true)] {
+            let got = greedy_with(&mut model, &prompt, want.len(), threads, restart, cache);
+            assert_eq!(got, want, "{threads} threads, {cache}, restart {restart}");
+        }
     }
+}
+
+/// A state with caches of one type does not go on in caches of the other, and says what to do.
+#[test]
+fn states_name_the_type_of_their_caches() {
+    let Some(dir) = folder() else { return };
+    let pool = Arc::new(Pool::new(1));
+    let mut model = Loaded::open(&dir).unwrap();
+    let options = |cache| Options { cache, ..Default::default() };
+    let snapshot = {
+        let mut generator = Generator::new(&mut model, &options(CacheType::I8), &pool).unwrap();
+        generator.feed(&[1, 2, 3]).unwrap();
+        generator.snapshot().unwrap()
+    };
+    let mut generator = Generator::new(&mut model, &options(CacheType::F32), &pool).unwrap();
+    let error = format!("{:#}", generator.restore(&snapshot, false).unwrap_err());
+    assert!(error.contains("cached as int8"), "{error}");
 }
 
 #[test]

@@ -93,6 +93,25 @@ impl fmt::Display for CacheType {
     }
 }
 
+impl std::str::FromStr for CacheType {
+    type Err = String;
+
+    /// ```
+    /// use models::forms::CacheType;
+    /// assert_eq!(CacheType::I8.to_string().parse(), Ok(CacheType::I8));
+    /// assert!("int4".parse::<CacheType>().is_err());
+    /// ```
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "f32" => Ok(Self::F32),
+            "int8" | "i8" => Ok(Self::I8),
+            _ => Err(format!(
+                "expected a type that keys and values are cached in, f32 or int8, found `{text}`"
+            )),
+        }
+    }
+}
+
 /// Ends a graph; without a trace only the hidden states keep their names.
 pub(crate) fn finish(cx: Cx, outputs: Vec<(String, Var)>, trace: bool) -> Result<Graph, GraphError> {
     let named: Vec<(&str, &Var)> = outputs.iter().map(|(n, v)| (n.as_str(), v)).collect();

@@ -194,7 +194,10 @@ pub(super) fn measure(
     };
     let mut streams = vec![];
     for (model, pool) in models.iter_mut().zip(&pools) {
-        streams.push(model.stream(1, forms::Form::Prepared, pool)?);
+        streams.push(model.stream_with(1, forms::Form::Prepared, forms::CacheType::I8, pool)?);
+    }
+    if let Some(cache) = streams.first().and_then(Stream::cache) {
+        notes.push(format!("keys and values are cached as {cache}, as `fidelity generate` does"));
     }
     // What a cache holds is read again and again there; no memory limits it then.
     let bytes = streams.first().map_or(0, Stream::step_bytes);

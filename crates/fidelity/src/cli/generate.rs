@@ -7,6 +7,7 @@ use fidelity::chat;
 use fidelity::error::Fault;
 use fidelity::generate::{Generator, Options, TextOut, Turn, prompt_tokens};
 use fidelity::state::Snapshot;
+use models::forms::CacheType;
 use models::generation::Sampling;
 use models::tokenizer::Tokenizer;
 use serde_json::json;
@@ -107,6 +108,11 @@ pub(super) struct Args {
     /// Read lines from standard input and answer each; the state stays between them. /reset forgets, /quit ends
     #[arg(long, conflicts_with_all = ["json", "tokens"])]
     interactive: bool,
+    /// Cache keys and values as int8 or f32; for models of attention. int8 takes a quarter of the memory and rounds: one
+    /// scale for each token and head. f32 gives the logits of `fidelity eval`. A loaded state says which
+    /// [default: int8]
+    #[arg(long, value_name = "TYPE", value_parser = str::parse::<CacheType>)]
+    kv: Option<CacheType>,
     #[command(flatten)]
     placement: Placement,
     #[command(flatten)]
@@ -143,6 +149,7 @@ impl Args {
             max_tokens: self.max_tokens,
             ignore_eos: self.ignore_eos,
             stop: self.stop.clone(),
+            cache: self.kv.or(loaded.and_then(|snapshot| snapshot.cache)).unwrap_or(CacheType::I8),
         }
     }
 
