@@ -106,7 +106,12 @@ fn every_form_and_precision() {
 /// Greedy tokens, also with a prompt read whole, in pieces, after a snapshot, with any number of threads.
 fn greedy(model: &mut Loaded, prompt: &[u32], count: usize, threads: usize, restart: bool) -> Vec<u32> {
     let sampling = Sampling { temperature: 0.0, ..Default::default() };
-    let options = Options { sampling, max_tokens: if restart { 7 } else { count }, ignore_eos: true, ..Default::default() };
+    let options = Options {
+        sampling,
+        max_tokens: if restart { 7 } else { count },
+        ignore_eos: true,
+        ..Default::default()
+    };
     let pool = Arc::new(Pool::new(threads));
     let mut generator = Generator::new(model, &options, &pool).unwrap();
     generator.feed(prompt).unwrap();

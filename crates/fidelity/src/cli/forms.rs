@@ -140,7 +140,12 @@ impl Wanted {
             Wanted::Gguf { ternary, embedding } => {
                 let kept = match model {
                     Model::Gguf(gguf) => {
-                        let first = gguf.config().projections().into_iter().next();
+                        let first = match gguf.config() {
+                            ModelConfig::Qwen3(_) => {
+                                Some("model.layers.0.self_attn.q_proj.weight".to_owned())
+                            }
+                            config => config.projections().into_iter().next(),
+                        };
                         first.and_then(|name| Some(gguf.tensor(&name).ok()?.kind))
                     }
                     _ => None,
