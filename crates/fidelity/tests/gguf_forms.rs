@@ -340,7 +340,13 @@ fn block_models_run_in_place_and_as_llama_cpp_has_them() {
             if shape.len() == 2 {
                 let theirs = models::gguf::names::to_gguf(&model.config, &name);
                 let lies = file.tensor(&theirs).unwrap().bytes.as_ptr();
-                assert_eq!(model.weight(&name).unwrap().bytes().as_ptr(), lies, "{kind} {name}");
+                let weight = model.weight(&name).unwrap();
+                assert_eq!(weight.bytes().as_ptr(), lies, "{kind} {name}");
+                // The reference interpreter takes bytes, too.
+                let columns = weight.bytes().len() / shape[0] / if kind == "f32" { 4 } else { 1 };
+                if embedding.is_some() {
+                    assert_eq!(weight.to_array::<f64>().unwrap().shape, [shape[0], columns]);
+                }
             }
         }
         // A token at a time is the same model to f32 sums; without a rounding of activations in between.

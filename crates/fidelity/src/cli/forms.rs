@@ -150,8 +150,12 @@ impl Wanted {
                     }
                     _ => None,
                 };
-                let kept =
-                    kept.filter(|kind| TERNARY.contains(kind)).unwrap_or(GgufOptions::default().ternary);
+                // Weights that nothing says are ternary are not to become it unasked.
+                let usual = match model.config() {
+                    ModelConfig::Qwen3(_) => GgmlType::BF16,
+                    _ => GgufOptions::default().ternary,
+                };
+                let kept = kept.filter(|kind| TERNARY.contains(kind)).unwrap_or(usual);
                 Form::Gguf(GgufOptions { ternary: ternary.unwrap_or(kept), embedding })
             }
         }

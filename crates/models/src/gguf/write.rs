@@ -66,7 +66,8 @@ pub fn write_model(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Vec<String>> {
     let plans = plans(path, source, options)?;
-    let (metadata, notes) = metadata(source, options, &plans)?;
+    let (metadata, mut notes) = metadata(source, options, &plans)?;
+    notes.extend(rounded_again(source, &plans)?);
     let specs: Vec<TensorSpec> = plans.iter().map(|plan| plan.spec.clone()).collect();
     let located = |error: WireError| match error {
         WireError::Output(source) => ModelError::io("write", path, source),
@@ -84,6 +85,18 @@ pub fn write_model(
         Ok(())
     })?;
     Ok(notes)
+}
+
+/// Says so where matrices of few bits become other blocks of few bits.
+fn rounded_again(source: &dyn Exchange, plans: &[Plan]) -> Result<Option<String>> {
+    let mut count = 0;
+    for plan in plans.iter().filter(|plan| matches!(plan.part, Part::Numbers) && plan.spec.shape.len() == 2) {
+        let few = |kind: GgmlType| kind.format().is_some_and(|format| format.block() > 1);
+        let stored = source.stored(&plan.name)?;
+        count += usize::from(few(stored) && few(plan.spec.kind) && stored != plan.spec.kind);
+    }
+    let note = format!("{count} matrices were in blocks of another type and have been rounded a second time");
+    Ok((count > 0).then_some(note))
 }
 
 /// Every tensor of the file, in the order of the state dict.
