@@ -200,7 +200,7 @@ impl Model {
 pub fn synthetic_embedding(shape: &Shape) -> EmbeddingType {
     let wide = shape.vocab_size > 1 << 15 && shape.hidden_size.is_multiple_of(BlockFormat::Q6K.block());
     match shape.config() {
-        ModelConfig::BitNet(_) if wide => EmbeddingType::Block(BlockFormat::Q6K),
+        ModelConfig::BitNet(_) | ModelConfig::Qwen3(_) if wide => EmbeddingType::Block(BlockFormat::Q6K),
         _ => EmbeddingType::F32,
     }
 }

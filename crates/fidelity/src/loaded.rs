@@ -18,6 +18,7 @@ use models::folder::{ModelFolder, Weights};
 use models::forms::{CacheType, Form, GraphOptions, PLACES};
 use models::gguf::{GgufModel, Scale};
 use models::tokenizer::Tokenizer;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
@@ -81,6 +82,10 @@ fn unpacked(config: &ModelConfig, weights: &Weights) -> Result<Prepared> {
 /// no kernel for their type, or they have two.
 fn stored_in(gguf: &GgufModel) -> Option<EmbeddingType> {
     let config = gguf.config();
+    if let ModelConfig::Qwen3(_) = config {
+        // Its formats say it of each matrix.
+        return Some(EmbeddingType::F32);
+    }
     let mut kinds = config.storable().into_iter().map(|name| gguf.tensor(name).map(|tensor| tensor.kind));
     let first = kinds.next()?.ok()?;
     if !kinds.all(|kind| kind.is_ok_and(|kind| kind == first)) {
@@ -94,16 +99,33 @@ fn stored_in(gguf: &GgufModel) -> Option<EmbeddingType> {
     }
 }
 
+/// The element type of a weight that is used where it lies in the file; nothing for one that has to be made of it.
+fn in_place(gguf: &GgufModel, name: &str) -> Option<DType> {
+    let config = gguf.config();
+    if let ModelConfig::Qwen3(config) = config {
+        if config.formats.contains_key(name) {
+            return Some(DType::U8);
+        }
+        let tensor = gguf.tensor(name).ok()?;
+        let plain = tensor.kind == GgmlType::F32 && tensor.shape.len() == 2;
+        return (plain && matches!(gguf.values(name), Ok(Cow::Borrowed(_)))).then_some(DType::F32);
+    }
+    let stored = stored_in(gguf).filter(|_| config.storable().contains(&name))?;
+    Some(match gguf.tensor(name).ok()?.kind {
+        GgmlType::F32 => DType::F32,
+        GgmlType::BF16 if stored == EmbeddingType::Bf16 => DType::BF16,
+        _ => DType::U8,
+    })
+}
+
 /// What a running model reads of a file and not in it: numbers as f32, packed trits, scales, what is derived of these.
 fn repacked(gguf: &GgufModel, threads: usize) -> Result<(BTreeMap<String, Tensor>, Prepared)> {
     let config = gguf.config();
     let projections = config.projections();
     let known: BTreeSet<&String> = projections.iter().collect();
-    let in_place = stored_in(gguf).is_some();
     let mut parameters = BTreeMap::new();
     for (name, shape) in config.expected_tensors() {
-        let stays = in_place && config.storable().contains(&name.as_str());
-        if !known.contains(&name) && !stays {
+        if !known.contains(&name) && in_place(gguf, &name).is_none() {
             parameters.insert(name.clone(), Tensor::from_f32(shape, &gguf.values(&name)?));
         }
     }
@@ -211,7 +233,8 @@ impl Loaded {
         })
     }
 
-    /// A model that runs on an open GGUF file: embedding and head where they lie in it, trits repacked for the kernels.
+    /// A model that runs on an open GGUF file: embedding, head, and the matrices of a model in blocks where they lie in it,
+    /// trits repacked for the kernels.
     ///
     /// # Errors
     /// Projections that are no trits with one scale, types without codecs, a tokenizer that cannot be read.
@@ -315,13 +338,8 @@ impl Loaded {
         if let Some(packed) = projection.and_then(|p| prepared?.packed.get(p)) {
             return Ok(packed.view());
         }
-        if let Some(gguf) = self.gguf.as_ref().filter(|_| self.config.storable().contains(&name)) {
+        if let Some((gguf, dtype)) = self.gguf.as_ref().and_then(|gguf| Some((gguf, in_place(gguf, name)?))) {
             let tensor = gguf.tensor(name)?;
-            let dtype = match tensor.kind {
-                GgmlType::F32 => DType::F32,
-                GgmlType::BF16 if self.embedding_type() == EmbeddingType::Bf16 => DType::BF16,
-                _ => DType::U8,
-            };
             return Ok(Weight::Mapped { dtype, shape: tensor.shape, bytes: tensor.bytes });
         }
         if let Some(bundle) = &self.bundle {

@@ -64,6 +64,10 @@ impl<'a> Weight<'a> {
     pub fn to_array<S: Scalar>(self) -> Result<Array<S>> {
         Ok(match self {
             Weight::Tensor(tensor) => tensor.to_array(),
+            Weight::Mapped { dtype: DType::U8, shape: &[rows, _], bytes } if rows > 0 => {
+                // A file may give the sizes of the numbers, where these are the bytes of blocks.
+                Tensor::from_bytes(DType::U8, [rows, bytes.len() / rows], bytes).to_array()
+            }
             Weight::Mapped { dtype, shape, bytes } => Tensor::from_bytes(dtype, shape, bytes).to_array(),
             Weight::Packed { layout, shape: [rows, columns], bytes } => {
                 let trits = barewire::trits::decode(layout, rows, columns, bytes)?;

@@ -17,6 +17,7 @@ use models::decoder::Activation;
 use models::exchange::{Exchange, FolderSource};
 use models::folder::{ModelFolder, SaveOptions, save_folder};
 use models::gguf::{GgufModel, GgufOptions};
+use models::qwen3::Qwen3Config;
 use models::safetensors::{FloatType, NamedTensor};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -285,5 +286,82 @@ fn llama_cpp_gives_the_same_distribution() {
                 Activation::Relu2 => assert!(notes.iter().any(|note| note.contains("SiLU"))),
             }
         }
+    }
+}
+
+fn qwen3(tied: bool) -> ModelConfig {
+    Qwen3Config {
+        vocab_size: 512,
+        hidden_size: 256,
+        intermediate_size: 512,
+        num_hidden_layers: 3,
+        num_attention_heads: 4,
+        num_key_value_heads: 2,
+        head_dim: 64,
+        bos_token_id: Some(0),
+        eos_token_id: vec![1],
+        tie_word_embeddings: tied,
+        ..Default::default()
+    }
+    .into()
+}
+
+/// Blocks with scales that differ, and what is beside them, are multiplied with where they lie.
+#[test]
+fn block_models_run_in_place_and_as_llama_cpp_has_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let named = |name: &str| barewire::gguf::GgmlType::named(name).unwrap();
+    let batch = batch(200, 512);
+    let mut peer = true;
+    for (tied, kind, embedding) in [
+        (true, "q2_0", Some("q6_k")),
+        (false, "q2_0", Some("q8_0")),
+        (true, "q4_0", Some("q4_0")),
+        (true, "q8_0", None),
+        (true, "q4_k", Some("q4_k")),
+        (true, "q6_k", Some("q6_k")),
+        (true, "q1_0", Some("q8_0")),
+        (true, "tq2_0", Some("f16")),
+        (true, "tq1_0", Some("f16")),
+        (true, "f16", Some("bf16")),
+        (true, "bf16", None),
+        (true, "f32", None),
+    ] {
+        let start = dir.path().join(format!("masters-{tied}"));
+        if !start.exists() {
+            masters(&start, &qwen3(tied));
+        }
+        let gguf = dir.path().join(format!("{kind}-{tied}.gguf"));
+        let options = GgufOptions { ternary: named(kind), embedding: embedding.map(named) };
+        assert!(convert(&start, &gguf, Form::Gguf(options)).is_empty());
+        let model = Loaded::open(&gguf).unwrap();
+        let file = model.gguf().unwrap().file();
+        for (name, shape) in model.config.expected_tensors() {
+            if shape.len() == 2 {
+                let theirs = models::gguf::names::to_gguf(&model.config, &name);
+                let lies = file.tensor(&theirs).unwrap().bytes.as_ptr();
+                let weight = model.weight(&name).unwrap();
+                assert_eq!(weight.bytes().as_ptr(), lies, "{kind} {name}");
+                // The reference interpreter takes bytes, too.
+                let columns = weight.bytes().len() / shape[0] / if kind == "f32" { 4 } else { 1 };
+                if embedding.is_some() {
+                    assert_eq!(weight.to_array::<f64>().unwrap().shape, [shape[0], columns]);
+                }
+            }
+        }
+        // A token at a time is the same model to f32 sums; without a rounding of activations in between.
+        let [whole, steps] = [Cut::Sequence, Cut::Stream].map(|cut| logits(&gguf, &batch, cut));
+        let apart = whole.iter().zip(&steps).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(apart < 0.05, "{kind}: {apart}");
+        if !peer {
+            continue;
+        }
+        let Some(found) = compare(&gguf, dir.path(), &batch) else {
+            peer = false;
+            continue;
+        };
+        println!("{kind} {embedding:?}: {found}, sequence to steps {apart:e}");
+        let mean = found["mean_kl"].as_f64().unwrap();
+        assert!(mean <= 1e-3, "{kind}: {mean}");
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! The three large MatMul-free ones are those of Zhu et al. 2024 (arXiv:2406.02528), whose parameter counts (norms inside
 //! the projections included) match the sizes of the published files at two bytes each; the small ones read and write bytes. `bitnet-2b4t` is that of Ma et al. 2025
-//! (arXiv:2504.12285).
+//! (arXiv:2504.12285), `qwen3-0.6b` that of Yang et al. 2025 (arXiv:2505.09388).
 
 use crate::architecture::ModelConfig;
 use crate::bitnet::BitNetConfig;
 use crate::config::MatMulFreeConfig;
+use crate::qwen3::Qwen3Config;
 
 /// The architecture of a size, and what of it the architecture's defaults do not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,17 @@ pub enum Family {
         heads: usize,
         /// Heads of keys and values.
         groups: usize,
+    },
+    /// Qwen3.
+    Qwen3 {
+        /// Width of the gated unit.
+        intermediate_size: usize,
+        /// Heads of queries.
+        heads: usize,
+        /// Heads of keys and values.
+        groups: usize,
+        /// Width of a head.
+        head_dim: usize,
     },
 }
 
@@ -107,6 +119,22 @@ pub const SHAPES: &[Shape] = &[
         family: Family::BitNet { intermediate_size: 6912, heads: 20, groups: 5 },
         about: "published",
     },
+    Shape {
+        name: "qwen3-3m",
+        vocab_size: 256,
+        hidden_size: 256,
+        num_hidden_layers: 4,
+        family: Family::Qwen3 { intermediate_size: 768, heads: 4, groups: 2, head_dim: 64 },
+        about: "byte-level; to try block formats with",
+    },
+    Shape {
+        name: "qwen3-0.6b",
+        vocab_size: 151_936,
+        hidden_size: 1024,
+        num_hidden_layers: 28,
+        family: Family::Qwen3 { intermediate_size: 3072, heads: 16, groups: 8, head_dim: 128 },
+        about: "published",
+    },
 ];
 
 impl Shape {
@@ -159,6 +187,19 @@ impl Shape {
                 }
                 config.into()
             }
+            Family::Qwen3 { intermediate_size, heads, groups, head_dim } => Qwen3Config {
+                vocab_size,
+                hidden_size,
+                num_hidden_layers,
+                intermediate_size,
+                num_attention_heads: heads,
+                num_key_value_heads: groups,
+                head_dim,
+                rope_theta: 1e6,
+                tie_word_embeddings: true,
+                ..Qwen3Config::default()
+            }
+            .into(),
         }
     }
 }
@@ -178,6 +219,8 @@ mod tests {
             ("bitnet-1m", 0.7e6, 1.3e6),
             ("bitnet-30m", 26e6, 32e6),
             ("bitnet-2b4t", 2.41e9, 2.42e9),
+            ("qwen3-3m", 3.1e6, 3.3e6),
+            ("qwen3-0.6b", 5.95e8, 5.97e8),
         ] {
             let config = Shape::find(name).unwrap().config();
             let count = config.parameter_count().unwrap() as f64;

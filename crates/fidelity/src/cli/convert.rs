@@ -42,7 +42,8 @@ GGUF file where it ends in .gguf, and a folder otherwise. T is
   for a folder       f32, bf16, f16, f64: master weights; packed: BitNet's trits in bytes
   for a bundle       a layout of trits: compute, interchange, storage
   for a GGUF file    a type of ternary matrices: tq2_0, tq1_0, q2_0, i2_s, f16, bf16, f32, or
-                     one that rounds them: q8_0, q6_k, q4_k, q4_0
+                     one that rounds them: q8_0, q6_k, q4_k, q4_0. Qwen3's matrices are
+                     numbers and rounded to any of these but i2_s (bf16 unless said)
 
 Trits and their scales stay what they are in every direction, but where T rounds them.
 
@@ -52,6 +53,7 @@ Examples:
   fidelity convert model.fid small.fid --type storage --embedding int8
   fidelity convert model.fid MODEL
   fidelity convert MODEL model.gguf --embedding q6_k
+  fidelity convert QWEN3 model.gguf --type q2_0 --embedding q6_k
   fidelity convert model.gguf MODEL --type packed";
 
 pub(super) const SYNTH_EXAMPLES: &str = "\
@@ -203,7 +205,7 @@ pub(super) struct ConvertArgs {
     /// The folder, the bundle (.fid) or the GGUF file (.gguf) to write
     out: PathBuf,
     /// Type of a folder's weights (f32, or packed where IN has BitNet's trits), layout of a bundle's
-    /// trits (compute, or that of IN), type of a GGUF file's matrices (tq2_0, or that of IN)
+    /// trits (compute, or that of IN), type of a GGUF file's matrices (that of IN, or tq2_0, for Qwen3 bf16)
     #[arg(long = "type", value_name = "T")]
     kind: Option<String>,
     /// How the embedding of a bundle or a GGUF file is stored (as in IN)
@@ -243,7 +245,7 @@ pub(super) struct SynthArgs {
     /// Type of a folder's weights
     #[arg(long, value_enum)]
     dtype: Option<Float>,
-    /// Type of a GGUF file's ternary matrices [default: tq2_0]
+    /// Type of a GGUF file's matrices [default: tq2_0, for Qwen3 bf16]
     #[arg(long = "type", value_name = "T")]
     kind: Option<String>,
     #[command(flatten)]

@@ -140,13 +140,22 @@ impl Wanted {
             Wanted::Gguf { ternary, embedding } => {
                 let kept = match model {
                     Model::Gguf(gguf) => {
-                        let first = gguf.config().projections().into_iter().next();
+                        let first = match gguf.config() {
+                            ModelConfig::Qwen3(_) => {
+                                Some("model.layers.0.self_attn.q_proj.weight".to_owned())
+                            }
+                            config => config.projections().into_iter().next(),
+                        };
                         first.and_then(|name| Some(gguf.tensor(&name).ok()?.kind))
                     }
                     _ => None,
                 };
-                let kept =
-                    kept.filter(|kind| TERNARY.contains(kind)).unwrap_or(GgufOptions::default().ternary);
+                // Weights that nothing says are ternary are not to become it unasked.
+                let usual = match model.config() {
+                    ModelConfig::Qwen3(_) => GgmlType::BF16,
+                    _ => GgufOptions::default().ternary,
+                };
+                let kept = kept.filter(|kind| TERNARY.contains(kind)).unwrap_or(usual);
                 Form::Gguf(GgufOptions { ternary: ternary.unwrap_or(kept), embedding })
             }
         }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `bitnet` | BitNet b1.58 | `bitnet.hidden_act`, or SiLU, which is what llama.cpp computes whatever the key says |
 //! | `bitnet-b1.58`, `bitnet-25` | BitNet b1.58 of Microsoft's programs | squared ReLU, or `….hidden_act` |
+//! | `qwen3` | Qwen3, and what is distilled into it (ternary models with a scale for every 64 weights) | SiLU |
 //! | `matmulfree` | the MatMul-free language model | |
 //!
 //! BitNet's keys are llama.cpp's (`bitnet.block_count`, `.embedding_length`, `.feed_forward_length`,
@@ -16,8 +17,15 @@
 //! one. Files written here have d = 1 in the tensor and the scale beside it, in f32, so that no f16 rounds it. A bundle
 //! divides by its scale: where a reciprocal does not lead back to the divisor, that is kept in `fidelity.scales.*`.
 //!
+//! Qwen3's keys are llama.cpp's too, with `qwen3.attention.key_length` and `.value_length` (equal here) for the width of a
+//! head. Its matrices are none of these: they lie in any block format, each in its own, and are multiplied with where they
+//! lie ([`Qwen3Config::formats`](crate::qwen3::Qwen3Config::formats)), so scales may differ from block to block. F32
+//! matrices are used in place too; I2_S, and blocks that have a scale beside them, are decoded. Positions that are scaled
+//! are refused for every decoder.
+//!
 //! [`GgufModel`] reads, [`write_model`] writes, [`tokenizer`] has the vocabulary both ways.
 
+mod config;
 mod meta;
 mod model;
 pub mod names;

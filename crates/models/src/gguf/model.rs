@@ -4,22 +4,23 @@
 //! files written here have) fills it in. The keys win, since other programs edit them.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use axes::{BlockFormat, TritLayout};
 use barewire::blocks;
 use barewire::gguf::{GgmlType, Gguf, GgufTensor, Ternary, ValueType};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::meta::{CONVERT, Meta};
-use super::names::{ARCHITECTURES, BITNET, BITNET_RELU2, MATMULFREE, scale_of, to_gguf};
+use super::config::config;
+use super::meta::CONVERT;
+use super::names::{scale_of, to_gguf};
 use super::tokenizer::{self, CHAT_TEMPLATE};
 use crate::architecture::ModelConfig;
 use crate::bundle::COMPANIONS;
 use crate::error::{ModelError, Result};
 use crate::folder::TOKENIZER;
-use crate::json;
+use crate::qwen3::Qwen3Config;
 use crate::tokenizer::Tokenizer;
 
 /// A `config.json`, whole.
@@ -96,6 +97,7 @@ impl GgufModel {
         let config = config(&file, &mut warnings)?;
         let mut model = Self { file, config, warnings };
         model.check()?;
+        model.set_formats()?;
         Ok(model)
     }
 
@@ -348,6 +350,14 @@ impl GgufModel {
             known.insert(scale_of(&theirs));
             known.insert(theirs);
         }
+        if let ModelConfig::Qwen3(_) = self.config {
+            // What is left out of a sum is no matter of a warning.
+            let bias = |name: &&str| name.starts_with("blk.") && name.ends_with(".bias");
+            if let Some(name) = self.file.tensors().map(|t| t.name).find(bias) {
+                let remedy = "use a model without biases: Qwen3 has none";
+                return Err(ModelError::tensor(path, name, "no bias", "one", remedy));
+            }
+        }
         let label = path.display().to_string();
         let unused = self.file.tensors().filter(|t| !known.contains(t.name));
         let unused: Vec<String> =
@@ -355,105 +365,27 @@ impl GgufModel {
         self.warnings.extend(unused);
         Ok(())
     }
-}
 
-/// The configuration that the keys describe.
-fn config(file: &Gguf, warnings: &mut Vec<String>) -> Result<ModelConfig> {
-    const KEY: &str = "general.architecture";
-    let architecture = Meta::new(file, "").text(KEY)?.unwrap_or_default();
-    let meta = Meta::new(file, &architecture);
-    let label = file.path().join(CONFIG);
-    let base = match meta.text(CONFIG)? {
-        Some(text) => json::parse(&label, &text)?,
-        None => Value::Object(Map::new()),
-    };
-    if !base.is_object() {
-        return Err(meta.fault(CONFIG, "a JSON object"));
-    }
-    let value = match architecture.as_str() {
-        BITNET | "bitnet-b1.58" | "bitnet-25" => bitnet(meta, base)?,
-        MATMULFREE if base.get("model_type").is_some() => base,
-        MATMULFREE => return Err(meta.fault(CONFIG, "the config.json of the model")),
-        _ => {
-            let known = ARCHITECTURES.map(|name| format!("\"{name}\"")).join(", ");
-            return Err(ModelError::field(
-                file.path(),
-                KEY,
-                format!("one of {known}"),
-                format!("\"{}\"", architecture.escape_debug()),
-                "use a model of a supported architecture, or a newer version",
-            ));
+    /// Notes which matrices lie in blocks, where the architecture takes them as they are.
+    fn set_formats(&mut self) -> Result<()> {
+        let ModelConfig::Qwen3(config) = &self.config else { return Ok(()) };
+        let matrices = self.config.expected_tensors().into_iter().filter(|(_, shape)| shape.len() == 2);
+        let mut formats = BTreeMap::new();
+        for (name, _) in matrices {
+            let tensor = self.tensor(&name)?;
+            match tensor.kind.format() {
+                // A product with blocks has no factor beside it: such a matrix is decoded.
+                Some(format) if self.scale_tensor(tensor.name)? == 1.0 => {
+                    formats.insert(name, format);
+                }
+                Some(_) => {}
+                None if tensor.kind == GgmlType::F32 || tensor.ternary().is_some() => {}
+                None => return Err(self.unsupported(&tensor)),
+            }
         }
-    };
-    let parsed = ModelConfig::from_json(&label, &value)?;
-    warnings.extend(parsed.warnings);
-    Ok(parsed.config)
-}
-
-/// A `config.json` of BitNet's keys over what `base` has.
-fn bitnet(meta: Meta<'_>, mut base: Value) -> Result<Value> {
-    let file = meta.file;
-    let architecture = meta.prefix;
-    const MOST: u64 = 1 << 32;
-    let hidden = meta.needed(".embedding_length", MOST)?;
-    let heads = meta.needed(".attention.head_count", MOST)?;
-    let vocab = file.tensor("token_embd.weight").ok().map(|tensor| tensor.matrix()[0] as u64);
-    let vocab = match (vocab, meta.size(".vocab_size", MOST)?) {
-        (Some(rows), _) => rows,
-        (None, Some(size)) => size,
-        (None, None) => return Err(meta.fault(".vocab_size", "the number of tokens")),
-    };
-    if let Some(width) = meta.size(".rope.dimension_count", MOST)?
-        && heads.checked_mul(width) != Some(hidden)
-    {
-        return Err(meta.fault(".rope.dimension_count", "the width of a head, all of which is rotated"));
+        let config = Qwen3Config { formats, ..config.as_ref().clone() };
+        config.validate(self.file.path())?;
+        self.config = config.into();
+        Ok(())
     }
-    let scaling = meta.text(".rope.scaling.type")?.unwrap_or_default();
-    let factor = meta.real(".rope.scaling.factor")?.unwrap_or(1.0);
-    if !["", "none", "linear"].contains(&scaling.as_str()) || factor != 1.0 {
-        return Err(
-            meta.fault(".rope.scaling.type", "positions that are not scaled (\"none\", or a factor of 1)")
-        );
-    }
-    // Microsoft's programs compute a squared ReLU under their name, llama.cpp SiLU under its; a key of ours says it itself.
-    let act = meta.text(".hidden_act")?;
-    let act =
-        act.unwrap_or_else(|| if BITNET_RELU2.contains(&architecture) { "relu2" } else { "silu" }.into());
-    let special = tokenizer::special_tokens(file, usize::try_from(vocab).unwrap_or(usize::MAX))?;
-    let eos = match special.eos.as_slice() {
-        [] => base.get("eos_token_id").cloned().unwrap_or(Value::Null),
-        [one] => json!(one),
-        many => json!(many),
-    };
-    let bos =
-        special.bos.map_or_else(|| base.get("bos_token_id").cloned().unwrap_or(Value::Null), |id| json!(id));
-    let kv = meta.size(".attention.head_count_kv", MOST)?.unwrap_or(heads);
-    let mut set = |key: &str, value: Value| base[key] = value;
-    set("model_type", json!("bitnet"));
-    set("vocab_size", json!(vocab));
-    set("hidden_size", json!(hidden));
-    set("num_hidden_layers", json!(meta.needed(".block_count", MOST)?));
-    set("intermediate_size", json!(meta.needed(".feed_forward_length", MOST)?));
-    set("num_attention_heads", json!(heads));
-    set("num_key_value_heads", json!(kv));
-    set("hidden_act", json!(act));
-    let eps = meta.real(".attention.layer_norm_rms_epsilon")?;
-    set(
-        "rms_norm_eps",
-        json!(eps.ok_or_else(|| meta.fault(".attention.layer_norm_rms_epsilon", "a number"))?),
-    );
-    set("tie_word_embeddings", json!(!file.contains("output.weight")));
-    set("bos_token_id", bos);
-    set("eos_token_id", eos);
-    if let Some(length) = meta.size(".context_length", MOST)? {
-        set("max_position_embeddings", json!(length.max(1)));
-    }
-    let theta = meta.real(".rope.freq_base")?.unwrap_or(10000.0);
-    set("rope_theta", json!(theta));
-    set("rope_parameters", json!({"rope_theta": theta, "rope_type": "default"}));
-    set(
-        "quantization_config",
-        json!({"quant_method": "bitnet", "linear_class": "bitlinear", "quantization_mode": "offline"}),
-    );
-    Ok(base)
 }

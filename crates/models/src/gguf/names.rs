@@ -1,6 +1,6 @@
 //! Architectures and names of tensors: those of the state dict, and those in GGUF files.
 //!
-//! BitNet's are llama.cpp's (`blk.0.attn_q.weight`). The MatMul-free language model, which no other program has, keeps
+//! BitNet's and Qwen3's are llama.cpp's (`blk.0.attn_q.weight`). The MatMul-free language model, which no other program has, keeps
 //! the names of its state dict with `model.layers.N.` as `blk.N.`, and has the common names for what is common:
 //! `token_embd.weight`, `output_norm.weight`, `output.weight`.
 
@@ -12,16 +12,20 @@ pub const BITNET: &str = "bitnet";
 pub const BITNET_RELU2: [&str; 2] = ["bitnet-b1.58", "bitnet-25"];
 /// Ours, for the MatMul-free language model.
 pub const MATMULFREE: &str = "matmulfree";
+/// llama.cpp's Qwen3, whose projections lie in blocks of any kind.
+pub const QWEN3: &str = "qwen3";
 /// Every architecture that is read.
-pub const ARCHITECTURES: [&str; 4] = [BITNET, BITNET_RELU2[0], BITNET_RELU2[1], MATMULFREE];
+pub const ARCHITECTURES: [&str; 5] = [BITNET, BITNET_RELU2[0], BITNET_RELU2[1], QWEN3, MATMULFREE];
 
-/// Parts of a block of BitNet: in the state dict, in GGUF.
+/// Parts of a block of a decoder: in the state dict, in GGUF.
 const BLOCK: &[(&str, &str)] = &[
     ("self_attn.q_proj", "attn_q"),
     ("self_attn.k_proj", "attn_k"),
     ("self_attn.v_proj", "attn_v"),
     ("self_attn.o_proj", "attn_output"),
     ("self_attn.attn_sub_norm", "attn_sub_norm"),
+    ("self_attn.q_norm", "attn_q_norm"),
+    ("self_attn.k_norm", "attn_k_norm"),
     ("mlp.gate_proj", "ffn_gate"),
     ("mlp.up_proj", "ffn_up"),
     ("mlp.down_proj", "ffn_down"),
@@ -71,6 +75,7 @@ mod tests {
     use super::*;
     use crate::bitnet::BitNetConfig;
     use crate::config::MatMulFreeConfig;
+    use crate::qwen3::Qwen3Config;
 
     #[test]
     fn every_parameter_has_a_name_of_its_own_that_fits() {
@@ -85,7 +90,8 @@ mod tests {
             share_conv_kernel: false,
             ..Default::default()
         };
-        for config in [ModelConfig::from(small(false)), small(true).into(), free.into()] {
+        let qwen3 = Qwen3Config { num_hidden_layers: 3, ..Default::default() };
+        for config in [ModelConfig::from(small(false)), small(true).into(), free.into(), qwen3.into()] {
             let names: Vec<String> =
                 config.parameters().iter().map(|parameter| to_gguf(&config, &parameter.name)).collect();
             let mut unique = names.clone();

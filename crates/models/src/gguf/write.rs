@@ -9,7 +9,7 @@ use barewire::{WireError, blocks};
 use serde_json::Value as Json;
 
 use super::model::{CONFIG, FILES, SCALES, Scale};
-use super::names::{BITNET, BITNET_RELU2, MATMULFREE, scale_of, to_gguf};
+use super::names::{BITNET, BITNET_RELU2, MATMULFREE, QWEN3, scale_of, to_gguf};
 use super::tokenizer::CHAT_TEMPLATE;
 use super::vocabulary;
 use crate::architecture::ModelConfig;
@@ -22,7 +22,7 @@ use crate::folder::TOKENIZER;
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GgufOptions {
-    /// Type of the ternary matrices.
+    /// Type of the ternary matrices; of all matrices in the blocks of a model that has no ternary ones.
     pub ternary: GgmlType,
     /// Type of embedding and head, where that is not ternary; as they are stored unless said.
     pub embedding: Option<GgmlType>,
@@ -66,7 +66,8 @@ pub fn write_model(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Vec<String>> {
     let plans = plans(path, source, options)?;
-    let (metadata, notes) = metadata(source, options, &plans)?;
+    let (metadata, mut notes) = metadata(source, options, &plans)?;
+    notes.extend(rounded_again(source, &plans)?);
     let specs: Vec<TensorSpec> = plans.iter().map(|plan| plan.spec.clone()).collect();
     let located = |error: WireError| match error {
         WireError::Output(source) => ModelError::io("write", path, source),
@@ -86,6 +87,18 @@ pub fn write_model(
     Ok(notes)
 }
 
+/// Says so where matrices of few bits become other blocks of few bits.
+fn rounded_again(source: &dyn Exchange, plans: &[Plan]) -> Result<Option<String>> {
+    let mut count = 0;
+    for plan in plans.iter().filter(|plan| matches!(plan.part, Part::Numbers) && plan.spec.shape.len() == 2) {
+        let few = |kind: GgmlType| kind.format().is_some_and(|format| format.block() > 1);
+        let stored = source.stored(&plan.name)?;
+        count += usize::from(few(stored) && few(plan.spec.kind) && stored != plan.spec.kind);
+    }
+    let note = format!("{count} matrices were in blocks of another type and have been rounded a second time");
+    Ok((count > 0).then_some(note))
+}
+
 /// Every tensor of the file, in the order of the state dict.
 fn plans(path: &Path, source: &mut dyn Exchange, options: GgufOptions) -> Result<Vec<Plan>> {
     let config = source.config().clone();
@@ -95,6 +108,8 @@ fn plans(path: &Path, source: &mut dyn Exchange, options: GgufOptions) -> Result
     if projections.contains(head) && !parameters.iter().any(|(name, _)| name == head) {
         parameters.push((head.into(), vec![config.vocab_size(), config.hidden_size()]));
     }
+    // Matrices that no architecture calls ternary are numbers, and rounded to the type.
+    let blocks = matches!(config, ModelConfig::Qwen3(_));
     let mut plans = vec![];
     for (name, shape) in parameters {
         let theirs = to_gguf(&config, &name);
@@ -109,8 +124,14 @@ fn plans(path: &Path, source: &mut dyn Exchange, options: GgufOptions) -> Result
                 Some(kind) => kind,
                 None => source.stored(&name)?,
             },
+            _ if blocks && shape.len() == 2 => options.ternary,
             _ => GgmlType::F32,
         };
+        if !projections.contains(&name) && kind != GgmlType::F32 && kind.format().is_none() {
+            let expected = "numbers in f32 or in blocks";
+            let remedy = "choose another type: q2_0, q4_0, q8_0, q4_k, q6_k, f16";
+            return Err(ModelError::tensor(path, name, expected, kind.name(), remedy));
+        }
         let spec = TensorSpec::new(theirs, kind, &sizes);
         if kind.bytes(&sizes).is_none() {
             let expected = format!("sizes that {kind} takes (rows of whole blocks)");
@@ -187,7 +208,8 @@ fn metadata(
             BITNET_RELU2[0]
         }
         ModelConfig::BitNet(_) => BITNET,
-        _ => MATMULFREE,
+        ModelConfig::Qwen3(_) => QWEN3,
+        ModelConfig::MatMulFree(_) => MATMULFREE,
     };
     let mut list: Vec<(String, Value<'static>)> = vec![
         ("general.architecture".into(), Value::text(architecture)),
@@ -232,8 +254,17 @@ fn metadata(
             add("feed_forward_length", size(c.intermediate_size()));
             add("attention.layer_norm_rms_epsilon", Value::F32(c.rms_norm_eps as f32));
         }
-        #[allow(unreachable_patterns)]
-        _ => {}
+        ModelConfig::Qwen3(c) => {
+            add("context_length", size(c.max_position_embeddings));
+            add("feed_forward_length", size(c.intermediate_size));
+            add("attention.head_count", size(c.num_attention_heads));
+            add("attention.head_count_kv", size(c.num_key_value_heads));
+            add("attention.key_length", size(c.head_dim));
+            add("attention.value_length", size(c.head_dim));
+            add("attention.layer_norm_rms_epsilon", Value::F32(c.rms_norm_eps as f32));
+            add("rope.dimension_count", size(c.head_dim));
+            add("rope.freq_base", Value::F32(c.rope_theta as f32));
+        }
     }
     let files = source.files()?;
     let text = |name: &str| {

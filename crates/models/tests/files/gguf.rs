@@ -12,6 +12,7 @@ use models::decoder::Activation;
 use models::exchange::{Exchange, FolderSource, write_packed_folder};
 use models::folder::{ModelFolder, SaveOptions, save_folder};
 use models::gguf::{GgufModel, GgufOptions, Scale, write_model};
+use models::qwen3::Qwen3Config;
 use models::safetensors::NamedTensor;
 use models::tokenizer::byte_level_json;
 
@@ -263,4 +264,137 @@ fn the_gate_is_what_the_architecture_says_unless_a_key_does() {
     assert_eq!(drop_key("bitnet.hidden_act", "bitnet"), Activation::Silu);
     assert_eq!(drop_key("bitnet.hidden_act", "bitnet-b1.58"), Activation::Relu2);
     assert_eq!(drop_key("bitnet.hidden_act", "bitnet-25"), Activation::Relu2);
+}
+
+fn qwen3() -> ModelConfig {
+    Qwen3Config {
+        vocab_size: 256,
+        hidden_size: 256,
+        intermediate_size: 512,
+        num_hidden_layers: 2,
+        num_attention_heads: 4,
+        num_key_value_heads: 2,
+        // Not the width of the stream over the heads.
+        head_dim: 128,
+        bos_token_id: Some(1),
+        eos_token_id: vec![2, 3],
+        rope_theta: 1e6,
+        tie_word_embeddings: true,
+        ..Default::default()
+    }
+    .into()
+}
+
+#[test]
+fn matrices_in_blocks_keep_their_bytes_and_name_their_formats() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = qwen3();
+    let folder = folder(&dir.path().join("m"), &config);
+    let mut quantizer = Absmean;
+    let mut source = FolderSource::new(&folder, config.clone(), &mut quantizer);
+    let path = dir.path().join("m.gguf");
+    for kind in ["q2_0", "q4_0", "q8_0", "q4_k", "q6_k", "q1_0", "tq1_0", "tq2_0", "f16", "bf16", "f32"] {
+        let kind = GgmlType::named(kind).unwrap();
+        let options = GgufOptions { ternary: kind, embedding: Some(GgmlType::Q6_K) };
+        assert!(write_model(&path, &mut source, options, &mut |_| {}).unwrap().is_empty());
+        let model = GgufModel::open(&path).unwrap();
+        assert_eq!(model.warnings(), [] as [&str; 0], "{kind}");
+        let ModelConfig::Qwen3(found) = model.config() else { unreachable!() };
+        assert_eq!(found.formats.get("model.embed_tokens.weight"), GgmlType::Q6_K.format().as_ref());
+        assert_eq!(found.formats.len(), if kind == GgmlType::F32 { 1 } else { 15 }, "{kind}");
+        assert_eq!(found.formats.get("model.layers.1.mlp.down_proj.weight"), kind.format().as_ref());
+        let found = Qwen3Config { formats: Default::default(), ..found.as_ref().clone() };
+        assert_eq!(ModelConfig::from(found), config);
+        for name in ["model.layers.1.mlp.down_proj.weight", "model.layers.0.self_attn.q_norm.weight"] {
+            let tensor = model.tensor(name).unwrap();
+            let wanted = source.numbers(name).unwrap().into_owned();
+            let wanted = match tensor.kind.format() {
+                Some(format) => {
+                    let columns = tensor.matrix()[1];
+                    let bytes = barewire::blocks::encode(format, columns, &wanted).unwrap();
+                    barewire::blocks::decode(format, columns, &bytes).unwrap()
+                }
+                None => wanted,
+            };
+            assert_eq!(*model.values(name).unwrap(), wanted, "{kind} {name}");
+        }
+    }
+    // One scale for a whole matrix of blocks is no format of numbers.
+    let options = GgufOptions { ternary: GgmlType::I2_S, embedding: None };
+    let error = write_model(&path, &mut source, options, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("in blocks") && error.contains("I2_S"), "{error}");
+}
+
+#[test]
+fn keys_and_tensors_that_make_no_qwen3_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = qwen3();
+    let folder = folder(&dir.path().join("m"), &config);
+    let mut quantizer = Absmean;
+    let mut source = FolderSource::new(&folder, config, &mut quantizer);
+    let path = dir.path().join("m.gguf");
+    let options = GgufOptions { ternary: GgmlType::Q2_0, embedding: Some(GgmlType::Q6_K) };
+    write_model(&path, &mut source, options, &mut |_| {}).unwrap();
+    let file = Gguf::open(&path).unwrap();
+    // The file with one key set to another value or gone, and a tensor more.
+    let changed = |key: &str, value: Option<Value<'static>>, more: Option<&str>| {
+        let pairs = file.metadata().map(|(key, value)| (key.to_owned(), value));
+        let mut pairs: Vec<(String, Value<'_>)> =
+            pairs.filter(|(found, _)| found != key && found != "fidelity.config").collect();
+        pairs.extend(value.map(|value| (key.to_owned(), value)));
+        let mut specs: Vec<_> = file.tensors().map(|t| TensorSpec::new(t.name, t.kind, t.shape)).collect();
+        specs.extend(more.map(|name| TensorSpec::new(name, GgmlType::F32, &[1])));
+        let mut writer = GgufWriter::new(Vec::new(), &pairs, &specs).unwrap();
+        file.tensors().for_each(|t| writer.tensor(t.name, t.bytes).unwrap());
+        more.iter().for_each(|name| writer.tensor(name, &0.5f32.to_le_bytes()).unwrap());
+        GgufModel::new(Gguf::from_bytes(writer.finish().unwrap()).unwrap())
+    };
+    assert!(changed("none", None, None).is_ok());
+    for key in ["attention.value_length", "attention.head_count_kv", "rope.dimension_count", "context_length"]
+    {
+        // Keys that have a default; more heads of keys than there are rows are seen at the tensors.
+        let found = changed(&format!("qwen3.{key}"), None, None);
+        assert_eq!(found.is_ok(), key != "attention.head_count_kv", "{key}");
+    }
+    let max = Value::U64(u64::MAX);
+    for (key, value, told) in [
+        ("embedding_length", None, "qwen3.embedding_length"),
+        ("embedding_length", Some(Value::U32(0)), "hidden_size"),
+        ("embedding_length", Some(Value::text("256")), "qwen3.embedding_length"),
+        ("block_count", None, "qwen3.block_count"),
+        ("block_count", Some(max.clone()), "qwen3.block_count"),
+        ("block_count", Some(Value::U32(65_535)), "layers"),
+        ("feed_forward_length", Some(Value::U32(511)), "[511, 256]"),
+        ("attention.head_count", Some(Value::U32(0)), "num_attention_heads"),
+        ("attention.head_count", Some(Value::U32(3)), "num_key_value_heads"),
+        ("attention.head_count_kv", Some(Value::U32(0)), "num_key_value_heads"),
+        ("attention.head_count_kv", Some(max.clone()), "qwen3.attention.head_count_kv"),
+        ("attention.key_length", None, "qwen3.attention.value_length"),
+        ("attention.key_length", Some(Value::U32(0)), "qwen3.attention.value_length"),
+        ("attention.value_length", Some(Value::U32(64)), "qwen3.attention.value_length"),
+        ("rope.dimension_count", Some(Value::U32(64)), "qwen3.rope.dimension_count"),
+        ("rope.freq_base", Some(Value::F32(f32::NAN)), "qwen3.rope.freq_base"),
+        ("rope.freq_base", Some(Value::F32(-1.0)), "rope_theta"),
+        ("rope.scaling.type", Some(Value::text("yarn")), "qwen3.rope.scaling.type"),
+        ("rope.scaling.factor", Some(Value::F32(4.0)), "scaling"),
+        ("rope.scale_linear", Some(Value::F32(2.0)), "scaling"),
+        ("attention.layer_norm_rms_epsilon", None, "layer_norm_rms_epsilon"),
+        ("attention.layer_norm_rms_epsilon", Some(Value::F32(-1.0)), "rms_norm_eps"),
+    ] {
+        let text = match changed(&format!("qwen3.{key}"), value.clone(), None) {
+            Ok(_) => panic!("{key} {value:?} is taken"),
+            Err(error) => error.to_string(),
+        };
+        assert!(text.contains(told), "{key} {value:?}: {text}");
+    }
+    // A bias would be left out; a scale beside blocks takes part.
+    let text = changed("none", None, Some("blk.0.attn_q.bias")).unwrap_err().to_string();
+    assert!(text.contains("attn_q.bias"), "{text}");
+    let scaled = changed("none", None, Some("blk.0.attn_q.scale")).unwrap();
+    let ModelConfig::Qwen3(config) = scaled.config() else { unreachable!() };
+    let name = "model.layers.0.self_attn.q_proj.weight";
+    assert!(!config.formats.contains_key(name) && config.formats.len() == 14);
+    let plain = GgufModel::open(&path).unwrap();
+    let half: Vec<f32> = plain.values(name).unwrap().iter().map(|x| 0.5 * x).collect();
+    assert_eq!(*scaled.values(name).unwrap(), half);
 }
