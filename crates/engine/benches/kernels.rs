@@ -356,15 +356,7 @@ fn many_tokens(bench: &Bench, pool: &Pool) {
     if !bench.wants("many") {
         return;
     }
-    let peak = || {
-        let made = packed::multiply_adds(400_000).map(|count| {
-            let (median, _) = times(3, || {
-                black_box(packed::multiply_adds(400_000));
-            });
-            count as f64 / median / 1e9
-        });
-        made.unwrap_or(f64::NAN)
-    };
+    let peak = || engine::measure::multiply_accumulate(1, engine::kernels::simd::level()).median;
     for (k, m) in [(2560, 2560), (2560, 6912), (6912, 2560), (128, 704), (352, 128), (512, 512)] {
         for n in [64, 128, 512] {
             let x: Vec<i8> = data(n * k, 1).iter().map(|x| (x * 127.0) as i8).collect();

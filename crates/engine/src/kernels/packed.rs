@@ -23,7 +23,6 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avxvnni;
 mod joint;
-mod limit;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod pack;
@@ -38,7 +37,6 @@ use axes::TritLayout;
 use super::simd::{Isa, Level, level, multiversion};
 use crate::pool::{Pool, Split};
 pub use joint::{Gate, Product, matmul_add, matmul_gated, matmul_many};
-pub use limit::multiply_adds;
 pub use pack::{pack_weights, quantize_weights_packed};
 use planes::{Arranged, Few, Shape, Span};
 pub use unpack::unpack_rows;
