@@ -21,11 +21,13 @@
 
 mod closures;
 mod control;
+mod error;
 mod forward;
 mod graphs;
 mod reverse;
 
 pub use closures::{grad, grads, jvp, value_and_grad, vjp};
+pub use error::{FurnaceError, Result};
 pub use forward::pushforward;
 pub use graphs::{grad_graph, jvp_graph, vjp_graph};
 pub use reverse::pullback;

@@ -7,7 +7,7 @@
 use crate::array::Array;
 use crate::attrs::Attrs;
 use crate::cx::Cx;
-use crate::dim::Bindings;
+use crate::dim::{Bindings, Dim};
 use crate::scalar::Scalar;
 use crate::types::Type;
 use crate::var::Var;
@@ -114,6 +114,19 @@ pub trait OpDef {
         None
     }
 
+    /// The op on a batch: operands marked in `mapped` have one more axis of `size` in front, and so have all results.
+    /// `None` for the whole: elementwise ops broadcast the others, the rest batch their decomposition.
+    fn batch(_n: &NodeCx, _mapped: &[bool], _size: &Dim) -> Option<Vec<Var>> {
+        None
+    }
+
+    /// Taylor coefficients of the results from those of the operands: `series[i][k - 1]` is x^(k)/k! of operand i,
+    /// for k = 1 up to the order; coefficient 0 are the operands and results themselves. `None` for the whole: the
+    /// op is linear, so its jvp rule serves each coefficient, or its decomposition has the rule.
+    fn jet(_n: &NodeCx, _series: &[Vec<Tangent>]) -> Option<Vec<Vec<Tangent>>> {
+        None
+    }
+
     /// The same function in core ops; `None` for a core op.
     fn decompose(_n: &NodeCx) -> Option<Vec<Var>> {
         None
@@ -187,6 +200,16 @@ macro_rules! table {
             /// See [`OpDef::vjp`].
             pub fn vjp(self, n: &NodeCx, wanted: &[bool], ct: &[Tangent]) -> Option<Vec<Tangent>> {
                 match self { $(Op::$op => <$def>::vjp(n, wanted, ct)),* }
+            }
+
+            /// See [`OpDef::batch`].
+            pub fn batch(self, n: &NodeCx, mapped: &[bool], size: &Dim) -> Option<Vec<Var>> {
+                match self { $(Op::$op => <$def>::batch(n, mapped, size)),* }
+            }
+
+            /// See [`OpDef::jet`].
+            pub fn jet(self, n: &NodeCx, series: &[Vec<Tangent>]) -> Option<Vec<Vec<Tangent>>> {
+                match self { $(Op::$op => <$def>::jet(n, series)),* }
             }
 
             /// See [`OpDef::decompose`].

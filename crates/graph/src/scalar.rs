@@ -22,6 +22,10 @@ pub trait Scalar:
     fn from_f64(x: f64) -> Self;
     /// The nearest double.
     fn to_f64(&self) -> f64;
+    /// The number of this arithmetic nearest to a decimal such as `0.1` or `-2.5e-3`; `None` where it is none.
+    fn from_decimal(text: &str) -> Option<Self> {
+        text.trim().parse().ok().map(Self::from_f64)
+    }
     /// e^x.
     fn exp(&self) -> Self;
     /// Natural logarithm.
@@ -34,6 +38,12 @@ pub trait Scalar:
     fn sin(&self) -> Self;
     /// Cosine.
     fn cos(&self) -> Self;
+    /// Inverse sine, in [-π/2, π/2].
+    fn asin(&self) -> Self;
+    /// Inverse cosine, in [0, π].
+    fn acos(&self) -> Self;
+    /// Inverse tangent, in [-π/2, π/2].
+    fn atan(&self) -> Self;
     /// x to the power y.
     fn powf(&self, y: &Self) -> Self;
     /// Largest integer not above x.
@@ -107,6 +117,18 @@ macro_rules! native {
             }
             fn cos(&self) -> $t {
                 <$t>::cos(*self)
+            }
+            fn from_decimal(text: &str) -> Option<$t> {
+                text.trim().parse().ok()
+            }
+            fn asin(&self) -> $t {
+                <$t>::asin(*self)
+            }
+            fn acos(&self) -> $t {
+                <$t>::acos(*self)
+            }
+            fn atan(&self) -> $t {
+                <$t>::atan(*self)
             }
             fn powf(&self, y: &$t) -> $t {
                 <$t>::powf(*self, *y)
@@ -218,6 +240,18 @@ impl<S: Scalar> Scalar for Dual<S> {
     }
     fn cos(&self) -> Self {
         self.chain(self.value.cos(), -self.value.sin())
+    }
+    fn asin(&self) -> Self {
+        let one = S::from_f64(1.0);
+        self.chain(self.value.asin(), one.clone() / (one - self.value.clone() * self.value.clone()).sqrt())
+    }
+    fn acos(&self) -> Self {
+        let one = S::from_f64(1.0);
+        self.chain(self.value.acos(), -(one.clone() / (one - self.value.clone() * self.value.clone()).sqrt()))
+    }
+    fn atan(&self) -> Self {
+        let one = S::from_f64(1.0);
+        self.chain(self.value.atan(), one.clone() / (one + self.value.clone() * self.value.clone()))
     }
     fn powf(&self, y: &Self) -> Self {
         let value = self.value.powf(&y.value);

@@ -1,0 +1,48 @@
+//! What can go wrong beyond the errors of a graph.
+
+use graph::GraphError;
+
+/// An error of a differentiation, of an expression or of an evaluation in a chosen precision.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum FurnaceError {
+    /// An op could not be traced, differentiated or evaluated.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The text of an expression does not parse, or names what is not there.
+    #[error("column {column}: {problem}\n  {text}\n  {caret:>column$}", caret = "^")]
+    Expression {
+        /// The expression.
+        text: String,
+        /// Where, in characters, from 1.
+        column: usize,
+        /// What was found and what was expected.
+        problem: String,
+    },
+    /// A precision that does not exist, or not on this machine.
+    #[error("precision `{name}`: {problem}")]
+    Precision {
+        /// As it was asked for.
+        name: String,
+        /// Why not, and what would do.
+        problem: String,
+    },
+    /// A function has no value at a point, such as 0/0.
+    #[error("{op} has no value there: {problem}")]
+    Undefined {
+        /// The op.
+        op: String,
+        /// Operands and remedy.
+        problem: String,
+    },
+    /// A rule that is not linear in the cotangent was asked for as a derivative.
+    #[error("`{rule}` is a gradient transformation, not a derivative: {problem}")]
+    NotADerivative {
+        /// Its name.
+        rule: String,
+        /// What cannot be done with it, and what can.
+        problem: String,
+    },
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, FurnaceError>;
