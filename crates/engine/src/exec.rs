@@ -25,6 +25,8 @@ pub fn target() -> premap::Target {
             Op::TernaryLinear,
             Op::LinearScan,
             Op::LinearScanGrad,
+            Op::SelectiveScan,
+            Op::SelectiveScanGrad,
             Op::CrossEntropy,
             Op::CrossEntropyGrad,
             Op::Rope,

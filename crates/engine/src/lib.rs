@@ -32,6 +32,7 @@ pub mod measure;
 pub mod pages;
 pub mod pool;
 mod reduce;
+mod selective;
 mod tensor;
 
 pub use error::{Blame, EngineError, Result};

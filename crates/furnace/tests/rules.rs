@@ -217,6 +217,32 @@ fn composites(r: &mut Random, add: &mut impl FnMut(&[Op], Vec<Array<f64>>, F)) {
             }),
         );
     }
+    let five = |r: &mut Random| {
+        vec![
+            r.array(&[2, 5, 3], -1.0, 1.0),
+            r.array(&[2, 5, 3], 0.1, 0.7),
+            r.array(&[3, 2], -1.5, -0.1),
+            r.array(&[2, 5, 2], -1.0, 1.0),
+            r.array(&[2, 5, 2], -1.0, 1.0),
+        ]
+    };
+    let mut at = five(r);
+    at.push(r.array(&[2, 3, 2], -1.0, 1.0));
+    add(
+        &[Op::SelectiveScan],
+        at,
+        Box::new(|v| {
+            let (y, last) = v[0].selective_scan(&v[1], &v[2], &v[3], &v[4], &v[5]);
+            vec![y, last]
+        }),
+    );
+    let mut at = five(r);
+    at.extend([r.array(&[2, 7, 3], -1.0, 1.0), r.array(&[2, 5, 3], -1.0, 1.0), r.array(&[2, 3, 2], -1.0, 1.0)]);
+    add(
+        &[Op::SelectiveScanGrad],
+        at,
+        Box::new(|v| v[0].cx().push(Op::SelectiveScanGrad, Attrs::new(), &v.iter().collect::<Vec<_>>())),
+    );
     let labels = |v: &[Var]| v[0].cx().array(DType::I64, &[4], &[2.0, -100.0, 0.0, 1.0]);
     add(
         &[Op::CrossEntropy],

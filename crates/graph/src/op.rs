@@ -257,6 +257,7 @@ table! {
     QuantizeActivations = quantize::QuantizeActivations, QuantizeWeights = quantize::QuantizeWeights,
     TernaryLinear = quantize::TernaryLinear,
     LinearScan = linear_scan::LinearScan, LinearScanGrad = linear_scan::LinearScanGrad,
+    SelectiveScan = selective_scan::SelectiveScan, SelectiveScanGrad = selective_scan::SelectiveScanGrad,
     CrossEntropy = loss::CrossEntropy, CrossEntropyGrad = loss::CrossEntropyGrad,
     Rope = attention::Rope, KvAttention = attention::KvAttention,
 }

@@ -7,9 +7,11 @@
 
 mod conv;
 mod linear;
+mod selective;
 
 pub use conv::{ConvShape, conv1d_causal_depthwise, conv1d_causal_depthwise_grad};
 pub use linear::{linear_scan, linear_scan_chunked, linear_scan_chunked_scratch, linear_scan_grad};
+pub use selective::{Selective, SelectiveGrads, SelectiveShape, selective_scan, selective_scan_grad};
 
 /// Channels of a task: the state of a block stays in the first-level cache, and rows are read in whole pages.
 const CHANNELS: usize = 512;

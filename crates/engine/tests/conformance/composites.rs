@@ -171,6 +171,20 @@ fn recurrences(c: &mut Cases) {
             });
         }
     }
+    // Whole and broken blocks of channels, more than one group of them, few and many states, ragged chunks.
+    for (b, t, d, n) in [(1, 1, 1, 1), (2, 7, 5, 3), (1, 33, 16, 16), (2, 20, 150, 4), (1, 5, 40, 8), (3, 64, 17, 2)] {
+        c.add(format!("selective_scan {b} x {t} x {d} x {n}"), |m| {
+            let x = m.f(&[b, t, d]);
+            let dt = m.input(DType::F32, &[b, t, d], 0.0, 0.7);
+            let a = m.input(DType::F32, &[d, n], -2.0, 0.0);
+            let (bb, cc, h0) = (m.f(&[b, t, n]), m.f(&[b, t, n]), m.f(&[b, d, n]));
+            let y = m.cx.push(Op::SelectiveScan, Attrs::new(), &[&x, &dt, &a, &bb, &cc, &h0]);
+            let (dy, dlast) = (m.f(&[b, t, d]), m.f(&[b, d, n]));
+            let operands = [&x, &dt, &a, &bb, &cc, &y[2], &dy, &dlast];
+            let g = m.cx.push(Op::SelectiveScanGrad, Attrs::new(), &operands);
+            y[..3].iter().chain(&g[..6]).cloned().collect()
+        });
+    }
     c.add("linear_scan F64", |m| {
         let f = m.input(DType::F64, &[2, 5, 3], 0.0, 1.0);
         let (x, h0) = (m.input(DType::F64, &[2, 5, 3], -1.0, 1.0), m.input(DType::F64, &[2, 3], -1.0, 1.0));

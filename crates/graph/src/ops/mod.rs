@@ -8,6 +8,7 @@ pub mod control;
 pub mod dot;
 pub mod index;
 pub mod linear_scan;
+pub mod selective_scan;
 pub mod logic;
 pub mod loss;
 pub mod norm;

@@ -336,6 +336,8 @@ fn the_generator_reaches_most_of_the_table() {
         "block_linear",
         "rms_norm_grad",
         "linear_scan_grad",
+        "selective_scan",
+        "selective_scan_grad",
         "cross_entropy",
         "cross_entropy_grad",
         "rope",

@@ -348,6 +348,33 @@ fn composites(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
         &[gate, start, time(&[3.0, 2.0, 2.0]), ones],
         &[time(&[2.0, 4.0, 2.0]), time(&[1.0, 2.0, 2.0]), f(&[1, 1], &[6.0])],
     );
+    // The gate is 2: h = 2·1 + 2·1 = 4, 2·4 + 3·2 = 14.
+    let ln2 = 2f64.ln();
+    let time = |x: &[f64]| f(&[1, x.len(), 1], x);
+    let (x, a) = (time(&[2.0, 3.0]), f(&[1, 1], &[ln2]));
+    let one = f(&[1, 1, 1], &[1.0]);
+    let five = [x, time(&[1.0, 1.0]), a, time(&[1.0, 2.0]), time(&[3.0, 1.0])];
+    let borders = time(&[1.0, 4.0, 0.0]);
+    case(
+        Op::SelectiveScan,
+        Attrs::new(),
+        &[&five[..], std::slice::from_ref(&one)].concat(),
+        &[time(&[12.0, 14.0]), f(&[1, 1, 1], &[14.0]), borders.clone()],
+    );
+    // g = 1 in the last step, 2 + 3 in the first; the exponents' cotangents are 2·4 and 10·1.
+    case(
+        Op::SelectiveScanGrad,
+        Attrs::new(),
+        &[&five[..], &[borders, time(&[1.0, 1.0]), f(&[1, 1, 1], &[0.0])]].concat(),
+        &[
+            time(&[5.0, 2.0]),
+            time(&[10.0 + 10.0 * ln2, 6.0 + 8.0 * ln2]),
+            f(&[1, 1], &[18.0]),
+            time(&[10.0, 3.0]),
+            time(&[4.0, 14.0]),
+            f(&[1, 1, 1], &[10.0]),
+        ],
+    );
     // Softmax of (0, ln 3) is (1/4, 3/4); the middle row is left out.
     let (ln3, ln4) = (3f64.ln(), 4f64.ln());
     let logits = f(&[3, 2], &[0.0, ln3, 5.0, 6.0, 0.0, 0.0]);
