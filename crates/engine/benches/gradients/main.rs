@@ -59,7 +59,7 @@ impl Planned {
         outputs.extend(names.iter().map(String::as_str).zip(&gradients));
         let graph = cx.finish(&outputs).expect("a graph");
         let exe = Executable::new(&graph, &Options::default(), pool.clone()).expect("a plan");
-        let inputs = p.inputs.iter().zip(values).map(|(g, v)| Tensor::from_f32(&g.shape, v)).collect();
+        let inputs = p.inputs.iter().zip(values).map(|(g, v)| Tensor::from_f32(g.shape.as_slice(), v)).collect();
         let outputs = graph.outputs.iter().map(|o| Tensor::of(graph.ty(o.value))).collect();
         Planned { exe, inputs, outputs }
     }
