@@ -28,6 +28,9 @@ pub(crate) struct Dot {
     b: Factor,
 }
 
+/// Rows of the left factor from which on it pays to lay the right one out anew.
+const MANY: usize = 48;
+
 /// The stride that one index over several axes has, when there is one.
 fn merged(shape: &[usize], strides: &[usize], axes: &[usize]) -> Option<usize> {
     let axes: Vec<usize> = axes.iter().copied().filter(|a| shape[*a] != 1).collect();
@@ -51,17 +54,31 @@ impl Factor {
             });
             return Factor { offsets: offsets.collect(), free: f, contract: c, pack: None };
         }
-        let order: Vec<usize> = batch.iter().chain(free).chain(contract).copied().collect();
+        Factor { free: product(shape, contract), contract: 1, ..Factor::packed(shape, batch, free, contract) }
+    }
+
+    /// A copy whose free axes lie innermost. The crate packs a factor for every tile of the output, and where the contracted
+    /// axis is the inner one its packing takes as long as the products: 9.6 ms against 6.3 for (2048, 256) x (256, 1408) on
+    /// a Zen 5.
+    fn by_columns(shape: &[usize], batch: &[usize], free: &[usize], contract: &[usize]) -> Factor {
+        Factor { free: 1, contract: product(shape, free), ..Factor::packed(shape, batch, contract, free) }
+    }
+
+    /// The copy to (batch, outer, inner).
+    fn packed(shape: &[usize], batch: &[usize], outer: &[usize], inner: &[usize]) -> Factor {
+        let own = strides(shape);
+        let count = product(shape, batch);
+        let order: Vec<usize> = batch.iter().chain(outer).chain(inner).copied().collect();
         let dims: Vec<usize> = order.iter().map(|a| shape[*a]).collect();
         let plain = |s: Vec<usize>| s.into_iter().map(|s| s as isize).collect();
         let from = Layout { offset: 0, strides: order.iter().map(|a| own[*a] as isize).collect() };
         let to = Layout { offset: 0, strides: plain(strides(&dims)) };
-        let (f, c) = (product(shape, free), product(shape, contract));
+        let size = product(shape, outer) * product(shape, inner);
         Factor {
-            offsets: (0..count).map(|i| i * f * c).collect(),
-            free: c,
+            offsets: (0..count).map(|i| i * size).collect(),
+            free: 1,
             contract: 1,
-            pack: Some((Copy::new(&dims, from, to), f * c * count)),
+            pack: Some((Copy::new(&dims, from, to), size * count)),
         }
     }
 
@@ -90,13 +107,12 @@ impl Dot {
         let mut pairs: Vec<(usize, usize)> = d.lhs_contract.iter().copied().zip(d.rhs_contract).collect();
         pairs.sort_unstable();
         (d.lhs_contract, d.rhs_contract) = pairs.into_iter().unzip();
-        Dot {
-            m: product(sa, &d.lhs_free),
-            n: product(sb, &d.rhs_free),
-            k: product(sa, &d.lhs_contract),
-            a: Factor::new(sa, &d.lhs_batch, &d.lhs_free, &d.lhs_contract),
-            b: Factor::new(sb, &d.rhs_batch, &d.rhs_free, &d.rhs_contract),
+        let (m, n, k) = (product(sa, &d.lhs_free), product(sb, &d.rhs_free), product(sa, &d.lhs_contract));
+        let mut b = Factor::new(sb, &d.rhs_batch, &d.rhs_free, &d.rhs_contract);
+        if b.contract == 1 && b.free != 1 && m >= MANY && n >= 16 && k >= 16 {
+            b = Factor::by_columns(sb, &d.rhs_batch, &d.rhs_free, &d.rhs_contract);
         }
+        Dot { m, n, k, a: Factor::new(sa, &d.lhs_batch, &d.lhs_free, &d.lhs_contract), b }
     }
 
     /// Elements of scratch.

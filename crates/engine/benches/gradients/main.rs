@@ -40,13 +40,18 @@ impl Planned {
     fn new(p: &Program, values: &[Vec<f32>], gradient: bool, pool: &Arc<Pool>) -> Planned {
         let cx = Cx::abstract_();
         let vars: Vec<Var> = p.inputs.iter().map(|g| cx.input(g.name, programs::ty(g))).collect();
-        let wanted: Vec<&Var> = vars.iter().zip(&p.inputs).filter(|(_, g)| g.wanted).map(|(v, _)| v).collect();
+        let wanted: Vec<&Var> =
+            vars.iter().zip(&p.inputs).filter(|(_, g)| g.wanted).map(|(v, _)| v).collect();
         let whole = |some: &[Var]| -> Var {
             let mut some = some.iter();
             let all: Vec<Var> = vars
                 .iter()
                 .zip(&p.inputs)
-                .map(|(v, g)| if g.wanted { some.next().cloned().unwrap_or_else(|| v.clone()) } else { v.clone() })
+                .map(
+                    |(v, g)| {
+                        if g.wanted { some.next().cloned().unwrap_or_else(|| v.clone()) } else { v.clone() }
+                    },
+                )
                 .collect();
             (p.loss)(&all)
         };
@@ -59,7 +64,8 @@ impl Planned {
         outputs.extend(names.iter().map(String::as_str).zip(&gradients));
         let graph = cx.finish(&outputs).expect("a graph");
         let exe = Executable::new(&graph, &Options::default(), pool.clone()).expect("a plan");
-        let inputs = p.inputs.iter().zip(values).map(|(g, v)| Tensor::from_f32(g.shape.as_slice(), v)).collect();
+        let inputs =
+            p.inputs.iter().zip(values).map(|(g, v)| Tensor::from_f32(g.shape.as_slice(), v)).collect();
         let outputs = graph.outputs.iter().map(|o| Tensor::of(graph.ty(o.value))).collect();
         Planned { exe, inputs, outputs }
     }
@@ -106,12 +112,19 @@ struct Peer {
 
 impl Peer {
     /// `None`, with the reason printed, where the framework is not there or its numbers are others.
-    fn start(python: &str, framework: &str, p: &Program, folder: &std::path::Path, ours: &[f64]) -> Option<Peer> {
+    fn start(
+        python: &str,
+        framework: &str,
+        p: &Program,
+        folder: &std::path::Path,
+        ours: &[f64],
+    ) -> Option<Peer> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/gradients/peers.py");
         let mut command = Command::new(python);
         command.arg(script).args([framework, p.name]).arg(folder);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(|e| println!("{framework}: {python} does not start: {e}")).ok()?;
+        let mut child =
+            command.spawn().map_err(|e| println!("{framework}: {python} does not start: {e}")).ok()?;
         let to = child.stdin.take()?;
         let mut from = BufReader::new(child.stdout.take()?);
         let mut line = String::new();
@@ -128,7 +141,8 @@ impl Peer {
         let theirs: Vec<f64> = line.split_whitespace().filter_map(|w| w.parse().ok()).collect();
         // Quantised forwards differ by a step where a value lies on the border between two.
         let bound = if p.name.ends_with("ternary") { 2e-2 } else { 2e-4 };
-        let off = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs() / a.abs().max(1e-6)).fold(0.0, f64::max);
+        let off =
+            ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs() / a.abs().max(1e-6)).fold(0.0, f64::max);
         assert!(theirs.len() == ours.len() && off <= bound, "{name}: {theirs:?} against {ours:?}");
         Some(Peer { name, child, to, from, times: vec![] })
     }

@@ -172,7 +172,9 @@ fn recurrences(c: &mut Cases) {
         }
     }
     // Whole and broken blocks of channels, more than one group of them, few and many states, ragged chunks.
-    for (b, t, d, n) in [(1, 1, 1, 1), (2, 7, 5, 3), (1, 33, 16, 16), (2, 20, 150, 4), (1, 5, 40, 8), (3, 64, 17, 2)] {
+    for (b, t, d, n) in
+        [(1, 1, 1, 1), (2, 7, 5, 3), (1, 33, 16, 16), (2, 20, 150, 4), (1, 5, 40, 8), (3, 64, 17, 2)]
+    {
         c.add(format!("selective_scan {b} x {t} x {d} x {n}"), |m| {
             let x = m.f(&[b, t, d]);
             let dt = m.input(DType::F32, &[b, t, d], 0.0, 0.7);

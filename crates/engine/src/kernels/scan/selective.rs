@@ -252,8 +252,11 @@ pub fn selective_scan_grad(
             let (sequence, group) = (task / groups, task % groups);
             let first = group * BLOCKS;
             let mut work = Work::new(shape, shape.blocks().min(first + BLOCKS) - first);
-            for (k, (a, carry)) in
-                work.a.chunks_exact_mut(shape.states).zip(work.carry.chunks_exact_mut(shape.states)).enumerate()
+            for (k, (a, carry)) in work
+                .a
+                .chunks_exact_mut(shape.states)
+                .zip(work.carry.chunks_exact_mut(shape.states))
+                .enumerate()
             {
                 let block = Block::new(shape, sequence, first + k);
                 block.gather(&given.a[block.channel * shape.states..], a);
