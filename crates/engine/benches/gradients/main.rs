@@ -4,10 +4,13 @@
 //! (an interpreter that has `torch`, `jax` or both) the peers compute the same gradient of the same numbers, in turn with
 //! ours in every round; loss and norms must agree first. Peers run in processes of their own on one processor.
 //!
-//! `cargo bench -p engine --bench gradients [-- [PROGRAM…] [--rounds N] [--peers PYTHON]… [--profile]]`
+//! `memory` shows what a long sequence takes when it is computed again in chunks.
+//!
+//! `cargo bench -p engine --bench gradients [-- [PROGRAM…] [memory] [--rounds N] [--peers PYTHON]… [--profile]]`
 //!
 //! The bars: gradient at most 3 times the value, and faster than both.
 
+mod memory;
 mod programs;
 
 use engine::pool::Pool;
@@ -81,6 +84,17 @@ impl Planned {
         let start = Instant::now();
         self.exe.run(&mut io).expect("it runs");
         start.elapsed().as_secs_f64()
+    }
+
+    /// The same numbers for another plan of the program.
+    fn like(&self, exe: Executable, graph: &graph::Graph) -> Planned {
+        let of = |t: &Tensor, i: usize| {
+            let shape = graph.ty(graph.inputs[i].value).fixed_shape().expect("fixed sizes");
+            Tensor::from_f32(shape, t.f32())
+        };
+        let inputs = self.inputs.iter().enumerate().map(|(i, t)| of(t, i)).collect();
+        let outputs = graph.outputs.iter().map(|o| Tensor::of(graph.ty(o.value))).collect();
+        Planned { exe, inputs, outputs }
     }
 
     /// The loss and the norm of each gradient.
@@ -186,7 +200,12 @@ fn main() {
         }
     }
     let pool: Arc<Pool> = Pool::new(1).into();
-    for p in programs::all().iter().filter(|p| only.is_empty() || only.iter().any(|o| o == p.name)) {
+    let programs = programs::all();
+    if only.iter().any(|o| o == "memory") {
+        let block = programs.iter().find(|p| p.name == "mlgru").expect("the block");
+        memory::report(block, 1 << 16, rounds.min(5), &pool);
+    }
+    for p in programs.iter().filter(|p| only.is_empty() || only.iter().any(|o| o == p.name)) {
         let values: Vec<Vec<f32>> = (1u32..)
             .zip(&p.inputs)
             .map(|(seed, g)| numbers(g.shape.iter().product(), seed, g.low, g.high))

@@ -36,11 +36,18 @@ fn mlp(v: &[Var]) -> Var {
 
 /// The recurrence and gates of the released MatMul-free LM with projections in f32.
 fn mlgru(v: &[Var]) -> Var {
-    let project = |k: usize, x: &Var| x.linear(&v[k]);
-    block(v, project)
+    let state = Type::new(DType::F32, [v[0].shape()[0].clone(), v[0].shape()[2].clone()]);
+    let (y, _) = mlgru_from(v, &v[0].cx().full(&state, 0.0));
+    (&y * &v[1]).sum_all()
 }
 
-/// The same as it is trained: a norm, int8 activations and ternary weights before every product.
+/// The block from a state: its output and the next state.
+pub(crate) fn mlgru_from(v: &[Var], state: &Var) -> (Var, Var) {
+    block(v, state, |k: usize, x: &Var| x.linear(&v[k]))
+}
+
+/// The same as it is trained: a norm, int8 activations and ternary weights before every product, whose value is that of
+/// the integer product.
 fn mlgru_ternary(v: &[Var]) -> Var {
     let project = |k: usize, x: &Var| {
         let norm = x.cx().full(&Type::new(DType::F32, [x.shape()[2].clone()]), 1.0);
@@ -48,24 +55,26 @@ fn mlgru_ternary(v: &[Var]) -> Var {
         let (q, s) = y.quantize_activations("half_even");
         let y_q = (q.convert(DType::F32) / s.broadcast_last(&x.shape()[2])).surrogate(&y);
         let (t, s_w) = v[k].quantize_weights();
-        y_q.linear(&(t.convert(DType::F32) / &s_w).surrogate(&v[k]))
+        let product = y_q.linear(&(t.convert(DType::F32) / &s_w).surrogate(&v[k]));
+        q.ternary_linear(&s, &t, &s_w).surrogate(&product)
     };
-    block(v, project)
+    let state = Type::new(DType::F32, [v[0].shape()[0].clone(), v[0].shape()[2].clone()]);
+    let (y, _) = block(v, &v[0].cx().full(&state, 0.0), project);
+    (&y * &v[1]).sum_all()
 }
 
-fn block(v: &[Var], project: impl Fn(usize, &Var) -> Var) -> Var {
-    let (x, ct) = (&v[0], &v[1]);
-    let [_, _, d] = &x.shape()[..] else { unreachable!("three axes") };
+fn block(v: &[Var], state: &Var, project: impl Fn(usize, &Var) -> Var) -> (Var, Var) {
+    let x = &v[0];
     let a = x.rms_norm(&v[2], 1e-6);
     let (i, f, g) = (project(3, &a), project(4, &a).sigmoid(), project(5, &a));
-    let state = x.cx().full(&Type::new(DType::F32, [x.shape()[0].clone(), d.clone()]), 0.0);
-    let h = f.linear_scan(&(i.silu() * (1.0 - &f)), &state, false);
+    let h = f.linear_scan(&(i.silu() * (1.0 - &f)), state, false);
+    let time = h.shape()[1].fixed().unwrap_or(1);
+    let last = h.slice_axis(1, time - 1, time).reshape(&state.shape());
     let r = x + &project(7, &(g.rms_norm(&v[6], 1e-6) * h.silu()));
     let both = project(9, &r.rms_norm(&v[8], 1e-6));
     let inner = both.shape()[2].fixed().unwrap_or(0) / 2;
     let (gate, up) = (both.slice_axis(2, 0, inner), both.slice_axis(2, inner, 2 * inner));
-    let y = &r + &project(10, &(gate.silu() * &up));
-    (&y * ct).sum_all()
+    (&r + &project(10, &(gate.silu() * &up)), last)
 }
 
 fn selective(v: &[Var]) -> Var {
@@ -137,6 +146,15 @@ pub(crate) fn all() -> Vec<Program> {
             loss: selective,
         },
     ]
+}
+
+/// The inputs of a block at batch 1 and another length.
+pub(crate) fn with_time(inputs: &[Given], time: usize) -> Vec<Given> {
+    let of = |g: &Given| match g.shape[..] {
+        [_, _, d] => given(g.name, &[1, time, d], g.low, g.high, g.wanted),
+        _ => given(g.name, &g.shape, g.low, g.high, g.wanted),
+    };
+    inputs.iter().map(of).collect()
 }
 
 /// The f32 type of an input.
