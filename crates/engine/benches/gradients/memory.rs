@@ -64,7 +64,8 @@ pub(crate) fn report(p: &Program, longest: usize, rounds: usize, pool: &Arc<Pool
             .map(|(seed, g)| numbers(g.shape.iter().product(), seed, g.low, g.high))
             .collect();
         let mut whole = Planned::new(&long, &values, true, pool);
-        let graph = grad_graph(&chunked(p, time, chunk), "loss", &wanted, Remat::Carries).expect("a gradient");
+        let graph =
+            grad_graph(&chunked(p, time, chunk), "loss", &wanted, Remat::Carries).expect("a gradient");
         let exe = Executable::new(&graph, &Options::default(), pool.clone()).expect("a plan");
         println!("  {time:<10} {chunk:<7} {:<16} {}", arena(whole.exe.plan()), arena(exe.plan()));
         if time == longest {
@@ -78,7 +79,10 @@ pub(crate) fn report(p: &Program, longest: usize, rounds: usize, pool: &Arc<Pool
             let times = (0..rounds).map(|_| (whole.run(), parts.run())).collect::<Vec<_>>();
             let (a, b): (Vec<f64>, Vec<f64>) = times.into_iter().unzip();
             let (a, b) = (quantile(&a, 0.5), quantile(&b, 0.5));
-            println!("  T {time}: {a:.0} ms whole, {b:.0} ms in chunks ({:.2} times), medians of {rounds}", b / a);
+            println!(
+                "  T {time}: {a:.0} ms whole, {b:.0} ms in chunks ({:.2} times), medians of {rounds}",
+                b / a
+            );
         }
         time *= 4;
     }

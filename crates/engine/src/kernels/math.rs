@@ -39,6 +39,28 @@ pub fn exp<I: Isa>(x: f32) -> f32 {
     p * power_of_two(half) * power_of_two(n.wrapping_sub(half))
 }
 
+/// [`exp`] of sixteen numbers, the same bits.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(crate) fn exp_avx512(x: std::arch::x86_64::__m512) -> std::arch::x86_64::__m512 {
+    use std::arch::x86_64::*;
+    let all = |v: f32| _mm512_set1_ps(v);
+    // The second operand passes where one is NaN.
+    let x = _mm512_max_ps(all(-104.0), _mm512_min_ps(all(89.0), x));
+    let n = _mm512_sub_ps(_mm512_fmadd_ps(x, all(std::f32::consts::LOG2_E), all(MAGIC)), all(MAGIC));
+    let r = _mm512_fmadd_ps(n, all(-LN2_HI), x);
+    let r = _mm512_fmadd_ps(n, all(-LN2_LO), r);
+    let p = _mm512_fmadd_ps(all(1.987_569_1e-4), r, all(1.398_2e-3));
+    let p = _mm512_fmadd_ps(p, r, all(8.333_452e-3));
+    let p = _mm512_fmadd_ps(p, r, all(4.166_579_6e-2));
+    let p = _mm512_fmadd_ps(p, r, all(1.666_666_5e-1));
+    let p = _mm512_fmadd_ps(p, r, all(5.0e-1));
+    let p = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), all(1.0));
+    // One rounding, as the product with two powers of two has.
+    _mm512_scalef_ps(p, n)
+}
+
 /// Natural logarithm: -inf at 0, NaN below.
 #[inline(always)]
 pub fn log<I: Isa>(x: f32) -> f32 {

@@ -8,6 +8,7 @@
 mod conv;
 mod linear;
 mod selective;
+mod steps;
 
 pub use conv::{ConvShape, conv1d_causal_depthwise, conv1d_causal_depthwise_grad};
 pub use linear::{linear_scan, linear_scan_chunked, linear_scan_chunked_scratch, linear_scan_grad};

@@ -8,16 +8,18 @@
 //! the states, which makes a sum across lanes of each y (twice the time at N = 16).
 #![allow(unsafe_code)]
 
-use super::super::math::exp;
-use super::super::simd::{Isa, multiversion};
+use super::super::simd::Base;
+#[cfg(target_arch = "x86_64")]
+use super::super::simd::{Fused, Level, level};
+#[cfg(target_arch = "x86_64")]
+use super::steps::Avx512;
+use super::steps::{LANES, Lanes, Steps};
 use crate::pool::{Pool, Split};
 
-/// Channels side by side.
-const LANES: usize = 16;
+/// Steps between asking for a row and reading it.
+const AHEAD: usize = 12;
 /// Blocks of channels in a task of the backward pass, which share their sums over channels.
 const BLOCKS: usize = 8;
-
-type Lanes = [f32; LANES];
 
 /// Sizes of a selective scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +110,19 @@ impl Block {
         }
         lanes
     }
+    /// Asks for the line of the block in row `t` ahead of its use, where there is such a row. A block's rows lie a whole
+    /// row of all channels apart, which no prefetcher follows.
+    #[inline(always)]
+    fn ask(self, from: &[f32], t: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if t < self.shape.time {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a prefetch reads nothing, and the address lies within the slice.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().wrapping_add(self.at(t)).cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (from, t);
+    }
     /// # Safety
     /// No other task has this part.
     #[inline(always)]
@@ -162,14 +177,40 @@ pub fn selective_scan(
     });
 }
 
-multiversion! {
-    fn forward(
-        block: Block, given: Selective<'_>, a: &[Lanes], h: &mut [Lanes], y: &Split<'_, f32>, borders: &Split<'_, f32>,
-    ) = forward_body
+fn forward(
+    block: Block,
+    given: Selective<'_>,
+    a: &[Lanes],
+    h: &mut [Lanes],
+    y: &Split<'_, f32>,
+    borders: &Split<'_, f32>,
+) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2,fma")]
+        fn wide(
+            block: Block,
+            given: Selective<'_>,
+            a: &[Lanes],
+            h: &mut [Lanes],
+            y: &Split<'_, f32>,
+            borders: &Split<'_, f32>,
+        ) {
+            forward_body::<Fused>(block, given, a, h, y, borders);
+        }
+        if level() == Level::Avx512 {
+            return forward_body::<Avx512>(block, given, a, h, y, borders);
+        }
+        if level().has_avx2() {
+            // SAFETY: the level has AVX2 only where AVX2 and FMA were found on this machine.
+            return unsafe { wide(block, given, a, h, y, borders) };
+        }
+    }
+    forward_body::<Base>(block, given, a, h, y, borders);
 }
 
 #[inline(always)]
-fn forward_body<I: Isa>(
+fn forward_body<I: Steps>(
     block: Block,
     given: Selective<'_>,
     a: &[Lanes],
@@ -186,18 +227,10 @@ fn forward_body<I: Isa>(
                 unsafe { block.store(borders, block.border(t + k), lanes) };
             }
         }
+        [given.dt, given.x].iter().for_each(|from| block.ask(from, t + AHEAD));
         let (dt, x) = (block.load(given.dt, block.at(t)), block.load(given.x, block.at(t)));
         let (b, c) = (&given.b[block.map(t)..][..states], &given.c[block.map(t)..][..states]);
-        let mut drive = [0.0; LANES];
-        (0..LANES).for_each(|l| drive[l] = dt[l] * x[l]);
-        let mut sum = [0.0; LANES];
-        for (((a, h), &b), &c) in a.iter().zip(h.iter_mut()).zip(b).zip(c) {
-            for l in 0..LANES {
-                let state = I::fma(exp::<I>(dt[l] * a[l]), h[l], drive[l] * b);
-                h[l] = state;
-                sum[l] = I::fma(c, state, sum[l]);
-            }
-        }
+        let sum = I::step([&dt, &x], a, h, [b, c]);
         // SAFETY: as above.
         unsafe { block.store(y, block.at(t), &sum) };
     }
@@ -351,23 +384,47 @@ impl Work {
     }
 }
 
-multiversion! {
-    fn chunk(
-        block: Block,
-        given: Selective<'_>,
-        borders: &[f32],
-        dy: &[f32],
-        range: (usize, usize),
-        index: usize,
-        work: &mut Work,
-        dx: &Split<'_, f32>,
-        ddt: &Split<'_, f32>,
-    ) = chunk_body
+fn chunk(
+    block: Block,
+    given: Selective<'_>,
+    borders: &[f32],
+    dy: &[f32],
+    range: (usize, usize),
+    index: usize,
+    work: &mut Work,
+    dx: &Split<'_, f32>,
+    ddt: &Split<'_, f32>,
+) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2,fma")]
+        fn wide(
+            block: Block,
+            given: Selective<'_>,
+            borders: &[f32],
+            dy: &[f32],
+            range: (usize, usize),
+            index: usize,
+            work: &mut Work,
+            dx: &Split<'_, f32>,
+            ddt: &Split<'_, f32>,
+        ) {
+            chunk_body::<Fused>(block, given, borders, dy, range, index, work, dx, ddt);
+        }
+        if level() == Level::Avx512 {
+            return chunk_body::<Avx512>(block, given, borders, dy, range, index, work, dx, ddt);
+        }
+        if level().has_avx2() {
+            // SAFETY: the level has AVX2 only where AVX2 and FMA were found on this machine.
+            return unsafe { wide(block, given, borders, dy, range, index, work, dx, ddt) };
+        }
+    }
+    chunk_body::<Base>(block, given, borders, dy, range, index, work, dx, ddt);
 }
 
 /// The steps from `start` on, forwards and then backwards, for the block that is number `index` of its group.
 #[inline(always)]
-fn chunk_body<I: Isa>(
+fn chunk_body<I: Steps>(
     block: Block,
     given: Selective<'_>,
     borders: &[f32],
@@ -386,53 +443,23 @@ fn chunk_body<I: Isa>(
     }
     for step in 0..count {
         let t = start + step;
+        // The chunk before this one is the next to come.
+        [given.dt, given.x, dy].iter().for_each(|from| block.ask(from, t.wrapping_sub(n)));
         let (dt, x) = (block.load(given.dt, block.at(t)), block.load(given.x, block.at(t)));
         let b = &given.b[block.map(t)..][..n];
-        let mut drive = [0.0; LANES];
-        (0..LANES).for_each(|l| drive[l] = dt[l] * x[l]);
         let (before, after) = work.h[step * n..(step + 2) * n].split_at_mut(n);
-        let gates = &mut work.gates[step * n..(step + 1) * n];
-        for ((((a, before), after), gate), &b) in a.iter().zip(before).zip(after).zip(gates).zip(b) {
-            for l in 0..LANES {
-                let g = exp::<I>(dt[l] * a[l]);
-                gate[l] = g;
-                after[l] = I::fma(g, before[l], drive[l] * b);
-            }
-        }
+        I::again([&dt, &x], a, b, before, [&mut work.gates[step * n..(step + 1) * n], after]);
     }
     for step in (0..count).rev() {
         let t = start + step;
         let at = block.at(t);
         let (dt, x, dy) = (block.load(given.dt, at), block.load(given.x, at), block.load(dy, at));
-        let (b, c) = (&given.b[block.map(t)..][..n], &given.c[block.map(t)..][..n]);
+        let maps = [&given.b[block.map(t)..][..n], &given.c[block.map(t)..][..n]];
         let (before, after) = work.h[step * n..(step + 2) * n].split_at(n);
         let gates = &work.gates[step * n..(step + 1) * n];
         let (db, dc) = (&mut work.db[step * n..(step + 1) * n], &mut work.dc[step * n..(step + 1) * n]);
-        let mut drive = [0.0; LANES];
-        (0..LANES).for_each(|l| drive[l] = dt[l] * x[l]);
-        let (mut into, mut exponent) = ([0.0; LANES], [0.0; LANES]);
-        for k in 0..n {
-            let (a, da, carry) = (&a[k], &mut da[k], &mut carry[k]);
-            let (before, after, gate) = (&before[k], &after[k], &gates[k]);
-            let (db, dc) = (&mut db[k], &mut dc[k]);
-            let (b, c) = (b[k], c[k]);
-            for l in 0..LANES {
-                let g = I::fma(c, dy[l], carry[l]);
-                dc[l] = I::fma(dy[l], after[l], dc[l]);
-                db[l] = I::fma(g, drive[l], db[l]);
-                into[l] = I::fma(g, b, into[l]);
-                let carried = g * gate[l];
-                let e = carried * before[l];
-                exponent[l] = I::fma(e, a[l], exponent[l]);
-                da[l] = I::fma(e, dt[l], da[l]);
-                carry[l] = carried;
-            }
-        }
-        let (mut of_x, mut of_dt) = ([0.0; LANES], [0.0; LANES]);
-        for l in 0..LANES {
-            of_x[l] = into[l] * dt[l];
-            of_dt[l] = I::fma(into[l], x[l], exponent[l]);
-        }
+        let [of_x, of_dt] =
+            I::back([&dt, &x, &dy], maps, [a, before, after, gates], [&mut *da, &mut *carry, db, dc]);
         // SAFETY: the rows of a block belong to one task.
         unsafe {
             block.store(dx, at, &of_x);
