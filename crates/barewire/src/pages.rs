@@ -2,8 +2,8 @@
 //!
 //! With pages of 4 KB a core walks page tables all the time that it streams weights. Two ways lead to pages of 2 MB on Linux. A
 //! mapped file lies on such pages where the system keeps it in pieces of that size, as it does since version 6.16 on ext4
-//! for what is read after a map has asked ([`Storage::map`](crate::storage::Storage::map) asks) or written in runs of that
-//! size; this costs nothing. Else the bytes are copied to anonymous memory ([`Copied`]), which gets huge pages if it
+//! for what is read after a map has asked (maps here do) or written in runs of that
+//! size; this costs nothing. Else the bytes are copied to anonymous memory, which gets huge pages if it
 //! asks and the system has some; the pages of the map are given back piece by piece, so both together never hold more than the
 //! file's size.
 
@@ -43,28 +43,29 @@ impl Copied {
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage);
         let start = map.as_ptr().align_offset(HUGE).min(HUGE);
-        let pieces = Mutex::new(map[start..][..length].chunks_mut(HUGE).enumerate());
         let fault = Mutex::new(Ok(()));
-        let work = || {
-            loop {
-                // What the lock guards is whole whoever panicked.
-                let next = pieces.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some((number, piece)) = next else { break };
-                if let Err(error) = fill(number * HUGE, piece) {
-                    *fault.lock().unwrap_or_else(PoisonError::into_inner) = Err(error);
-                    break;
+        {
+            let pieces = Mutex::new(map[start..][..length].chunks_mut(HUGE).enumerate());
+            let work = || {
+                loop {
+                    // What the lock guards is whole whoever panicked.
+                    let next = pieces.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some((number, piece)) = next else { break };
+                    if let Err(error) = fill(number * HUGE, piece) {
+                        *fault.lock().unwrap_or_else(PoisonError::into_inner) = Err(error);
+                        break;
+                    }
                 }
-            }
-        };
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        std::thread::scope(|scope| {
-            for _ in 1..(length / HUGE).min(cores).min(MOST_THREADS) {
-                // Where no thread can be had, this one does all the work.
-                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
-            }
-            work();
-        });
-        drop(pieces);
+            };
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            std::thread::scope(|scope| {
+                for _ in 1..(length / HUGE).min(cores).min(MOST_THREADS) {
+                    // Where no thread can be had, this one does all the work.
+                    let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+                }
+                work();
+            });
+        }
         fault.into_inner().unwrap_or_else(PoisonError::into_inner)?;
         Ok(Self { map: map.make_read_only()?, start, length })
     }

@@ -1,4 +1,5 @@
-//! The only `unsafe` code of this crate: mapping a file, aligned memory, and reading bytes as numbers in place.
+//! The only `unsafe` code of this crate: mapping a file and giving back its pages, aligned memory, and reading bytes as numbers
+//! in place.
 #![allow(unsafe_code)]
 
 use std::fs::File;

@@ -88,7 +88,7 @@ impl Bundle {
 
     /// The same on a copy in memory that asks for huge pages, read and checked on several threads without a map. Reading
     /// weights walks fewer page tables then; it costs the file's size in memory that no other process shares, and the time
-    /// to copy ([`pages`](crate::pages)).
+    /// to copy ([`pages`]).
     ///
     /// # Errors
     /// As [`open`](Self::open).

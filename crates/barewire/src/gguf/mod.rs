@@ -217,7 +217,7 @@ impl Gguf {
         self.inner.names.contains_key(name)
     }
 
-    /// Copies tensors to memory that asks for huge pages ([`pages`](crate::pages)), from which they are lent afterwards, by
+    /// Copies tensors to memory that asks for huge pages ([`pages`]), from which they are lent afterwards, by
     /// this handle and by what is cloned from it from now on. What of the map is in memory for these tensors is given back
     /// piece by piece.
     ///
