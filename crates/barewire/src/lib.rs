@@ -7,6 +7,7 @@
 //!   that describe all of it. [`Bundle::open`] maps a file, checks every byte of it, and lends views of the map.
 //! - [`gguf`] reads and writes the files of llama.cpp and its kin: typed metadata, and tensors in named block formats
 //!   that are used where they lie.
+//! - [`pages`] is how either comes to lie on huge pages.
 //!
 //! ```
 //! use axes::TritLayout;
@@ -33,6 +34,7 @@ pub mod blocks;
 pub mod bundle;
 mod error;
 pub mod gguf;
+pub mod pages;
 mod storage;
 pub mod trits;
 

@@ -1,17 +1,21 @@
-//! The only `unsafe` code of this crate: mapping a file, aligned memory, and reading bytes as numbers in place.
+//! The only `unsafe` code of this crate: mapping a file and giving back its pages, aligned memory, and reading bytes as numbers
+//! in place.
 #![allow(unsafe_code)]
 
 use std::fs::File;
-use std::io::{self, Read};
-use std::ops::Deref;
+use std::io;
+use std::ops::{Deref, Range};
 
 use half::bf16;
-use memmap2::{Mmap, MmapMut};
+use memmap2::Mmap;
+
+use crate::pages::Copied;
 
 /// The bytes of a whole file, at an address that is a multiple of [`ALIGN`](crate::bundle::MATRIX_ALIGN).
 #[derive(Debug)]
 pub(crate) enum Storage {
     Mapped(Mmap),
+    Copied(Copied),
     Owned { lines: Vec<Line>, length: usize },
 }
 
@@ -30,18 +34,64 @@ impl Storage {
         // SAFETY: the map is read-only and private, so this process cannot change it; the bytes are only read as `u8` or
         // as plain numbers, for which every bit pattern is valid. What remains is another process changing the file in
         // place, which the contract above excludes.
-        Ok(Self::Mapped(unsafe { Mmap::map(file) }?))
+        let map = unsafe { Mmap::map(file) }?;
+        // What is not in memory yet is then read in pieces of a huge page, on systems that can; others take no advice.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
+        Ok(Self::Mapped(map))
     }
 
-    /// A copy of `length` bytes of a file in anonymous memory that asks for huge pages, where the system has such.
-    pub(crate) fn huge(file: &mut File, length: usize) -> io::Result<Self> {
-        let mut memory = MmapMut::map_anon(length)?;
-        // Advice that is not taken changes nothing but the speed.
-        #[cfg(target_os = "linux")]
-        let _ = memory.advise(memmap2::Advice::HugePage);
-        file.read_exact(&mut memory)?;
-        Ok(Self::Mapped(memory.make_read_only()?))
+    /// The first `length` bytes of a file in anonymous memory that asks for huge pages.
+    pub(crate) fn read(file: &File, length: usize) -> io::Result<Self> {
+        Ok(Self::Copied(Copied::read(file, length)?))
     }
+
+    /// Gives back memory in which pages of a mapped file were read; who reads there again gets them from the file again.
+    pub(crate) fn release(&self, range: Range<usize>) {
+        #[cfg(target_os = "linux")]
+        if let Self::Mapped(map) = self {
+            // The pages around it too, of the largest size that a usual page has: else the edges of pieces would add up.
+            const PAGE: usize = 64 << 10;
+            let (from, to) = (range.start / PAGE * PAGE, range.end.next_multiple_of(PAGE).min(map.len()));
+            if from < to {
+                // SAFETY: the map is of a file, private and never written to, so no page holds anything but the file's
+                // bytes: a page that is dropped reads the same when it comes back.
+                let _ = unsafe {
+                    map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, from, to - from)
+                };
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = range;
+    }
+
+    /// Parts of another storage one behind another in memory that asks for huge pages, each at a multiple of
+    /// [`PART`](Self::PART), and where they lie. The memory of the parts is given back while they are copied.
+    pub(crate) fn copy_parts(from: &Self, parts: &[Range<usize>]) -> io::Result<(Self, Vec<Range<usize>>)> {
+        let (mut end, mut places) = (0, vec![]);
+        for part in parts {
+            places.push(end..end + part.len());
+            end = (end + part.len()).next_multiple_of(Self::PART);
+        }
+        let copied = Copied::new(end, |at, piece| {
+            let (first, last) = (at, at + piece.len());
+            let start = places.partition_point(|place| place.end <= first);
+            for (place, part) in places[start..].iter().zip(&parts[start..]) {
+                let (low, high) = (place.start.max(first), place.end.min(last));
+                if low >= high {
+                    break;
+                }
+                let source = part.start + (low - place.start)..part.start + (high - place.start);
+                piece[low - first..high - first].copy_from_slice(&from[source.clone()]);
+                from.release(source);
+            }
+            Ok(())
+        })?;
+        Ok((Self::Copied(copied), places))
+    }
+
+    /// What places of copied parts are multiples of.
+    const PART: usize = 512;
 
     /// A copy in aligned memory.
     pub(crate) fn copy(bytes: &[u8]) -> Self {
@@ -59,6 +109,7 @@ impl Deref for Storage {
     fn deref(&self) -> &[u8] {
         match self {
             Self::Mapped(map) => map,
+            Self::Copied(copied) => copied,
             Self::Owned { lines, length } => {
                 // SAFETY: the lines are contiguous initialised bytes without padding (512 bytes aligned to 512), borrowed for
                 // as long as `self` is, and `length` is at most their sum, as `copy` made it.

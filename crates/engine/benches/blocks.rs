@@ -1,7 +1,8 @@
 //! Products of one token with weights in the block formats: µs, GB/s, and percent of the bandwidth read beside it.
 //!
-//! `cargo bench -p engine --bench blocks [-- FORMAT…] [-- rows=M columns=K threads=T]`. "hot" is one matrix again and again, "cold"
-//! matrices of together 384 MB in turn. With `FIDELITY_GGML` naming the folder of `libggml-base.so` and `libggml-cpu.so`,
+//! `cargo bench -p engine --bench blocks [-- FORMAT…] [-- rows=M columns=K threads=T huge=1]`. "hot" is one matrix again and again,
+//! "cold" matrices of together 384 MB in turn, on huge pages if asked for. The format `trits` is packed trits in the compute
+//! layout, beside which ggml's `tq2_0` runs. With `FIDELITY_GGML` naming the folder of `libggml-base.so` and `libggml-cpu.so`,
 //! ggml's `vec_dot` runs on the same bytes, alternating with ours, a call for each row.
 
 #![allow(unsafe_code)]
@@ -10,9 +11,12 @@ use std::ffi::{CString, c_int, c_void};
 use std::hint::black_box;
 use std::time::Instant;
 
-use axes::BlockFormat;
+use axes::{BlockFormat, TritLayout};
 use engine::kernels::blocks::{BlockMatrix, linear, scratch};
+use engine::kernels::packed::{PackedMatrix, matmul};
+use engine::kernels::rows::{Rounding, quantize_activations};
 use engine::kernels::simd;
+use engine::pages::Pages;
 use engine::pool::Pool;
 
 /// Bytes that no cache holds.
@@ -130,37 +134,62 @@ fn main() {
         found.and_then(|n| n.parse().ok()).unwrap_or(default)
     };
     let (rows, columns, threads) = (number("rows", 2560), number("columns", 2560), number("threads", 1));
-    let wanted: Vec<BlockFormat> = arguments.iter().filter_map(|a| a.parse().ok()).collect();
-    let wanted = if wanted.is_empty() { BlockFormat::ALL.to_vec() } else { wanted };
+    // Nothing stands for packed trits.
+    let mut wanted: Vec<Option<BlockFormat>> = arguments
+        .iter()
+        .filter_map(|a| if a == "trits" { Some(None) } else { a.parse().ok().map(Some) })
+        .collect();
+    if wanted.is_empty() {
+        wanted = BlockFormat::ALL.iter().copied().map(Some).chain([None]).collect();
+    }
     let tokens = number("tokens", 1);
     let pool = Pool::new(threads);
     // Any bytes will do, but scales should be numbers: no byte above 0x3b, so no f16 above 1.
     let mut state = 1u64;
-    let memory: Vec<u8> = (0..COLD / 8)
-        .flat_map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            ((state ^ (state >> 29)) & 0x3b3b_3b3b_3b3b_3b3b).to_le_bytes()
-        })
-        .collect();
+    let mut memory = Pages::new(COLD, number("huge", 0) == 1);
+    for bytes in memory.as_chunks_mut::<8>().0 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *bytes = ((state ^ (state >> 29)) & 0x3b3b_3b3b_3b3b_3b3b).to_le_bytes();
+    }
     println!("{:?}, {threads} threads, {tokens} tokens, {rows} x {columns}: µs median (best)", simd::level());
     println!(
         "format  | bytes MB | hot | GB/s | cold | GB/s | read GB/s | % | ggml hot | ratio | ggml cold | ratio"
     );
     for format in wanted {
-        let Some(size) = format.bytes(rows, columns) else { continue };
+        let own_size = match format {
+            Some(format) => format.bytes(rows, columns),
+            None => TritLayout::Compute.bytes(rows, columns),
+        };
+        let theirs = format.unwrap_or(BlockFormat::Tq2_0);
+        let (Some(size), Some(peer_size)) = (own_size, theirs.bytes(rows, columns)) else { continue };
         let x: Vec<f32> = (0..tokens * columns).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
         let (mut y, mut z) = (vec![0.0; tokens * rows], vec![0.0; rows]);
-        let mut own = vec![0.0; scratch(format, columns, tokens)];
+        let mut own = vec![0.0; format.map_or(0, |format| scratch(format, columns, tokens))];
+        let (mut x_q, mut scale) = (vec![0; tokens * columns], vec![0.0; tokens]);
         let mut q = vec![0; 8 * columns];
-        let peer = peer(format).filter(|_| tokens == 1);
-        let count = memory.len() / size;
+        let peer = peer(theirs).filter(|_| tokens == 1);
+        let count = memory.len() / size.max(peer_size);
         let mut ours = |k: usize| {
-            let w =
-                BlockMatrix::new(format, rows, columns, &memory[k * size..][..size]).expect("a whole matrix");
+            let bytes = &memory[k * size..][..size];
+            let Some(format) = format else {
+                let w = PackedMatrix::new(TritLayout::Compute, rows, columns, bytes).expect("a whole matrix");
+                return seconds(|| {
+                    quantize_activations(
+                        &pool,
+                        black_box(&x),
+                        columns,
+                        Rounding::HalfEven,
+                        &mut x_q,
+                        &mut scale,
+                    );
+                    matmul(&pool, &x_q, &scale, w, 1.0, &mut y);
+                });
+            };
+            let w = BlockMatrix::new(format, rows, columns, bytes).expect("a whole matrix");
             seconds(|| linear(&pool, black_box(&x), w, &mut y, &mut own))
         };
         let mut theirs = |k: usize| {
-            let bytes = &memory[k * size..][..size];
+            let bytes = &memory[k * peer_size..][..peer_size];
             peer.as_ref().map(|p| seconds(|| p.run(&x, bytes, &mut z, &mut q)))
         };
         let (mut hot, mut hot_peer) = (vec![], vec![]);
@@ -200,7 +229,7 @@ fn main() {
         let bandwidth = 1e-9 / bandwidth;
         let mut line = format!(
             "{:<7} | {:>6.2} | {:>7.1} ({:.1}) | {:>5.1} | {:>7.1} ({:.1}) | {:>5.1} | {bandwidth:>5.1} | {:>4.0}",
-            format.name(),
+            format.map_or("trits", |format| format.name()),
             size as f64 / 1e6,
             hot * 1e6,
             hot_best * 1e6,

@@ -40,8 +40,11 @@ pub fn target() -> premap::Target {
             Pattern::SumOfProducts,
             Pattern::DequantizedProduct,
             Pattern::TernaryProducts,
+            Pattern::TernaryGated,
+            Pattern::TernaryAdd,
         ],
         packs: true,
+        gated_from: crate::kernels::packed::FEW + 1,
     }
 }
 

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::cached;
+use crate::chain::chain;
 use crate::copy::{Copy, Layout};
 use crate::dequantized::{Dequantized, Quantized};
 use crate::dot::Dot;
@@ -13,7 +14,7 @@ use crate::exec::Executable;
 use crate::group::GroupCode;
 use crate::kernels::attention;
 use crate::kernels::blocks::{self, BlockMatrix};
-use crate::kernels::packed::{self, PackedMatrix, Product};
+use crate::kernels::packed::{self, PackedMatrix};
 use crate::kernels::{rows, scan};
 use crate::pool::Pool;
 use crate::reduce::Fold;
@@ -309,11 +310,12 @@ impl Memory<'_> {
     /// # Safety
     /// The value must lie in memory with elements of type `T`, written before this step and not by it.
     pub(crate) unsafe fn read<T>(&self, v: Value) -> &[T] {
-        if self.len(v) == 0 {
+        let len = self.len(v);
+        if len == 0 {
             return &[];
         }
         // SAFETY: the place holds `len` elements of the value's dtype (plan), initialised by an earlier step.
-        unsafe { std::slice::from_raw_parts(self.at(v).cast(), self.len(v)) }
+        unsafe { std::slice::from_raw_parts(self.at(v).cast(), len) }
     }
 
     /// The elements of a result.
@@ -322,11 +324,12 @@ impl Memory<'_> {
     /// As [`Memory::read`], and no other reference to the value's memory may exist.
     #[allow(clippy::mut_from_ref)]
     pub(crate) unsafe fn write<T>(&self, v: Value) -> &mut [T] {
-        if self.len(v) == 0 {
+        let len = self.len(v);
+        if len == 0 {
             return &mut [];
         }
         // SAFETY: a result's memory overlaps no operand's (plan) and belongs to this step alone.
-        unsafe { std::slice::from_raw_parts_mut(self.at(v).cast(), self.len(v)) }
+        unsafe { std::slice::from_raw_parts_mut(self.at(v).cast(), len) }
     }
 
     /// # Safety
@@ -344,7 +347,7 @@ impl Memory<'_> {
     ///
     /// # Safety
     /// The value must have been written before.
-    unsafe fn matrix(&self, v: Value) -> Result<PackedMatrix<'_>, String> {
+    pub(crate) unsafe fn matrix(&self, v: Value) -> Result<PackedMatrix<'_>, String> {
         let (layout, shape) = (self.plan.layout(v), sizes(self.plan, v));
         // SAFETY: handed on to the caller.
         PackedMatrix::new(layout, shape[0], shape[1], unsafe { self.bytes(v) })
@@ -487,61 +490,11 @@ impl Instr {
 }
 
 /// The rounding that a quantiser's attributes name.
-fn rounding(n: &Node) -> rows::Rounding {
+pub(crate) fn rounding(n: &Node) -> rows::Rounding {
     match n.attrs.str("rounding") {
         "half_away" => rows::Rounding::HalfAway,
         _ => rows::Rounding::HalfEven,
     }
-}
-
-/// # Safety
-/// The chain's operands are written, its results are this step's, and their types are those that the pattern fixes.
-unsafe fn chain(m: &Memory<'_>, f: &Fused, pool: &Pool) -> Result<(), String> {
-    let n = |k: usize| &m.plan.graph.nodes[f.nodes[k] as usize];
-    let (i, o) = (&f.inputs, &f.outputs);
-    // SAFETY: see above; the patterns list their operands and results in this order.
-    unsafe {
-        match f.pattern {
-            Pattern::RmsNormFakeQuantize | Pattern::RmsNormQuantize => {
-                let (x, w, eps) = (m.read(i[0]), m.read(i[1]), n(0).attrs.float("eps", 0.0) as f32);
-                let (rstd, scale) = (m.write(o[0]), m.write(o[1]));
-                match f.pattern {
-                    Pattern::RmsNormQuantize => {
-                        rows::rms_norm_quantize(pool, x, w, eps, rounding(n(1)), m.write(o[2]), rstd, scale);
-                    }
-                    _ => rows::rms_norm_fake_quantize(
-                        pool,
-                        x,
-                        w,
-                        eps,
-                        rounding(n(1)),
-                        m.write(o[2]),
-                        rstd,
-                        scale,
-                    ),
-                }
-            }
-            Pattern::FakeQuantizeWeights => {
-                let scale = rows::fake_quantize_weights(pool, m.read(i[0]), m.write(o[1]));
-                m.write::<f32>(o[0])[0] = scale;
-            }
-            Pattern::SumOfProducts => {
-                let (a, b, y) = (m.read::<f32>(i[0]), m.read(i[1]), m.write::<f32>(o[0]));
-                let cols = a.len() / y.len().max(1);
-                if cols == 0 { y.fill(0.0) } else { rows::sum_products(pool, a, b, cols, y) }
-            }
-            Pattern::TernaryProducts => {
-                let each = i[2..].chunks_exact(2).zip(o).map(|(w, y)| {
-                    let scale_w = m.read::<f32>(w[1])[0];
-                    Ok(Product { w: m.matrix(w[0])?, scale_w, y: m.write(*y) })
-                });
-                let mut products = each.collect::<Result<Vec<_>, String>>()?;
-                packed::matmul_many(pool, m.read(i[0]), m.read(i[1]), &mut products);
-            }
-            Pattern::DequantizedProduct => return Err("is no kernel of its own".into()),
-        }
-    }
-    Ok(())
 }
 
 /// # Safety

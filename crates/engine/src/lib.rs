@@ -20,6 +20,7 @@
 pub mod arena;
 mod blame;
 mod cached;
+mod chain;
 mod copy;
 mod dequantized;
 mod dot;

@@ -63,19 +63,7 @@ impl Pages {
 
     /// Bytes of this memory that lie on huge pages now, where the system tells; only memory that has been written to lies anywhere.
     pub fn huge_bytes(&self) -> Option<usize> {
-        let maps = std::fs::read_to_string("/proc/self/smaps").ok()?;
-        let from = self.start.as_ptr() as usize;
-        let (mut inside, mut huge) = (false, 0);
-        for line in maps.lines() {
-            let range = line.split_whitespace().next().and_then(|range| range.split_once('-'));
-            let hex = |text: &str| usize::from_str_radix(text, 16).ok();
-            if let Some((low, high)) = range.and_then(|(low, high)| Some((hex(low)?, hex(high)?))) {
-                inside = low < from + self.len && from < high;
-            } else if let (true, Some(rest)) = (inside, line.strip_prefix("AnonHugePages:")) {
-                huge += 1024 * rest.split_whitespace().next()?.parse::<usize>().ok()?;
-            }
-        }
-        Some(huge.min(self.len))
+        barewire::pages::huge_bytes(self).map(|bytes| bytes.min(self.len))
     }
 }
 

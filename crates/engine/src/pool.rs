@@ -1,13 +1,16 @@
 //! A small thread pool for data-parallel loops over borrowed data.
 //!
 //! `run(n, task)` calls `task(0) … task(n - 1)`, each once, on the workers and on the caller, and returns when
-//! all are done. Tasks are handed out from a counter: which thread runs a task is open, what a task
-//! computes is not, so results do not depend on the number of threads. A waiting worker spins for some
-//! microseconds, since kernels of one step follow each other closely, and then parks.
+//! all are done. Tasks lie in lanes of neighbours, one for each thread; who has finished its own takes from the others'.
+//! Which thread runs a task is open, what a task computes is not, so results do not depend on the number of threads. A
+//! waiting worker spins for some microseconds, since kernels of one step follow each other closely, and then parks.
 //!
-//! No lock is taken while all threads are awake. One word holds the number of the round and the next task; a thread
-//! takes a task by exchanging that word, which only succeeds within the round whose job it has read. The caller
+//! No lock is taken while all threads are awake. A word of each lane holds the number of the round and the next task; a
+//! thread takes a task by exchanging that word, which only succeeds within the round whose job it has read. The caller
 //! waits for tasks, not for workers: one that the system has put aside holds up nobody unless it has a task in hand.
+//!
+//! With one lane for all, two threads that stream a matrix read every other piece of it, and a core that jumps loses what it
+//! had asked for ahead: on a Zen 5, products of 1.6 to 9 MB were 1.16 to 1.39 times as fast on two threads as on one.
 //!
 //! Rejected: rayon (work stealing decides how reductions are split, and a fork costs microseconds more than the
 //! smallest kernels here), `std::thread::scope` (a thread start for each kernel), a mutex around the job.
@@ -28,6 +31,8 @@ pub(crate) use split::Split;
 const SPINS: usize = 4000;
 /// Bits of a ticket that count tasks; the others count rounds.
 const INDEX: u32 = 24;
+/// Most lanes; with more threads, several share one. Each is written twice by who opens a round.
+const LANES: usize = 8;
 /// More than the tasks of any round: a ticket with this index hands out nothing.
 const CLOSED: usize = (1 << INDEX) - 1;
 /// Most tasks of a round.
@@ -41,11 +46,11 @@ type Call = unsafe fn(*const (), usize);
 struct Apart<T>(T);
 
 struct Shared {
-    /// The number of the round above [`INDEX`] bits, below them the next task to hand out.
-    ticket: Apart<AtomicU64>,
+    /// For each lane the number of the round above [`INDEX`] bits, below them its next task to hand out.
+    tickets: Box<[Apart<AtomicU64>]>,
     /// Tasks of the round that have been finished.
     done: Apart<AtomicUsize>,
-    /// The job of the round: written while the ticket is closed, so that who exchanges an open one has read its job.
+    /// The job of the round: written while all tickets are closed, so that who exchanges an open one has read its job.
     data: AtomicPtr<()>,
     call: AtomicPtr<()>,
     count: AtomicUsize,
@@ -70,60 +75,76 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    /// Takes tasks of round `round` until there are none.
-    fn work(&self, round: u64) {
-        loop {
-            let ticket = self.ticket.0.load(Ordering::Acquire);
-            let first = ticket as usize & CLOSED;
-            let (data, call) = (self.data.load(Ordering::Acquire), self.call.load(Ordering::Acquire));
-            let count = self.count.load(Ordering::Acquire);
-            if ticket >> INDEX != round || first >= count {
-                return;
-            }
-            // Large rounds are handed out in runs that get shorter; a sixteenth of its share is the most that a thread
-            // which is put aside holds up.
-            let run = ((count - first) / (16 * self.threads)).max(1);
-            let next = ticket + run as u64;
-            if self.ticket.0.compare_exchange(ticket, next, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-                continue;
-            }
-            // SAFETY: had a field above been of a later round, the ticket would have been closed by then and the
-            // exchange failed. So the job is that of this round, whose caller waits until the tasks just taken are
-            // reported as done below; and the caller made `call` from a function of this type.
-            let call = unsafe { std::mem::transmute::<*mut (), Call>(call) };
-            let result = catch_unwind(AssertUnwindSafe(|| {
-                // SAFETY: as above; each task is taken once.
-                (first..first + run).for_each(|index| unsafe { call(data, index) });
-            }));
-            let mut made = run;
-            if let Err(cause) = result {
-                lock(&self.panic).get_or_insert(cause);
-                self.failed.store(true, Ordering::Release);
-                // Nothing further is handed out: the round has failed. What is left counts as done.
-                let last = (round << INDEX) | count as u64;
-                made += count - (self.ticket.0.swap(last, Ordering::AcqRel) as usize & CLOSED);
-            }
-            if self.done.0.fetch_add(made, Ordering::SeqCst) + made == count
-                && self.waiting.load(Ordering::SeqCst)
-            {
-                let _guard = lock(&self.sleep);
-                self.finished.notify_all();
-            }
+    /// The lane that thread `index` begins with.
+    fn lane(&self, index: usize) -> usize {
+        index * self.tickets.len() / self.threads.max(index + 1)
+    }
+
+    /// Where lane `lane` begins in a round of `count` tasks; the next one's begin is its end.
+    fn begin(&self, lane: usize, count: usize) -> usize {
+        lane * count / self.tickets.len()
+    }
+
+    /// Takes tasks of round `round` until there are none, those of lane `own` first.
+    fn work(&self, round: u64, own: usize) {
+        let lanes = self.tickets.len();
+        for lane in (own..lanes).chain(0..own) {
+            while self.take(round, lane) {}
         }
     }
 
-    /// The number of a round that is open, other than `seen`.
-    fn opened(&self, seen: u64) -> Option<u64> {
-        let ticket = self.ticket.0.load(Ordering::SeqCst);
+    /// Runs some tasks of a lane; whether there may be more.
+    fn take(&self, round: u64, lane: usize) -> bool {
+        let word = &self.tickets[lane].0;
+        let ticket = word.load(Ordering::Acquire);
+        let first = ticket as usize & CLOSED;
+        let (data, call) = (self.data.load(Ordering::Acquire), self.call.load(Ordering::Acquire));
+        let count = self.count.load(Ordering::Acquire);
+        let end = self.begin(lane + 1, count);
+        if ticket >> INDEX != round || first >= end {
+            return false;
+        }
+        // Large rounds are handed out in runs that get shorter; a sixteenth of its share is the most that a thread
+        // which is put aside holds up.
+        let run = ((end - first) / 16).max(1);
+        let next = ticket + run as u64;
+        if word.compare_exchange(ticket, next, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            return true;
+        }
+        // SAFETY: had a field above been of a later round, the ticket would have been closed by then and the
+        // exchange failed. So the job is that of this round, whose caller waits until the tasks just taken are
+        // reported as done below; and the caller made `call` from a function of this type.
+        let call = unsafe { std::mem::transmute::<*mut (), Call>(call) };
+        // Once a task has failed, what is left counts as done.
+        if !self.failed.load(Ordering::Acquire)
+            && let Err(cause) = catch_unwind(AssertUnwindSafe(|| {
+                // SAFETY: as above; each task is taken once.
+                (first..first + run).for_each(|index| unsafe { call(data, index) });
+            }))
+        {
+            lock(&self.panic).get_or_insert(cause);
+            self.failed.store(true, Ordering::Release);
+        }
+        if self.done.0.fetch_add(run, Ordering::SeqCst) + run == count && self.waiting.load(Ordering::SeqCst)
+        {
+            let _guard = lock(&self.sleep);
+            self.finished.notify_all();
+        }
+        true
+    }
+
+    /// The number of a round that is open in a lane, other than `seen`.
+    fn opened(&self, seen: u64, lane: usize) -> Option<u64> {
+        let ticket = self.tickets[lane].0.load(Ordering::SeqCst);
         (ticket >> INDEX != seen).then_some(ticket >> INDEX)
     }
 
-    fn worker(&self) {
+    fn worker(&self, lane: usize) {
         let mut seen = 0;
         loop {
             let mut round = None;
             for _ in 0..SPINS {
-                round = self.opened(seen);
+                round = self.opened(seen, lane);
                 if round.is_some() {
                     break;
                 }
@@ -134,7 +155,7 @@ impl Shared {
                 self.parked.fetch_add(1, Ordering::SeqCst);
                 // Either this sees the new round, or its caller sees that somebody is parked.
                 let round = loop {
-                    if let Some(round) = self.opened(seen) {
+                    if let Some(round) = self.opened(seen, lane) {
                         break round;
                     }
                     guard = self.wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
@@ -145,17 +166,22 @@ impl Shared {
             if self.stop.load(Ordering::Acquire) {
                 return;
             }
-            self.work(seen);
+            self.work(seen, lane);
         }
     }
 
     /// Opens a round for the job that `job` writes, wakes who is parked, and returns its number.
     fn open(&self, job: impl FnOnce()) -> u64 {
-        let last = self.ticket.0.load(Ordering::Relaxed) >> INDEX;
-        self.ticket.0.store((last << INDEX) | CLOSED as u64, Ordering::Release);
+        let last = self.tickets[0].0.load(Ordering::Relaxed) >> INDEX;
+        for word in &self.tickets {
+            word.0.store((last << INDEX) | CLOSED as u64, Ordering::Release);
+        }
         job();
         let round = (last + 1) & (u64::MAX >> INDEX);
-        self.ticket.0.store(round << INDEX, Ordering::SeqCst);
+        let count = self.count.load(Ordering::Relaxed);
+        for (lane, word) in self.tickets.iter().enumerate() {
+            word.0.store((round << INDEX) | self.begin(lane, count) as u64, Ordering::SeqCst);
+        }
         if self.parked.load(Ordering::SeqCst) > 0 {
             let _guard = lock(&self.sleep);
             self.wake.notify_all();
@@ -204,7 +230,7 @@ impl Pool {
     /// Worker `i` is pinned to processor `i`, where there is one.
     fn start(threads: usize, processors: &[usize]) -> Self {
         let shared = Arc::new(Shared {
-            ticket: Apart(AtomicU64::new(CLOSED as u64)),
+            tickets: (0..threads.clamp(1, LANES)).map(|_| Apart(AtomicU64::new(CLOSED as u64))).collect(),
             done: Apart(AtomicUsize::new(0)),
             data: AtomicPtr::new(std::ptr::null_mut()),
             call: AtomicPtr::new(std::ptr::null_mut()),
@@ -226,7 +252,7 @@ impl Pool {
                     if let Some(processor) = processor {
                         pin::pin(processor);
                     }
-                    shared.worker();
+                    shared.worker(shared.lane(index));
                 };
                 std::thread::Builder::new().name(format!("engine-{index}")).spawn(worker).ok()
             })
@@ -284,7 +310,7 @@ impl Pool {
             shared.count.store(count, Ordering::Release);
             shared.done.0.store(0, Ordering::Release);
         });
-        shared.work(round);
+        shared.work(round, 0);
         let done = || shared.done.0.load(Ordering::SeqCst) == count;
         let mut spins = 0;
         while !done() && spins < SPINS {

@@ -16,7 +16,7 @@ use models::architecture::{Architecture, ModelConfig};
 use models::bundle::{Embedding, EmbeddingType, ModelBundle};
 use models::folder::{ModelFolder, Weights};
 use models::forms::{CacheType, Form, GraphOptions, PLACES};
-use models::gguf::{GgufModel, Scale};
+use models::gguf::GgufModel;
 use models::tokenizer::Tokenizer;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,7 +119,7 @@ fn in_place(gguf: &GgufModel, name: &str) -> Option<DType> {
 }
 
 /// What a running model reads of a file and not in it: numbers as f32, packed trits, scales, what is derived of these.
-fn repacked(gguf: &GgufModel, threads: usize) -> Result<(BTreeMap<String, Tensor>, Prepared)> {
+fn repacked(gguf: &GgufModel, threads: usize, huge: bool) -> Result<(BTreeMap<String, Tensor>, Prepared)> {
     let config = gguf.config();
     let projections = config.projections();
     let known: BTreeSet<&String> = projections.iter().collect();
@@ -130,16 +130,18 @@ fn repacked(gguf: &GgufModel, threads: usize) -> Result<(BTreeMap<String, Tensor
         }
     }
     let mut made = Prepared::default();
-    for name in &projections {
-        let mut scale = 1.0;
-        let packed = Packed::filled(gguf.tensor(name)?.matrix(), |bytes| {
-            let found = gguf.trits_into(name, TritLayout::Compute, threads, bytes)?;
-            scale = found.map_or(1.0, Scale::divisor);
-            Ok::<_, models::ModelError>(found.is_some())
-        })?;
-        made.packed.insert(name.clone(), packed.ok_or_else(|| gguf.not_ternary(name))?);
+    let shapes: Vec<[usize; 2]> =
+        projections.iter().map(|name| Ok(gguf.tensor(name)?.matrix())).collect::<Result<_>>()?;
+    let packed = Packed::filled(&shapes, huge, |number, bytes| {
+        let name = &projections[number];
+        let found = gguf.trits_into(name, TritLayout::Compute, threads, bytes)?;
+        // The file's own are not read again.
+        gguf.release(name);
+        let scale = found.ok_or_else(|| gguf.not_ternary(name))?.divisor();
         made.small.insert(format!("{name}.scale"), Tensor::from_f32([], &[scale]));
-    }
+        Ok::<_, models::ModelError>(())
+    })?;
+    made.packed.extend(projections.iter().cloned().zip(packed));
     if let Some(graph) = config.derived()? {
         let inputs: Vec<&Tensor> = graph.inputs.iter().map(|i| &parameters[&i.name]).collect();
         made.small.extend(engine::run_once(&graph, &inputs, &Default::default(), Pool::single().into())?);
@@ -157,8 +159,9 @@ impl Loaded {
         Loaded::open_as(path.as_ref(), false)
     }
 
-    /// As [`Loaded::open`], a bundle on a copy in memory that asks for huge pages: faster where page tables limit it, at
-    /// the price of the file's size in memory. A folder is opened as usual.
+    /// As [`Loaded::open`], with the weights of a bundle or a GGUF file in memory that asks for huge pages instead of a map:
+    /// faster where page tables limit it, and no more memory, but memory that processes do not share. A folder is opened as
+    /// usual, and so is everything where the system gives no huge pages; warnings say so.
     ///
     /// # Errors
     /// As [`Loaded::open`].
@@ -168,8 +171,56 @@ impl Loaded {
 
     fn open_as(path: &Path, huge: bool) -> Result<Loaded> {
         let kind = kind(path);
+        let wanted = huge;
+        let huge = wanted && matches!(kind, Kind::Gguf | Kind::Bundle) && barewire::pages::available();
+        let mut model = Loaded::open_kind(path, kind, huge)?;
+        if !wanted {
+            return Ok(model);
+        }
+        if huge {
+            model.warnings.extend(model.huge_share().filter(|share| *share < 0.9).map(|share| {
+                format!(
+                    "--huge-pages: {:.0} % of the weights got huge pages, the rest usual ones: the system has too little \
+                     memory in one piece",
+                    100.0 * share
+                )
+            }));
+        } else if model.bundle.is_some() || model.gguf.is_some() {
+            model.warnings.push(
+                "--huge-pages: this system gives none (on Linux, /sys/kernel/mm/transparent_hugepage/enabled says \
+                 whether it may), so weights are read where the file is mapped"
+                    .into(),
+            );
+        } else {
+            model.warnings.push(
+                "--huge-pages is for bundles and GGUF files; the weights of a folder are packed in memory as usual"
+                    .into(),
+            );
+        }
+        Ok(model)
+    }
+
+    /// Share of the weights that are copied which lies on huge pages now, where the system tells.
+    fn huge_share(&self) -> Option<f64> {
+        let mut bytes = [0, 0];
+        let mut add = |[huge, all]: [usize; 2]| bytes = [bytes[0] + huge, bytes[1] + all];
+        if let Some(bundle) = &self.bundle {
+            let bundle = bundle.bundle();
+            add([bundle.huge_bytes()?, bundle.file_length() as usize]);
+        }
+        if let Some(gguf) = &self.gguf {
+            add(gguf.file().huge_bytes()?);
+        }
+        let mut packed = self.prepared.iter().flat_map(|prepared| prepared.packed.values());
+        if let Some(pages) = packed.find_map(Packed::shared) {
+            add([pages.huge_bytes()?, pages.len()]);
+        }
+        (bytes[1] > 0).then(|| bytes[0] as f64 / bytes[1] as f64)
+    }
+
+    fn open_kind(path: &Path, kind: Kind, huge: bool) -> Result<Loaded> {
         if kind == Kind::Gguf {
-            return Loaded::from_gguf(GgufModel::open(path)?);
+            return Loaded::from_gguf_on(GgufModel::open(path)?, huge);
         }
         if kind == Kind::Bundle {
             let mut start = [0; 8];
@@ -239,6 +290,10 @@ impl Loaded {
     /// # Errors
     /// Projections that are no trits with one scale, types without codecs, a tokenizer that cannot be read.
     pub fn from_gguf(gguf: GgufModel) -> Result<Loaded> {
+        Loaded::from_gguf_on(gguf, false)
+    }
+
+    fn from_gguf_on(mut gguf: GgufModel, huge: bool) -> Result<Loaded> {
         if cfg!(target_endian = "big") {
             return fault(
                 "a GGUF file's numbers are little-endian, and this machine is not, so they cannot be used in place",
@@ -249,13 +304,18 @@ impl Loaded {
         // A vocabulary takes as long to read as a gigabyte of trits.
         let (tokenizer, prepared) = std::thread::scope(|scope| {
             let tokenizer = scope.spawn(|| gguf.tokenizer());
-            let prepared = repacked(&gguf, threads);
+            let prepared = repacked(&gguf, threads, huge);
             (tokenizer.join(), prepared)
         });
         let Ok(tokenizer) = tokenizer else {
             return fault("the file's tokenizer cannot be read", "convert the model again");
         };
         let (parameters, prepared) = prepared?;
+        if huge {
+            let names = gguf.config().expected_tensors().into_iter().map(|(name, _)| name);
+            let names: Vec<String> = names.filter(|name| in_place(&gguf, name).is_some()).collect();
+            gguf.copy_to_huge_pages(names.iter().map(String::as_str))?;
+        }
         Ok(Loaded {
             config: gguf.config().clone(),
             parameters,

@@ -3,9 +3,12 @@
 use anyhow::Result;
 use axes::{DType, TritLayout};
 use engine::kernels::packed::quantize_weights_packed;
+use engine::pages::Pages;
 use engine::pool::Pool;
 use engine::{Io, Tensor};
 use graph::{Array, Graph, Scalar};
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Borrowed elements, sizes and type.
 #[derive(Clone, Copy, Debug)]
@@ -77,11 +80,17 @@ impl<'a> Weight<'a> {
     }
 }
 
-/// Trits of the compute layout in memory, made of master weights.
+/// Trits of the compute layout in memory.
 pub(crate) struct Packed {
     shape: [usize; 2],
-    /// Bytes at a multiple of 64.
-    bytes: Tensor,
+    bytes: Memory,
+}
+
+/// Where packed trits lie, at a multiple of 64.
+enum Memory {
+    Own(Tensor),
+    /// A part of memory that several share.
+    Part(Arc<Pages>, Range<usize>),
 }
 
 impl Packed {
@@ -91,7 +100,7 @@ impl Packed {
         let size = TritLayout::Compute.bytes(rows, columns).unwrap_or(0);
         let mut bytes = vec![0; size];
         let scale = quantize_weights_packed(pool, master.f32(), rows, columns, &mut bytes);
-        let bytes = Tensor::from_bytes(DType::U8, [size], &bytes);
+        let bytes = Memory::Own(Tensor::from_bytes(DType::U8, [size], &bytes));
         (Packed { shape: [rows, columns], bytes }, Tensor::from_f32([], &[scale]))
     }
 
@@ -101,22 +110,55 @@ impl Packed {
     /// Sizes that are not those of the trits.
     pub(crate) fn of_trits(trits: &[i8], rows: usize, columns: usize) -> Result<Packed> {
         let bytes = barewire::trits::encode(TritLayout::Compute, rows, columns, trits)?;
-        Ok(Packed { shape: [rows, columns], bytes: Tensor::from_bytes(DType::U8, [bytes.len()], &bytes) })
+        let bytes = Memory::Own(Tensor::from_bytes(DType::U8, [bytes.len()], &bytes));
+        Ok(Packed { shape: [rows, columns], bytes })
     }
 
-    /// Trits that `fill` packs in the compute layout; nothing where it says that there are none.
+    /// Matrices of these sizes, whose trits `fill` packs in the compute layout, in memory of each one's own or, `huge`, in
+    /// memory on huge pages that they share.
     pub(crate) fn filled<E>(
-        [rows, columns]: [usize; 2],
-        fill: impl FnOnce(&mut [u8]) -> Result<bool, E>,
-    ) -> Result<Option<Packed>, E> {
-        let size = TritLayout::Compute.bytes(rows, columns).unwrap_or(0);
-        let mut bytes = Tensor::zeros(DType::U8, [size]);
-        let filled = fill(bytes.bytes_mut())?;
-        Ok(filled.then_some(Packed { shape: [rows, columns], bytes }))
+        shapes: &[[usize; 2]],
+        huge: bool,
+        mut fill: impl FnMut(usize, &mut [u8]) -> Result<(), E>,
+    ) -> Result<Vec<Packed>, E> {
+        let size = |[rows, columns]: [usize; 2]| TritLayout::Compute.bytes(rows, columns).unwrap_or(0);
+        if !huge {
+            let make = |(number, shape): (usize, &[usize; 2])| {
+                let mut bytes = Tensor::zeros(DType::U8, [size(*shape)]);
+                fill(number, bytes.bytes_mut())?;
+                Ok(Packed { shape: *shape, bytes: Memory::Own(bytes) })
+            };
+            return shapes.iter().enumerate().map(make).collect();
+        }
+        // A line of the cache for each row of four, whatever lies before.
+        let step = |shape: &[usize; 2]| size(*shape).next_multiple_of(512);
+        let mut memory = Pages::new(shapes.iter().map(step).sum(), true);
+        let (mut at, mut places) = (0, vec![]);
+        for (number, shape) in shapes.iter().enumerate() {
+            let place = at..at + size(*shape);
+            fill(number, &mut memory[place.clone()])?;
+            at += step(shape);
+            places.push(place);
+        }
+        let memory = Arc::new(memory);
+        let parts = places.into_iter().map(|place| Memory::Part(memory.clone(), place));
+        Ok(shapes.iter().zip(parts).map(|(shape, bytes)| Packed { shape: *shape, bytes }).collect())
+    }
+
+    /// The memory that it shares, if it does.
+    pub(crate) fn shared(&self) -> Option<&Pages> {
+        match &self.bytes {
+            Memory::Own(_) => None,
+            Memory::Part(memory, _) => Some(memory),
+        }
     }
 
     pub(crate) fn view(&self) -> Weight<'_> {
-        Weight::Packed { layout: TritLayout::Compute, shape: self.shape, bytes: self.bytes.bytes() }
+        let bytes = match &self.bytes {
+            Memory::Own(tensor) => tensor.bytes(),
+            Memory::Part(memory, place) => &memory[place.clone()],
+        };
+        Weight::Packed { layout: TritLayout::Compute, shape: self.shape, bytes }
     }
 }
 

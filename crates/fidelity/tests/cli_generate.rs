@@ -280,7 +280,7 @@ fn placement_changes_no_token() {
     assert_eq!(run(&bundle, &["--huge-pages"]).json(), plain);
     assert_eq!(run(&bundle, &["--pin"]).json(), plain);
     let folder = run(&tiny.model, &["--huge-pages"]);
-    assert!(folder.err.contains("for bundles"), "{}", folder.err);
+    assert!(folder.err.contains("is for bundles"), "{}", folder.err);
     assert_eq!(folder.json(), plain);
     std::fs::write(&bundle, b"FIDELITY").unwrap();
     run(&bundle, &["--huge-pages"]).fails(1, &["tiny.fid"]);

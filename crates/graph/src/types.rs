@@ -41,7 +41,8 @@ impl Type {
 
     /// Number of elements, when the sizes are numbers (and their product is one).
     pub fn elements(&self) -> Option<usize> {
-        self.fixed_shape()?.iter().try_fold(1usize, |n, d| n.checked_mul(*d))
+        // Asked for many times in each step of a plan: no list of the sizes is made.
+        self.shape.iter().try_fold(1usize, |n, d| n.checked_mul(d.fixed()?))
     }
 
     /// The type with bound symbols replaced.

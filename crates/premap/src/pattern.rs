@@ -5,7 +5,7 @@
 //! share their activations are the exception: they lie beside each other ([`Pattern::TernaryProducts`]).
 
 use crate::{Fused, Options, Pattern, Target};
-use axes::DType;
+use axes::{DType, TritLayout};
 use graph::{Graph, Node, Op, Value};
 
 /// What the search knows of the graph.
@@ -39,7 +39,8 @@ pub fn find(g: &Graph, target: &Target, options: &Options) -> Vec<Fused> {
                 Op::DotGeneral if products => s.dequantized_product(i),
                 Op::RmsNorm if !products => s.norm_quantize(i),
                 Op::QuantizeWeights if !products => s.weights(i),
-                Op::Multiply if !products => s.products(i),
+                Op::Multiply if !products => s.gated(i, target).or_else(|| s.products(i)),
+                Op::Add if !products => s.plus_product(i),
                 _ => None,
             };
             if let Some(chain) = made.filter(|f| target.patterns.contains(&f.pattern)) {
@@ -163,6 +164,127 @@ impl Search<'_> {
         })
     }
 
+    /// What the node makes, if it makes one value that the node `user` alone reads, and which has no name.
+    fn inner(&self, v: Value, user: u32) -> Option<&Node> {
+        let alone = self.users[v.node as usize].iter().all(|u| *u == user);
+        let free = alone && !self.named[v.node as usize] && !self.taken[v.node as usize];
+        let n = self.node(v.node);
+        (free && n.types.len() == 1).then_some(n)
+    }
+
+    /// A product of int8 activations with trits that are an input, read by `user` alone.
+    fn ternary(&self, v: Value, user: u32) -> Option<&Node> {
+        let given = |v: &Value| matches!(self.g.node(*v).op, Op::Input | Op::Constant);
+        let n = self.inner(v, user)?;
+        let fits =
+            n.op == Op::TernaryLinear && n.types[0].dtype == DType::F32 && n.inputs[2..].iter().all(given);
+        fits.then_some(n)
+    }
+
+    /// The gate of a gated unit: silu(g) or relu(g)², read by `user` alone; g, and the nodes.
+    fn gate(&self, v: Value, user: u32) -> Option<(Value, Vec<u32>)> {
+        let n = self.inner(v, user)?;
+        match n.op {
+            Op::Silu => Some((n.inputs[0], vec![v.node])),
+            Op::Multiply if n.inputs[0] == n.inputs[1] => {
+                let relu = self.inner(n.inputs[0], v.node).filter(|n| n.op == Op::Relu)?;
+                Some((relu.inputs[0], vec![n.inputs[0].node, v.node]))
+            }
+            _ => None,
+        }
+    }
+
+    /// function(x gate) · (x up). The first node of the chain reads the activations, every other one what the chain makes
+    /// or what is given, so no path leads out of it and back.
+    fn gated(&self, multiply: u32, target: &Target) -> Option<Fused> {
+        let out = self.node(multiply);
+        let (_, tokens) =
+            out.types[0].fixed_shape()?.split_last().map(|(m, n)| (*m, n.iter().product::<usize>()))?;
+        if tokens < target.gated_from || !target.patterns.contains(&Pattern::TernaryGated) {
+            return None;
+        }
+        [[0, 1], [1, 0]].into_iter().find_map(|[a, b]| {
+            let (gate, up) = (out.inputs[a], out.inputs[b]);
+            let (g, mut nodes) = self.gate(gate, multiply)?;
+            let first = nodes[0];
+            let halves = |v: Value, user: u32, high: bool| {
+                let n = self.inner(v, user).filter(|n| n.op == Op::Slice)?;
+                let whole = self.g.ty(n.inputs[0]).fixed_shape()?;
+                let part = n.types[0].fixed_shape()?;
+                let (last, rest) = part.split_last()?;
+                let starts: Vec<usize> =
+                    n.attrs.dims("start").iter().map(|d| d.fixed()).collect::<Option<_>>()?;
+                let (start, before) = starts.split_last()?;
+                let fits = 2 * last == *whole.last()?
+                    && last.is_multiple_of(TritLayout::GROUP)
+                    && rest == &whole[..whole.len() - 1]
+                    && before.iter().all(|s| *s == 0)
+                    && *start == if high { *last } else { 0 };
+                fits.then_some(n.inputs[0])
+            };
+            let (product, inputs) = match (halves(g, first, false), halves(up, multiply, true)) {
+                (Some(one), Some(other)) if one == other => {
+                    let slices = [g.node, up.node];
+                    let alone = self.users[one.node as usize].iter().all(|u| slices.contains(u));
+                    let n = self.node(one.node);
+                    let given = |v: &Value| matches!(self.g.node(*v).op, Op::Input | Op::Constant);
+                    let fits = alone
+                        && !self.named[one.node as usize]
+                        && !self.taken[one.node as usize]
+                        && n.op == Op::TernaryLinear
+                        && n.types[0].dtype == DType::F32
+                        && n.inputs[2..].iter().all(given);
+                    if !fits {
+                        return None;
+                    }
+                    let mut inputs = n.inputs.clone();
+                    inputs.extend(&n.inputs[2..]);
+                    (vec![one.node, g.node, up.node], inputs)
+                }
+                (None, None) => {
+                    let (g_node, u_node) = (self.ternary(g, first)?, self.ternary(up, multiply)?);
+                    let alike = g_node.inputs[..2] == u_node.inputs[..2]
+                        && g_node.types == u_node.types
+                        && g.node != up.node;
+                    let mut inputs = g_node.inputs.clone();
+                    inputs.extend(&u_node.inputs[2..]);
+                    (alike.then(|| vec![g.node, up.node])?, inputs)
+                }
+                _ => return None,
+            };
+            nodes.extend(product);
+            nodes.push(multiply);
+            nodes.sort_unstable();
+            let outputs = vec![Value { node: multiply, out: 0 }];
+            Some(Fused { pattern: Pattern::TernaryGated, nodes, inputs, outputs })
+        })
+    }
+
+    /// A product plus a term of its shape, which cannot depend on the product, since nothing else reads that.
+    fn plus_product(&self, add: u32) -> Option<Fused> {
+        let out = self.node(add);
+        [[0, 1], [1, 0]].into_iter().find_map(|[a, b]| {
+            let (v, term) = (out.inputs[a], out.inputs[b]);
+            let n = self.ternary(v, add)?;
+            let fits = self.g.ty(term) == self.g.ty(v) && self.lies(&term) && v != term;
+            let mut inputs = n.inputs.clone();
+            inputs.push(term);
+            fits.then(|| Fused {
+                pattern: Pattern::TernaryAdd,
+                nodes: vec![v.node, add],
+                inputs,
+                outputs: vec![Value { node: add, out: 0 }],
+            })
+        })
+    }
+
+    /// Whether an operand lies in memory anyway.
+    fn lies(&self, v: &Value) -> bool {
+        let op = self.g.node(*v).op;
+        let view = op == Op::Slice && !crate::schedule::contiguous_slice(self.g, v.node as usize);
+        op != Op::Broadcast && !view && crate::group::splat(self.g, *v).is_none()
+    }
+
     /// Products of the same activations with matrices that are inputs: since all operands but those that they share are
     /// there from the start, one step for all of them waits for nothing that one of them would not wait for.
     fn ternary_products(&self) -> Vec<Fused> {
@@ -203,13 +325,7 @@ impl Search<'_> {
         let rank = n.types[0].rank();
         let axes = self.node(reduce).attrs.ints("axes");
         let last = axes.iter().rev().zip((0..rank).rev()).all(|(a, b)| *a == b);
-        // Operands that lie in memory anyway.
-        let lies = |v: &Value| {
-            let op = self.g.node(*v).op;
-            let view = op == Op::Slice && !crate::schedule::contiguous_slice(self.g, v.node as usize);
-            op != Op::Broadcast && !view && crate::group::splat(self.g, *v).is_none()
-        };
-        let fits = last && n.types[0].dtype == DType::F32 && n.inputs.iter().all(lies);
+        let fits = last && n.types[0].dtype == DType::F32 && n.inputs.iter().all(|v| self.lies(v));
         fits.then(|| Fused {
             pattern: Pattern::SumOfProducts,
             nodes: vec![multiply, reduce],

@@ -17,6 +17,8 @@ pub struct Target {
     pub patterns: Vec<Pattern>,
     /// Whether its quantiser writes, and its products read, trits in the compute layout.
     pub packs: bool,
+    /// Tokens from which on [`Pattern::TernaryGated`] is faster than its parts.
+    pub gated_from: usize,
 }
 
 /// A chain of nodes with one kernel.
@@ -36,6 +38,11 @@ pub enum Pattern {
     /// (q, scale, w, w's scale, w, w's scale, …) → a product of the same int8 activations with each matrix of trits, such
     /// as the projections of queries, keys and values: one step, so one barrier.
     TernaryProducts,
+    /// (q, scale, gate, gate's scale, up, up's scale) → function(gate) · up of two such products, the function being SiLU or
+    /// the square of ReLU. The two matrices may be the halves of one, which is then given twice.
+    TernaryGated,
+    /// (q, scale, w, w's scale, term) → product + term, such as the residual stream.
+    TernaryAdd,
 }
 
 /// Nodes that run as one kernel.
@@ -54,7 +61,7 @@ pub struct Fused {
 impl Default for Target {
     /// Core ops alone.
     fn default() -> Target {
-        Target { name: "core", fused: vec![], align: 64, patterns: vec![], packs: false }
+        Target { name: "core", fused: vec![], align: 64, patterns: vec![], packs: false, gated_from: 1 }
     }
 }
 

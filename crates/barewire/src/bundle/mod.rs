@@ -58,6 +58,7 @@ use self::format::{Fault, read_header, read_table};
 
 pub use self::write::{BundleWriter, Spec};
 use crate::error::{Result, WireError};
+use crate::pages;
 use crate::storage::{Storage, cast};
 use crate::trits::PackedTrits;
 
@@ -85,8 +86,9 @@ impl Bundle {
         Self::open_as(path.as_ref(), false)
     }
 
-    /// The same on a copy in memory that asks for huge pages. Reading weights walks fewer page tables then; it costs the
-    /// file's size in memory that no other process shares, and the time to copy. A mapped file cannot be on such pages.
+    /// The same on a copy in memory that asks for huge pages, read and checked on several threads without a map. Reading
+    /// weights walks fewer page tables then; it costs the file's size in memory that no other process shares, and the time
+    /// to copy ([`pages`]).
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -108,7 +110,7 @@ impl Bundle {
                 remedy,
             });
         }
-        let mut file = File::open(path).map_err(|error| WireError::io("open", path, error))?;
+        let file = File::open(path).map_err(|error| WireError::io("open", path, error))?;
         let data = file.metadata().map_err(|error| WireError::io("read", path, error))?;
         // An empty file cannot be mapped; the header's check then says what is wrong with it.
         let storage = if data.len() == 0 {
@@ -117,7 +119,7 @@ impl Bundle {
             let length = usize::try_from(data.len()).map_err(|_| {
                 WireError::io("read", path, std::io::Error::from(std::io::ErrorKind::OutOfMemory))
             })?;
-            Storage::huge(&mut file, length).map_err(|error| WireError::io("read", path, error))?
+            Storage::read(&file, length).map_err(|error| WireError::io("read", path, error))?
         } else {
             Storage::map(&file).map_err(|error| WireError::io("map", path, error))?
         };
@@ -151,6 +153,11 @@ impl Bundle {
     /// The file's path, as given.
     pub fn path(&self) -> &Path {
         &self.inner.path
+    }
+
+    /// Bytes of the file that lie on huge pages now, where the system tells.
+    pub fn huge_bytes(&self) -> Option<usize> {
+        pages::huge_bytes(&self.inner.storage).map(|bytes| bytes.min(self.inner.storage.len()))
     }
 
     /// Bytes of the whole file.

@@ -37,10 +37,11 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::read::{Info, Pair, Parsed};
+use self::read::{Pair, Parsed};
 pub use self::ternary::{Ternary, write_ternary};
 pub use self::types::{GgmlType, I2_S_BLOCK, I2_S_TAIL};
 pub use self::value::{Array, Value, ValueType};
@@ -48,6 +49,7 @@ pub use self::write::{GgufWriter, TensorSpec};
 use crate::bundle::Section;
 use crate::bundle::format::Fault;
 use crate::error::{Result, WireError};
+use crate::pages;
 use crate::storage::{Storage, cast};
 
 /// What every file starts with.
@@ -71,10 +73,12 @@ pub struct Gguf {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     path: PathBuf,
     storage: Arc<Storage>,
+    /// Tensors that were copied, by their number.
+    copies: BTreeMap<usize, Section>,
     parsed: Parsed,
     keys: BTreeMap<String, usize>,
     names: BTreeMap<String, usize>,
@@ -159,7 +163,8 @@ impl Gguf {
         })?;
         let keys = parsed.metadata.iter().enumerate().map(|(at, pair)| (pair.key.clone(), at)).collect();
         let names = parsed.tensors.iter().enumerate().map(|(at, info)| (info.name.clone(), at)).collect();
-        let inner = Inner { path: path.to_owned(), storage: Arc::new(storage), parsed, keys, names };
+        let (path, storage, copies) = (path.to_owned(), Arc::new(storage), BTreeMap::new());
+        let inner = Inner { path, storage, copies, parsed, keys, names };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -204,7 +209,7 @@ impl Gguf {
 
     /// All tensors, in the file's order.
     pub fn tensors(&self) -> impl ExactSizeIterator<Item = GgufTensor<'_>> {
-        self.inner.parsed.tensors.iter().map(|info| self.view(info))
+        (0..self.inner.parsed.tensors.len()).map(|number| self.view(number))
     }
 
     /// Whether there is a tensor of that name.
@@ -212,12 +217,48 @@ impl Gguf {
         self.inner.names.contains_key(name)
     }
 
+    /// Copies tensors to memory that asks for huge pages ([`pages`]), from which they are lent afterwards, by
+    /// this handle and by what is cloned from it from now on. What of the map is in memory for these tensors is given back
+    /// piece by piece.
+    ///
+    /// # Errors
+    /// [`WireError::Section`] for a name that there is not, [`WireError::Io`] where there is no memory.
+    pub fn copy_to_huge_pages(&mut self, names: &[&str]) -> Result<()> {
+        let mut numbers = names.iter().map(|name| self.number(name)).collect::<Result<Vec<_>>>()?;
+        numbers.retain(|number| !self.inner.copies.contains_key(number));
+        numbers.sort_unstable();
+        numbers.dedup();
+        let from: Vec<Range<usize>> = numbers.iter().map(|number| self.range(*number)).collect();
+        let (storage, places) = Storage::copy_parts(&self.inner.storage, &from)
+            .map_err(|error| WireError::io("copy", self.path(), error))?;
+        let storage = Arc::new(storage);
+        let sections = places.into_iter().map(|place| Section::new(storage.clone(), place));
+        Arc::make_mut(&mut self.inner).copies.extend(numbers.into_iter().zip(sections));
+        Ok(())
+    }
+
+    /// Bytes of copied tensors that lie on huge pages now, and of all that were copied; nothing where the system does not
+    /// tell.
+    pub fn huge_bytes(&self) -> Option<[usize; 2]> {
+        let all = self.inner.copies.values().map(|copy| copy.len()).sum();
+        let Some(first) = self.inner.copies.values().next() else { return Some([0, 0]) };
+        Some([pages::huge_bytes(first)?.min(all), all])
+    }
+
+    /// Gives back memory in which a tensor was read from the map, for one that is not going to be read soon: whoever does
+    /// gets it from the file again. Nothing happens to a name that there is not.
+    pub fn release(&self, name: &str) {
+        if let Ok(number) = self.number(name) {
+            self.inner.storage.release(self.range(number));
+        }
+    }
+
     /// The tensor of that name, borrowed from the map.
     ///
     /// # Errors
     /// [`WireError::Section`] if there is none.
     pub fn tensor(&self, name: &str) -> Result<GgufTensor<'_>> {
-        Ok(self.view(self.info(name)?))
+        Ok(self.view(self.number(name)?))
     }
 
     /// The bytes of a tensor as a handle that keeps the map open for as long as it lives.
@@ -225,23 +266,33 @@ impl Gguf {
     /// # Errors
     /// [`WireError::Section`] if there is none of that name.
     pub fn section(&self, name: &str) -> Result<Section> {
-        let info = self.info(name)?;
-        Ok(Section::new(self.inner.storage.clone(), info.start..info.end))
+        let number = self.number(name)?;
+        let copy = self.inner.copies.get(&number).cloned();
+        Ok(copy.unwrap_or_else(|| Section::new(self.inner.storage.clone(), self.range(number))))
     }
 
-    fn info(&self, name: &str) -> Result<&Info> {
-        let at = self.inner.names.get(name).ok_or_else(|| WireError::Section {
+    fn number(&self, name: &str) -> Result<usize> {
+        self.inner.names.get(name).copied().ok_or_else(|| WireError::Section {
             path: self.path().into(),
             section: name.into(),
             expected: "a tensor of this name".into(),
             found: format!("{} others", self.inner.names.len()),
             remedy: "check that the file holds this model",
-        })?;
-        Ok(&self.inner.parsed.tensors[*at])
+        })
     }
 
-    fn view<'a>(&'a self, info: &'a Info) -> GgufTensor<'a> {
-        let bytes = &self.inner.storage[info.start..info.end];
+    /// Where a tensor lies in the file.
+    fn range(&self, number: usize) -> Range<usize> {
+        let info = &self.inner.parsed.tensors[number];
+        info.start..info.end
+    }
+
+    fn view(&self, number: usize) -> GgufTensor<'_> {
+        let info = &self.inner.parsed.tensors[number];
+        let bytes = match self.inner.copies.get(&number) {
+            Some(copy) => copy,
+            None => &self.inner.storage[info.start..info.end],
+        };
         GgufTensor { name: &info.name, kind: info.kind, shape: &info.shape, bytes }
     }
 }

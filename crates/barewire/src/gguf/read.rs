@@ -11,7 +11,7 @@ use super::{ALIGNMENT, DEFAULT_ALIGNMENT, MAGIC, MAX_DEPTH, MAX_NAME, MAX_RANK, 
 use crate::bundle::format::{Fault, fault};
 
 /// What a file says, and where.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Parsed {
     pub(super) version: u32,
     pub(super) alignment: u64,
@@ -22,7 +22,7 @@ pub(super) struct Parsed {
 }
 
 /// A key, and where its value lies.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pair {
     pub(super) key: String,
     pub(super) kind: ValueType,
@@ -31,7 +31,7 @@ pub(super) struct Pair {
 }
 
 /// A tensor, and where it lies in the file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Info {
     pub(super) name: String,
     pub(super) kind: GgmlType,

@@ -99,3 +99,39 @@ fn a_file_is_mapped_and_sections_outlive_it() {
     assert!(Gguf::open(dir.path()).unwrap_err().to_string().contains("regular file"));
     assert!(Gguf::open(dir.path().join("x")).unwrap_err().to_string().contains("check the path"));
 }
+
+#[test]
+fn copies_on_huge_pages_are_lent_in_place_of_the_map() {
+    let specs: Vec<TensorSpec> =
+        (0..40).map(|n| TensorSpec::new(format!("t{n}"), GgmlType::F32, &[n + 1, 8191])).collect();
+    let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+    let mut writer = GgufWriter::new(std::fs::File::create(&path).unwrap(), &[], &specs).unwrap();
+    let data: Vec<Vec<u8>> = specs
+        .iter()
+        .enumerate()
+        .map(|(n, spec)| (0..4 * spec.shape[0] * 8191).map(|i| (i * 7 + i / 251 + n) as u8).collect())
+        .collect();
+    for (spec, bytes) in specs.iter().zip(&data) {
+        writer.tensor(&spec.name, bytes).unwrap();
+    }
+    writer.finish().unwrap();
+    let plain = Gguf::open(&path).unwrap();
+    let mut copied = plain.clone();
+    let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+    copied.copy_to_huge_pages(&[names[39], names[3], names[3], names[17]]).unwrap();
+    copied.copy_to_huge_pages(&[names[3], names[4]]).unwrap();
+    assert!(copied.huge_bytes().is_none_or(|[huge, all]| huge <= all && all == 4 * 8191 * (40 + 4 + 18 + 5)));
+    assert!(copied.copy_to_huge_pages(&["x"]).is_err());
+    for (name, bytes) in names.iter().zip(&data) {
+        plain.release(name);
+        assert!(plain.tensor(name).unwrap().bytes == bytes && copied.tensor(name).unwrap().bytes == bytes);
+        assert!(copied.section(name).unwrap()[..] == bytes[..]);
+    }
+    for n in [3, 4, 17, 39] {
+        assert_ne!(
+            copied.tensor(names[n]).unwrap().bytes.as_ptr(),
+            plain.tensor(names[n]).unwrap().bytes.as_ptr()
+        );
+    }
+    plain.release("x");
+}

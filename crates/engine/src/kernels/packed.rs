@@ -98,6 +98,14 @@ impl<'a> PackedMatrix<'a> {
         self.bytes
     }
 
+    /// The first half of the rows and the second, where each is whole groups of rows.
+    pub fn halves(&self) -> Option<(Self, Self)> {
+        let rows = self.rows / 2;
+        let whole = self.rows.is_multiple_of(2) && rows.is_multiple_of(TritLayout::GROUP);
+        let (first, second) = self.bytes.split_at_checked(self.layout.bytes(rows, self.columns)?)?;
+        whole.then_some((Self { rows, bytes: first, ..*self }, Self { rows, bytes: second, ..*self }))
+    }
+
     fn shape(&self) -> Shape {
         Shape::new(self.layout, self.columns)
     }

@@ -124,6 +124,83 @@ fn products_that_share_their_input_are_one_step_with_the_same_bits() {
     }
 }
 
+/// A gated unit and the residual stream around it, as the models write them; `one` matrix for gate and up, or two.
+fn gated_unit(silu: bool, one: bool, n: usize) -> (graph::Graph, Vec<[usize; 2]>) {
+    const HIDDEN: usize = 301;
+    const INTER: usize = 40;
+    let cx = Cx::abstract_();
+    let x = cx.input("x", Type::new(DType::F32, [n, HIDDEN]));
+    let shapes = match one {
+        true => vec![[2 * INTER, HIDDEN], [HIDDEN, INTER]],
+        false => vec![[INTER, HIDDEN], [INTER, HIDDEN], [HIDDEN, INTER]],
+    };
+    let matrix =
+        |(i, shape): (usize, &[usize; 2])| cx.input(&format!("w{i}"), Type::new(DType::Trit, *shape));
+    let w: Vec<_> = shapes.iter().enumerate().map(matrix).collect();
+    let s: Vec<_> = (0..shapes.len()).map(|i| cx.input(&format!("s{i}"), Type::scalar(DType::F32))).collect();
+    let (q, s_x) = x.quantize_activations("half_even");
+    let (gate, up) = if one {
+        let both = q.ternary_linear(&s_x, &w[0], &s[0]);
+        (both.slice_axis(1, 0, INTER), both.slice_axis(1, INTER, 2 * INTER))
+    } else {
+        (q.ternary_linear(&s_x, &w[0], &s[0]), q.ternary_linear(&s_x, &w[1], &s[1]))
+    };
+    let gate = if silu { gate.silu() } else { gate.relu().square() };
+    let (q, s_y) = (&gate * &up).quantize_activations("half_even");
+    let last = shapes.len() - 1;
+    let y = &x + &q.ternary_linear(&s_y, &w[last], &s[last]);
+    (cx.finish(&[("y", &y)]).unwrap(), shapes)
+}
+
+#[test]
+fn gated_units_and_residuals_are_part_of_their_products_with_the_same_bits() {
+    for (silu, one, n) in
+        [(true, true, 1), (true, false, 3), (false, false, 1), (false, true, 9), (true, true, 70)]
+    {
+        let (g, shapes) = gated_unit(silu, one, n);
+        let trits: Vec<Vec<i8>> = shapes
+            .iter()
+            .enumerate()
+            .map(|(i, [m, k])| (0..m * k).map(|j| ((i + 3) * j * 31 % 7 % 3) as i8 - 1).collect())
+            .collect();
+        let mut inputs = vec![Tensor::from_f32([n, shapes[0][1]], &numbers(n * shapes[0][1]))];
+        inputs.extend(shapes.iter().zip(&trits).map(|(s, t)| Tensor::from_i8(DType::Trit, *s, t)));
+        inputs.extend((0..shapes.len()).map(|i| Tensor::from_f32([], &[1.5 + i as f32])));
+        let inputs: Vec<&Tensor> = inputs.iter().collect();
+        let plain = Options { fuse: false, ..Options::default() };
+        let expected = run_once(&g, &inputs, &plain, POOLS[0].clone()).unwrap();
+        for layout in [TritLayout::Bytes, TritLayout::Compute, TritLayout::Interchange, TritLayout::Storage] {
+            let layouts = (0..shapes.len()).map(|i| (format!("w{i}"), layout)).collect();
+            let options = Options { layouts, ..Options::default() };
+            for pool in POOLS.iter() {
+                let mut exe = Executable::new(&g, &options, pool.clone()).unwrap();
+                // One token alone is faster in parts.
+                for (pattern, there) in
+                    [(premap::Pattern::TernaryGated, n > 8), (premap::Pattern::TernaryAdd, true)]
+                {
+                    let has = |s: &premap::Step| matches!(s, premap::Step::Fused(f) if f.pattern == pattern);
+                    let found = exe.plan().steps.iter().any(has);
+                    assert_eq!(found, there, "{pattern:?}: {}", exe.plan().describe());
+                }
+                let packed: Vec<Vec<u8>> = shapes
+                    .iter()
+                    .zip(&trits)
+                    .map(|([m, k], t)| barewire::trits::encode(layout, *m, *k, t).unwrap())
+                    .collect();
+                let mut made = Tensor::zeros(DType::F32, [n, shapes[0][1]]);
+                let mut io = exe.io();
+                io.input(0, inputs[0]).output(0, &mut made);
+                for (i, bytes) in packed.iter().enumerate() {
+                    io.bytes(1 + i, bytes).input(1 + shapes.len() + i, inputs[1 + shapes.len() + i]);
+                }
+                exe.run(&mut io).unwrap();
+                drop(io);
+                assert_eq!(made.f32(), expected[0].1.f32(), "{layout}, silu {silu}, one {one}, {n} tokens");
+            }
+        }
+    }
+}
+
 #[test]
 fn bytes_that_do_not_fit_are_refused() {
     let g = product(|_| None);

@@ -83,7 +83,7 @@ pub struct Options {
     pub quick: bool,
     /// Time against llama.cpp, through this Python.
     pub peer: Option<Peer>,
-    /// Open a bundle on a copy on huge pages, for decode and prefill.
+    /// Hold the weights on huge pages.
     pub huge_pages: bool,
     /// The `fidelity` program, for what needs a process of its own.
     pub program: Option<PathBuf>,

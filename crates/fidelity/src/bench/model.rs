@@ -420,7 +420,7 @@ fn processes(
         let mut seconds = vec![];
         // The first one finds the file in no cache.
         for repeat in 0..=repeats {
-            let (first, memory) = process(target, program, *threads)?;
+            let (first, memory) = process(options, target, program, *threads)?;
             if repeat > 0 {
                 seconds.push(first);
             }
@@ -438,13 +438,14 @@ fn processes(
 }
 
 /// Seconds to the first token, and peak memory where the system tells.
-fn process(target: &Target, program: &Path, threads: usize) -> Result<(f64, Option<u64>)> {
+fn process(options: &Options, target: &Target, program: &Path, threads: usize) -> Result<(f64, Option<u64>)> {
     let start = Instant::now();
     let mut child = Command::new(program)
         .arg("generate")
         .arg(&target.path)
         .args(["--tokens", "1,2,3,4", "--greedy", "--ignore-eos", "--max-tokens", "16", "--threads"])
         .arg(threads.to_string())
+        .args(options.huge_pages.then_some("--huge-pages"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

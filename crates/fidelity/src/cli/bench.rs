@@ -60,7 +60,7 @@ pub(super) struct Args {
     /// Numbers of threads to measure with [default: 1 and one per core]
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Vec<u32>,
-    /// Copy the model's weights to memory on huge pages; for decode and prefill
+    /// Hold the model's weights in memory on huge pages, as `generate --huge-pages` does
     #[arg(long)]
     huge_pages: bool,
     /// Only these parts

@@ -116,6 +116,22 @@ impl GgufModel {
         &self.warnings
     }
 
+    /// Copies tensors, by their names in the state dict, to memory on huge pages
+    /// ([`Gguf::copy_to_huge_pages`]).
+    ///
+    /// # Errors
+    /// As [`Gguf::copy_to_huge_pages`].
+    pub fn copy_to_huge_pages<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) -> Result<()> {
+        let names: Vec<String> = names.into_iter().map(|name| to_gguf(&self.config, name)).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Ok(self.file.copy_to_huge_pages(&names)?)
+    }
+
+    /// Gives back memory in which a tensor was read that is not going to be read soon ([`Gguf::release`]).
+    pub fn release(&self, name: &str) {
+        self.file.release(&to_gguf(&self.config, name));
+    }
+
     /// The tokenizer, if the file has one.
     ///
     /// # Errors
