@@ -102,10 +102,10 @@ fn stored_in(gguf: &GgufModel) -> Option<EmbeddingType> {
 /// The element type of a weight that is used where it lies in the file; nothing for one that has to be made of it.
 fn in_place(gguf: &GgufModel, name: &str) -> Option<DType> {
     let config = gguf.config();
-    if let ModelConfig::Qwen3(config) = config {
-        if config.formats.contains_key(name) {
-            return Some(DType::U8);
-        }
+    if config.formats().contains_key(name) {
+        return Some(DType::U8);
+    }
+    if let ModelConfig::Qwen3(_) = config {
         let tensor = gguf.tensor(name).ok()?;
         let plain = tensor.kind == GgmlType::F32 && tensor.shape.len() == 2;
         return (plain && matches!(gguf.values(name), Ok(Cow::Borrowed(_)))).then_some(DType::F32);
@@ -119,7 +119,9 @@ fn in_place(gguf: &GgufModel, name: &str) -> Option<DType> {
 }
 
 /// What a running model reads of a file and not in it: numbers as f32, packed trits, scales, what is derived of these.
-fn repacked(gguf: &GgufModel, threads: usize) -> Result<(BTreeMap<String, Tensor>, Prepared)> {
+///
+/// Matrices of scales that differ are not read, and named last.
+fn repacked(gguf: &GgufModel, threads: usize) -> Result<(BTreeMap<String, Tensor>, Prepared, Vec<String>)> {
     let config = gguf.config();
     let projections = config.projections();
     let known: BTreeSet<&String> = projections.iter().collect();
@@ -129,7 +131,7 @@ fn repacked(gguf: &GgufModel, threads: usize) -> Result<(BTreeMap<String, Tensor
             parameters.insert(name.clone(), Tensor::from_f32(shape, &gguf.values(&name)?));
         }
     }
-    let mut made = Prepared::default();
+    let (mut made, mut blocks) = (Prepared::default(), vec![]);
     for name in &projections {
         let mut scale = 1.0;
         let packed = Packed::filled(gguf.tensor(name)?.matrix(), |bytes| {
@@ -137,14 +139,18 @@ fn repacked(gguf: &GgufModel, threads: usize) -> Result<(BTreeMap<String, Tensor
             scale = found.map_or(1.0, Scale::divisor);
             Ok::<_, models::ModelError>(found.is_some())
         })?;
-        made.packed.insert(name.clone(), packed.ok_or_else(|| gguf.not_ternary(name))?);
+        let Some(packed) = packed else {
+            blocks.push(name.clone());
+            continue;
+        };
+        made.packed.insert(name.clone(), packed);
         made.small.insert(format!("{name}.scale"), Tensor::from_f32([], &[scale]));
     }
     if let Some(graph) = config.derived()? {
         let inputs: Vec<&Tensor> = graph.inputs.iter().map(|i| &parameters[&i.name]).collect();
         made.small.extend(engine::run_once(&graph, &inputs, &Default::default(), Pool::single().into())?);
     }
-    Ok((parameters, made))
+    Ok((parameters, made, blocks))
 }
 
 impl Loaded {
@@ -234,11 +240,11 @@ impl Loaded {
     }
 
     /// A model that runs on an open GGUF file: embedding, head, and the matrices of a model in blocks where they lie in it,
-    /// trits repacked for the kernels.
+    /// ternary ones whose blocks differ in scale among them; trits of one scale repacked for the kernels.
     ///
     /// # Errors
     /// Projections that are no trits with one scale, types without codecs, a tokenizer that cannot be read.
-    pub fn from_gguf(gguf: GgufModel) -> Result<Loaded> {
+    pub fn from_gguf(mut gguf: GgufModel) -> Result<Loaded> {
         if cfg!(target_endian = "big") {
             return fault(
                 "a GGUF file's numbers are little-endian, and this machine is not, so they cannot be used in place",
@@ -255,7 +261,8 @@ impl Loaded {
         let Ok(tokenizer) = tokenizer else {
             return fault("the file's tokenizer cannot be read", "convert the model again");
         };
-        let (parameters, prepared) = prepared?;
+        let (parameters, prepared, blocks) = prepared?;
+        gguf.keep_blocks(&blocks)?;
         Ok(Loaded {
             config: gguf.config().clone(),
             parameters,
@@ -343,9 +350,7 @@ impl Loaded {
             return Ok(Weight::Mapped { dtype, shape: tensor.shape, bytes: tensor.bytes });
         }
         if let Some(bundle) = &self.bundle {
-            if self.config.storable().contains(&name)
-                && let Embedding::Block(_, view) = bundle.stored(name)?
-            {
+            if let Ok(Embedding::Block(_, view)) = bundle.stored(name) {
                 return Ok(Weight::Mapped { dtype: view.dtype, shape: view.shape, bytes: view.bytes });
             }
             let view = bundle.bundle().tensor(projection.unwrap_or(name))?;
@@ -375,6 +380,10 @@ impl Loaded {
     pub fn embedding_type(&self) -> EmbeddingType {
         if let Some(gguf) = &self.gguf {
             return stored_in(gguf).unwrap_or(EmbeddingType::F32);
+        }
+        if self.config.formats().contains_key(self.config.embedding()) {
+            // The formats say it of each matrix.
+            return EmbeddingType::F32;
         }
         self.bundle.as_ref().map_or(EmbeddingType::F32, ModelBundle::embedding_type)
     }

@@ -147,7 +147,7 @@ fn every_pair_of_forms_keeps_trits_scales_and_logits() {
         let wanted = trits(&start);
         let gguf = |name: &str| {
             Form::Gguf(GgufOptions {
-                ternary: barewire::gguf::GgmlType::named(name).unwrap(),
+                ternary: Some(barewire::gguf::GgmlType::named(name).unwrap()),
                 embedding: None,
             })
         };
@@ -190,7 +190,7 @@ fn the_published_packed_form_goes_through_every_other() {
     let Some(start) = golden("bitnet_b158/packed") else { return };
     let dir = tempfile::tempdir().unwrap();
     let wanted = trits(&start);
-    let f16 = Form::Gguf(GgufOptions { ternary: barewire::gguf::GgmlType::F16, embedding: None });
+    let f16 = Form::Gguf(GgufOptions { ternary: Some(barewire::gguf::GgmlType::F16), embedding: None });
     let (fid, gguf, packed) = (dir.path().join("a.fid"), dir.path().join("a.gguf"), dir.path().join("a"));
     let forms = [(&fid, Form::Bundle(PackOptions::default())), (&gguf, f16), (&packed, Form::Packed(None))];
     for (one, form) in &forms {
@@ -276,7 +276,7 @@ fn llama_cpp_gives_the_same_distribution() {
         for kind in kinds {
             let gguf = dir.path().join(format!("{}-{kind}.gguf", act.name()));
             let ternary = barewire::gguf::GgmlType::named(kind).unwrap();
-            let notes = convert(&start, &gguf, Form::Gguf(GgufOptions { ternary, embedding: None }));
+            let notes = convert(&start, &gguf, Form::Gguf(GgufOptions { ternary: Some(ternary), embedding: None }));
             let Some(found) = compare(&gguf, dir.path(), &batch) else { return };
             println!("{} {kind}: {found}", act.name());
             let mean = found["mean_kl"].as_f64().unwrap();
@@ -332,7 +332,7 @@ fn block_models_run_in_place_and_as_llama_cpp_has_them() {
             masters(&start, &qwen3(tied));
         }
         let gguf = dir.path().join(format!("{kind}-{tied}.gguf"));
-        let options = GgufOptions { ternary: named(kind), embedding: embedding.map(named) };
+        let options = GgufOptions { ternary: Some(named(kind)), embedding: embedding.map(named) };
         assert!(convert(&start, &gguf, Form::Gguf(options)).is_empty());
         let model = Loaded::open(&gguf).unwrap();
         let file = model.gguf().unwrap().file();

@@ -1,5 +1,7 @@
 //! BitNet's answers to [`Architecture`].
 
+use std::collections::BTreeMap;
+
 use axes::BlockFormat;
 use graph::{Graph, GraphError};
 use serde_json::Value;
@@ -93,6 +95,10 @@ impl Architecture for BitNetConfig {
         } else {
             vec![super::EMBEDDING, "lm_head.weight"]
         }
+    }
+
+    fn formats(&self) -> &BTreeMap<String, BlockFormat> {
+        &self.formats
     }
 
     fn stored_as(&self, wanted: EmbeddingType) -> EmbeddingType {

@@ -5,8 +5,10 @@
 //! (`"linear_class": "bitlinear"`) *divides* by it, since it stores 1/mean|W|; `AutoBitLinear` (`"autobitlinear"`)
 //! *multiplies*, since it stores mean|W|. [`ScaleMeaning`] says which, and nothing here guesses it from a value.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use axes::BlockFormat;
 use serde_json::{Map, Value, json};
 
 use crate::config::{HOUSEKEEPING, MAX_INTERMEDIATE, MAX_LAYERS, MAX_VOCAB, MAX_WIDTH, Parsed, whole};
@@ -96,6 +98,9 @@ pub struct BitNetConfig {
     pub eos_token_id: Vec<u32>,
     /// How the ternary layers are stored.
     pub quantization: Quantization,
+    /// Matrices that lie in blocks of different scales, by their names in the state dict; they are no projections, but
+    /// multiplied as the numbers that they are. Not a key of `config.json`: whoever has the weights knows.
+    pub formats: BTreeMap<String, BlockFormat>,
     /// Every other key of the file, written back as it was.
     pub extra: Map<String, Value>,
 }
@@ -123,6 +128,7 @@ impl Default for BitNetConfig {
             bos_token_id: Some(128_000),
             eos_token_id: vec![128_001],
             quantization: Quantization::default(),
+            formats: BTreeMap::new(),
             extra,
         }
     }
@@ -202,6 +208,7 @@ impl BitNetConfig {
             bos_token_id: one_token(&fields, "bos_token_id", &[], vocab_size)?,
             eos_token_id: fields.tokens("eos_token_id", &[], vocab_size)?,
             quantization: quantization(path, &fields)?,
+            formats: BTreeMap::new(),
             extra,
         };
         if let Some(width) = fields.optional_size("head_dim", MAX_WIDTH)?
@@ -267,7 +274,7 @@ impl BitNetConfig {
     }
 
     /// What it has of the parts that decoders share.
-    pub fn decoder(&self) -> Decoder<'static> {
+    pub fn decoder(&self) -> Decoder<'_> {
         Decoder {
             vocab: self.vocab_size,
             hidden: self.hidden_size,
@@ -283,7 +290,7 @@ impl BitNetConfig {
             head_norms: false,
             ternary: true,
             tied: self.tie_word_embeddings,
-            formats: None,
+            formats: &self.formats,
         }
     }
 
@@ -327,7 +334,7 @@ impl BitNetConfig {
         self.parameters().into_iter().map(|parameter| (parameter.name, parameter.shape)).collect()
     }
 
-    /// The ternary matrices: names in the state dict.
+    /// The ternary matrices with one scale: names in the state dict.
     pub fn projections(&self) -> Vec<String> {
         let names = [
             "self_attn.q_proj",
@@ -340,6 +347,7 @@ impl BitNetConfig {
         ];
         (0..self.num_hidden_layers)
             .flat_map(|l| names.iter().map(move |name| format!("model.layers.{l}.{name}.weight")))
+            .filter(|name| !self.formats.contains_key(name))
             .collect()
     }
 

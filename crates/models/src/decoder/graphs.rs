@@ -50,7 +50,7 @@ impl Source<'_> {
 
     /// The blocks that a matrix lies in.
     fn format(&self, name: &str, whole: bool) -> Option<BlockFormat> {
-        let listed = self.d.formats.and_then(|formats| formats.get(name)).copied();
+        let listed = self.d.formats.get(name).copied();
         listed.or(match self.o.embedding {
             EmbeddingType::Block(format) if whole && self.o.form == Form::Prepared => Some(format),
             _ => None,

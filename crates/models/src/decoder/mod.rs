@@ -92,7 +92,7 @@ pub struct Decoder<'a> {
     /// The head uses the embedding's weight.
     pub tied: bool,
     /// Matrices that lie in blocks, by name.
-    pub formats: Option<&'a BTreeMap<String, BlockFormat>>,
+    pub formats: &'a BTreeMap<String, BlockFormat>,
 }
 
 /// The frequencies of the rotation of heads of `width`, as the published code computes them, in f32.

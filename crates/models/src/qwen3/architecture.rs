@@ -1,5 +1,7 @@
 //! Qwen3's answers to [`Architecture`].
 
+use std::collections::BTreeMap;
+
 use axes::BlockFormat;
 use graph::{Graph, GraphError};
 use serde_json::Value;
@@ -70,6 +72,10 @@ impl Architecture for Qwen3Config {
 
     fn storable(&self) -> Vec<&'static str> {
         if self.tie_word_embeddings { vec![EMBEDDING] } else { vec![EMBEDDING, "lm_head.weight"] }
+    }
+
+    fn formats(&self) -> &BTreeMap<String, BlockFormat> {
+        &self.formats
     }
 
     fn stored_as(&self, wanted: EmbeddingType) -> EmbeddingType {

@@ -176,8 +176,7 @@ impl Qwen3Config {
     /// Checks what no single field shows; call it on a configuration that was not read from a file.
     ///
     /// # Errors
-    /// [`ModelError::Field`] for sizes that are zero, do not divide, or make no model that fits a computer, and for a
-    /// matrix whose columns are no whole blocks of its format.
+    /// [`ModelError::Field`] for sizes that are zero, do not divide, or make no model that fits a computer.
     pub fn validate(&self, path: &Path) -> Result<()> {
         let fault = |field: &str, expected: String, found: String| {
             Err(ModelError::field(path, field, expected, found, "correct one of the two values"))
@@ -211,21 +210,6 @@ impl Qwen3Config {
             );
             return fault("hidden_size", "a model of at most 2^40 parameters".into(), found);
         }
-        if self.formats.is_empty() {
-            return Ok(());
-        }
-        let shapes: BTreeMap<String, Vec<usize>> =
-            self.parameters().into_iter().map(|p| (p.name, p.shape)).collect();
-        for (name, format) in &self.formats {
-            let whole = match shapes.get(name).map(Vec::as_slice) {
-                Some(&[_, columns]) => format.row_bytes(columns).is_some(),
-                _ => false,
-            };
-            if !whole {
-                let expected = format!("a matrix whose columns are whole blocks of {}", format.block());
-                return fault(name, expected, format.to_string());
-            }
-        }
         Ok(())
     }
 
@@ -246,7 +230,7 @@ impl Qwen3Config {
             head_norms: true,
             ternary: false,
             tied: self.tie_word_embeddings,
-            formats: Some(&self.formats),
+            formats: &self.formats,
         }
     }
 
