@@ -321,7 +321,8 @@ fn write_as(
     if many {
         let told = with_source(model, &mut quantizer, |source| Ok(OneScale::new(source)?.loss().told()))?;
         if !one_scale {
-            let remedy = "write a .gguf file or a .fid, which keep the blocks as they are, or add --one-scale";
+            let remedy =
+                "write a .gguf file or a .fid, which keep the blocks as they are, or add --one-scale";
             return fault(format!("{told}. What is asked for has one scale for each matrix"), remedy);
         }
         notes.push(told);
@@ -466,7 +467,9 @@ fn through_bundle(
     let between = path.with_file_name(name);
     let made = write_bundle(model, &between, PackOptions::default(), one_scale, quantizer, &mut |_| {})
         .and_then(|()| Ok(ModelBundle::open(&between)?))
-        .and_then(|bundle| write_folder(&Model::Bundle(Box::new(bundle)), path, dtype, false, quantizer, tell));
+        .and_then(|bundle| {
+            write_folder(&Model::Bundle(Box::new(bundle)), path, dtype, false, quantizer, tell)
+        });
     let _ = std::fs::remove_file(&between);
     made
 }

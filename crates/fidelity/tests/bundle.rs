@@ -78,7 +78,11 @@ fn convert(from: &Path, to: &Path, form: Form) -> Vec<String> {
 fn packed(from: &Path, layout: TritLayout, embedding: EmbeddingType) -> (TempDir, ModelBundle) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.fid");
-    convert(from, &path, Form::Bundle(PackOptions { layout, embedding: Some(embedding), ..Default::default() }));
+    convert(
+        from,
+        &path,
+        Form::Bundle(PackOptions { layout, embedding: Some(embedding), ..Default::default() }),
+    );
     (dir, ModelBundle::open(path).unwrap())
 }
 

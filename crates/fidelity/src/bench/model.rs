@@ -67,7 +67,13 @@ impl Target {
         }
         let wide = convert::synthetic_embedding(shape).name() == "q6_k";
         let embedding = Some(if wide { GgmlType::Q6_K } else { GgmlType::F16 });
-        cached(shape, "gguf", Form::Gguf(GgufOptions { ternary: Some(GgmlType::TQ2_0), embedding }), pool, say)
+        cached(
+            shape,
+            "gguf",
+            Form::Gguf(GgufOptions { ternary: Some(GgmlType::TQ2_0), embedding }),
+            pool,
+            say,
+        )
     }
 
     /// A model that is there.

@@ -120,11 +120,7 @@ impl Wanted {
                         Fault::new(format!("--embedding {text} is no type of a bundle's embedding"), remedy)
                     })
                 };
-                Wanted::Bundle {
-                    layout,
-                    matrices,
-                    embedding: embedding.map(stored).transpose()?,
-                }
+                Wanted::Bundle { layout, matrices, embedding: embedding.map(stored).transpose()? }
             }
             Kind::Folder => {
                 if embedding.is_some() {
@@ -152,7 +148,8 @@ impl Wanted {
         Ok(match self {
             Wanted::Bundle { layout, matrices, embedding } => {
                 if let (Some(kind), false) = (matrices, matches!(model.config(), ModelConfig::Qwen3(_))) {
-                    let cause = format!("--type {kind} is for matrices of numbers, and this model's are ternary");
+                    let cause =
+                        format!("--type {kind} is for matrices of numbers, and this model's are ternary");
                     return Err(Fault::new(cause, "write compute, interchange, storage or auto").into());
                 }
                 let kept = match model {

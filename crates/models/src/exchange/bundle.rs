@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use axes::BlockFormat;
+use axes::{BlockFormat, DType};
 use barewire::gguf::GgmlType;
 use barewire::trits;
 
@@ -34,6 +34,7 @@ impl Exchange for ModelBundle {
     fn kept(&self, name: &str) -> Option<GgmlType> {
         match ModelBundle::stored(self, name) {
             Ok(Embedding::Block(format, _)) => Some(GgmlType::of(format)),
+            Ok(Embedding::F32(view)) if view.dtype == DType::F32 => Some(GgmlType::F32),
             _ => None,
         }
     }

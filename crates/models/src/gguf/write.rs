@@ -203,10 +203,7 @@ fn write_tensor(
 }
 
 /// The keys of a model.
-fn metadata(
-    source: &dyn Exchange,
-    plans: &[Plan],
-) -> Result<(Vec<(String, Value<'static>)>, Vec<String>)> {
+fn metadata(source: &dyn Exchange, plans: &[Plan]) -> Result<(Vec<(String, Value<'static>)>, Vec<String>)> {
     let config = source.config();
     let most = most(config, plans);
     let architecture = match config {
