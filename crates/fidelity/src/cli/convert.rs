@@ -117,6 +117,8 @@ pub(super) fn pack(args: &PackArgs) -> Result<()> {
         return Err(Fault::new(cause, "write --layout auto, or leave --recalibrate out").into());
     }
     let model = open(&args.model)?;
+    // Before anything is measured for a file that cannot be written.
+    common::check_output(&args.out)?;
     let layout = args.layout.resolve(&model, &args.output.threads.pool(), args.recalibrate);
     let options = PackOptions { layout, embedding: args.embedding, matrices: None };
     run(&model, &args.out, Form::Bundle(options), false, &args.output)

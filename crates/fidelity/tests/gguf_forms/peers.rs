@@ -134,5 +134,5 @@ fn what_parts_a_sharper_model_from_llama_cpp_is_the_rounding_of_activations() {
     println!(
         "reimplementation: float to llama.cpp's f32 {peer:e}, int8 to float {rounded:e}, int8 to ours {own:e}"
     );
-    assert!(peer < 1e-6 && own < rounded, "{peer} {own} {rounded}");
+    assert!(peer < 1e-5 && own < rounded, "{peer} {own} {rounded}");
 }

@@ -5,6 +5,7 @@
 //! whole-sequence form and the form with caches of keys and values from it; a streaming step is the latter for one token.
 
 mod block;
+pub(crate) mod config;
 mod graphs;
 mod linear;
 
@@ -15,6 +16,9 @@ pub use linear::{Kind, Linear};
 use std::collections::BTreeMap;
 
 use axes::BlockFormat;
+
+/// Name of the embedding in the state dict.
+pub const EMBEDDING: &str = "model.embed_tokens.weight";
 
 axes::axes! {
     /// Sequences that are processed together.
