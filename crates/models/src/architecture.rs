@@ -169,6 +169,44 @@ pub trait Architecture {
     }
 }
 
+/// The answers that are fields of every configuration, by their names.
+macro_rules! field_answers {
+    () => {
+        fn model_type(&self) -> &'static str {
+            Self::MODEL_TYPE
+        }
+
+        fn to_json(&self) -> serde_json::Value {
+            self.to_json()
+        }
+
+        fn vocab_size(&self) -> usize {
+            self.vocab_size
+        }
+
+        fn hidden_size(&self) -> usize {
+            self.hidden_size
+        }
+
+        fn num_hidden_layers(&self) -> usize {
+            self.num_hidden_layers
+        }
+
+        fn bos_token_id(&self) -> Option<u32> {
+            self.bos_token_id
+        }
+
+        fn eos_token_id(&self) -> &[u32] {
+            &self.eos_token_id
+        }
+
+        fn tie_word_embeddings(&self) -> bool {
+            self.tie_word_embeddings
+        }
+    };
+}
+pub(crate) use field_answers;
+
 /// The configuration of any supported architecture.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelConfig {

@@ -72,37 +72,7 @@ pub(crate) use each_key;
 /// The answers of a configuration that has these fields and a `decoder()`; what is special stands beside the macro.
 macro_rules! decoder_answers {
     () => {
-        fn model_type(&self) -> &'static str {
-            Self::MODEL_TYPE
-        }
-
-        fn to_json(&self) -> serde_json::Value {
-            self.to_json()
-        }
-
-        fn vocab_size(&self) -> usize {
-            self.vocab_size
-        }
-
-        fn hidden_size(&self) -> usize {
-            self.hidden_size
-        }
-
-        fn num_hidden_layers(&self) -> usize {
-            self.num_hidden_layers
-        }
-
-        fn bos_token_id(&self) -> Option<u32> {
-            self.bos_token_id
-        }
-
-        fn eos_token_id(&self) -> &[u32] {
-            &self.eos_token_id
-        }
-
-        fn tie_word_embeddings(&self) -> bool {
-            self.tie_word_embeddings
-        }
+        crate::architecture::field_answers!();
 
         fn parameters(&self) -> Vec<crate::parameters::Parameter> {
             self.decoder().parameters(self.initializer_range)

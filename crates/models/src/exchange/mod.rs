@@ -15,7 +15,7 @@ use barewire::gguf::GgmlType;
 
 pub use self::bundle::PackSource;
 pub use self::folder::FolderSource;
-pub use self::one_scale::OneScale;
+pub use self::one_scale::{Loss, OneScale};
 pub use self::packed::write_packed_folder;
 use crate::architecture::ModelConfig;
 use crate::error::Result;
