@@ -34,7 +34,7 @@ pub fn check(data: &[u8]) {
         }
     }
     assert!(covered <= data.len(), "tensors lie over one another");
-    let model = match GgufModel::new(file) {
+    let mut model = match GgufModel::new(file) {
         Ok(model) => model,
         Err(error) => return drop(black_box(error.to_string())),
     };
@@ -51,6 +51,14 @@ pub fn check(data: &[u8]) {
             Ok(None) => {}
             Err(error) => drop(black_box(error.to_string())),
         }
+    }
+    // Ternary matrices whose scales differ within them become matrices in blocks, and stay of the model's sizes.
+    match model.find_blocks(1) {
+        Ok(()) => {
+            let config = model.config();
+            assert_eq!(config.projections().iter().find(|name| config.formats().contains_key(*name)), None);
+        }
+        Err(error) => drop(black_box(error.to_string())),
     }
 }
 

@@ -18,7 +18,7 @@ use models::bundle::{
     COMPANIONS, EXTENSION, EmbeddingType, FolderSource, ModelBundle, PackOptions, Quantizer, Source, pack,
     repack,
 };
-use models::exchange::{self, Exchange, PackSource, write_packed_folder};
+use models::exchange::{self, Exchange, OneScale, PackSource, write_packed_folder};
 use models::folder::{
     CONFIG, GENERATION_CONFIG, ModelFolder, SaveOptions, TOKENIZER, generation_config, json_text,
 };
@@ -131,7 +131,11 @@ impl Model {
         let path = path.as_ref();
         match kind(path) {
             Kind::Bundle => return Ok(Model::Bundle(Box::new(ModelBundle::open(path)?))),
-            Kind::Gguf => return Ok(Model::Gguf(Box::new(GgufModel::open(path)?))),
+            Kind::Gguf => {
+                let mut model = GgufModel::open(path)?;
+                model.find_blocks(std::thread::available_parallelism().map_or(1, usize::from))?;
+                return Ok(Model::Gguf(Box::new(model)));
+            }
             Kind::Folder => {}
         }
         let folder = ModelFolder::open(path)?;
@@ -181,6 +185,16 @@ impl Model {
             Model::Bundle(model) => model.config(),
             Model::Gguf(model) => model.config(),
             Model::Synthetic(model) => &model.config,
+        }
+    }
+
+    /// What errors call it.
+    fn label(&self) -> &Path {
+        match self {
+            Model::Folder(model) => model.folder.dir(),
+            Model::Bundle(model) => model.bundle().path(),
+            Model::Gguf(model) => model.file().path(),
+            Model::Synthetic(_) => Path::new("synthetic"),
         }
     }
 
@@ -241,11 +255,51 @@ pub fn named(path: &Path) -> Kind {
 /// Returns what the user should know about the result.
 ///
 /// # Errors
-/// Weights that the form cannot hold, and a disk that cannot.
+/// Weights that the form cannot hold, and a disk that cannot; ternary matrices with scales that differ within them, where the
+/// form has one scale for a matrix.
 pub fn write(
     model: &Model,
     path: &Path,
     form: Form,
+    pool: &Arc<Pool>,
+    progress: &mut dyn FnMut(Step<'_>),
+) -> Result<Vec<String>> {
+    write_as(model, path, form, false, pool, progress)
+}
+
+/// The same, and ternary matrices whose scales differ within them get one, if the form needs that: see
+/// [`models::exchange::OneScale`] for which, and the notes for what it loses.
+///
+/// # Errors
+/// As [`write()`], but for that.
+pub fn write_one_scale(
+    model: &Model,
+    path: &Path,
+    form: Form,
+    pool: &Arc<Pool>,
+    progress: &mut dyn FnMut(Step<'_>),
+) -> Result<Vec<String>> {
+    write_as(model, path, form, true, pool, progress)
+}
+
+/// Whether a form has one scale for each ternary matrix, and the model has matrices that it calls ternary with more.
+fn needs_one_scale(model: &Model, form: Form) -> bool {
+    let ternary = matches!(model.config(), ModelConfig::BitNet(_));
+    let edge = model.config().storable();
+    let many = model.config().formats().keys().any(|name| !edge.contains(&name.as_str()));
+    let one = match form {
+        Form::Bundle(_) => false,
+        Form::Gguf(options) => options.ternary == Some(GgmlType::I2_S),
+        Form::Folder(_) | Form::Packed(_) => true,
+    };
+    ternary && many && one
+}
+
+fn write_as(
+    model: &Model,
+    path: &Path,
+    form: Form,
+    one_scale: bool,
     pool: &Arc<Pool>,
     progress: &mut dyn FnMut(Step<'_>),
 ) -> Result<Vec<String>> {
@@ -262,41 +316,72 @@ pub fn write(
         done += counts.get(tensor).copied().unwrap_or(0);
     };
     let mut quantizer = EngineQuantizer::new(pool.clone());
-    match form {
-        Form::Bundle(options) => {
-            write_bundle(model, path, options, &mut quantizer, &mut tell).map(|()| vec![])
+    let many = needs_one_scale(model, form);
+    let mut notes = vec![];
+    if many {
+        let told = with_source(model, &mut quantizer, |source| Ok(OneScale::new(source)?.loss().told()))?;
+        if !one_scale {
+            let remedy =
+                "write a .gguf file or a .fid, which keep the blocks as they are, or add --one-scale";
+            return fault(format!("{told}. What is asked for has one scale for each matrix"), remedy);
         }
-        Form::Folder(dtype) => write_folder(model, path, dtype, &mut quantizer, &mut tell),
+        notes.push(told);
+    }
+    notes.extend(match form {
+        Form::Bundle(options) => {
+            write_bundle(model, path, options, many, &mut quantizer, &mut tell).map(|()| vec![])
+        }
+        Form::Folder(dtype) => write_folder(model, path, dtype, many, &mut quantizer, &mut tell),
         Form::Packed(dtype) => {
             check_folder(path)?;
-            with_source(model, &mut quantizer, |source| write_packed_folder(path, source, dtype, &mut tell))?;
+            let mut work = |source: &mut dyn Exchange| write_packed_folder(path, source, dtype, &mut tell);
+            with_scales(model, many, &mut quantizer, &mut work)?;
             Ok(vec![])
         }
         Form::Gguf(options) => {
             check_file(path)?;
-            with_source(model, &mut quantizer, |source| gguf::write_model(path, source, options, &mut tell))
+            let mut work = |source: &mut dyn Exchange| gguf::write_model(path, source, options, &mut tell);
+            with_scales(model, many, &mut quantizer, &mut work)
         }
-    }
+    }?);
+    Ok(notes)
+}
+
+/// Runs `work` on the model as a source, with one scale for each ternary matrix if that is asked for.
+fn with_scales<T>(
+    model: &Model,
+    one: bool,
+    quantizer: &mut EngineQuantizer,
+    work: &mut dyn FnMut(&mut dyn Exchange) -> models::Result<T>,
+) -> Result<T> {
+    with_source(model, quantizer, |source| match one {
+        true => work(&mut OneScale::new(source)?),
+        false => work(source),
+    })
 }
 
 fn write_bundle(
     model: &Model,
     path: &Path,
     options: PackOptions,
+    one_scale: bool,
     quantizer: &mut EngineQuantizer,
     tell: &mut dyn FnMut(&str),
 ) -> Result<()> {
     check_file(path)?;
     match model {
-        Model::Bundle(model) => repack(path, model, options, tell)?,
-        Model::Gguf(gguf) => {
-            let mut files = vec![(CONFIG.to_owned(), json_text(&gguf.config().to_json()).into_bytes())];
-            files.extend(gguf.files()?);
-            let files: Vec<(&str, &[u8])> =
-                files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
-            let mut source = gguf.as_ref().clone();
-            let mut source = PackSource::new(&mut source, gguf.file().path());
-            pack(path, gguf.config(), &files, &mut source, options, quantizer, tell)?;
+        Model::Bundle(model) if !one_scale => repack(path, model, options, tell)?,
+        Model::Gguf(_) | Model::Bundle(_) => {
+            let mut again = EngineQuantizer::new(quantizer.0.clone());
+            with_scales(model, one_scale, quantizer, &mut |source| {
+                let mut files = vec![(CONFIG.to_owned(), json_text(&source.config().to_json()).into_bytes())];
+                files.extend(source.files()?);
+                let files: Vec<(&str, &[u8])> =
+                    files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+                let config = source.config().clone();
+                let mut source = PackSource::new(source, model.label());
+                pack(path, &config, &files, &mut source, options, &mut again, tell)
+            })?;
         }
         Model::Folder(model) => {
             let mut source = FolderSource { config: &model.config, weights: model.folder.weights() };
@@ -318,6 +403,7 @@ fn write_folder(
     model: &Model,
     path: &Path,
     dtype: FloatType,
+    one_scale: bool,
     quantizer: &mut EngineQuantizer,
     tell: &mut dyn FnMut(&str),
 ) -> Result<Vec<String>> {
@@ -325,9 +411,12 @@ fn write_folder(
     let options = SaveOptions { dtype, ..Default::default() };
     let mut notes = vec![];
     match model {
-        Model::Gguf(_) => return through_bundle(model, path, dtype, quantizer, tell),
+        Model::Gguf(_) => return through_bundle(model, path, dtype, one_scale, quantizer, tell),
+        Model::Bundle(_) if one_scale => {
+            return through_bundle(model, path, dtype, one_scale, quantizer, tell);
+        }
         Model::Folder(packed) if packed.config.is_packed() => {
-            return through_bundle(model, path, dtype, quantizer, tell);
+            return through_bundle(model, path, dtype, one_scale, quantizer, tell);
         }
         Model::Folder(model) => {
             let files = &borrowed(&model.files)[1..];
@@ -369,15 +458,18 @@ fn through_bundle(
     model: &Model,
     path: &Path,
     dtype: FloatType,
+    one_scale: bool,
     quantizer: &mut EngineQuantizer,
     tell: &mut dyn FnMut(&str),
 ) -> Result<Vec<String>> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.partial.{EXTENSION}", std::process::id()));
     let between = path.with_file_name(name);
-    let made = write_bundle(model, &between, PackOptions::default(), quantizer, &mut |_| {})
+    let made = write_bundle(model, &between, PackOptions::default(), one_scale, quantizer, &mut |_| {})
         .and_then(|()| Ok(ModelBundle::open(&between)?))
-        .and_then(|bundle| write_folder(&Model::Bundle(Box::new(bundle)), path, dtype, quantizer, tell));
+        .and_then(|bundle| {
+            write_folder(&Model::Bundle(Box::new(bundle)), path, dtype, false, quantizer, tell)
+        });
     let _ = std::fs::remove_file(&between);
     made
 }

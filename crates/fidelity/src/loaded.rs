@@ -102,10 +102,10 @@ fn stored_in(gguf: &GgufModel) -> Option<EmbeddingType> {
 /// The element type of a weight that is used where it lies in the file; nothing for one that has to be made of it.
 fn in_place(gguf: &GgufModel, name: &str) -> Option<DType> {
     let config = gguf.config();
-    if let ModelConfig::Qwen3(config) = config {
-        if config.formats.contains_key(name) {
-            return Some(DType::U8);
-        }
+    if config.formats().contains_key(name) {
+        return Some(DType::U8);
+    }
+    if let ModelConfig::Qwen3(_) = config {
         let tensor = gguf.tensor(name).ok()?;
         let plain = tensor.kind == GgmlType::F32 && tensor.shape.len() == 2;
         return (plain && matches!(gguf.values(name), Ok(Cow::Borrowed(_)))).then_some(DType::F32);
@@ -119,7 +119,13 @@ fn in_place(gguf: &GgufModel, name: &str) -> Option<DType> {
 }
 
 /// What a running model reads of a file and not in it: numbers as f32, packed trits, scales, what is derived of these.
-fn repacked(gguf: &GgufModel, threads: usize, huge: bool) -> Result<(BTreeMap<String, Tensor>, Prepared)> {
+///
+/// Matrices of scales that differ are not read, and named last.
+fn repacked(
+    gguf: &GgufModel,
+    threads: usize,
+    huge: bool,
+) -> Result<(BTreeMap<String, Tensor>, Prepared, Vec<String>)> {
     let config = gguf.config();
     let projections = config.projections();
     let known: BTreeSet<&String> = projections.iter().collect();
@@ -134,19 +140,31 @@ fn repacked(gguf: &GgufModel, threads: usize, huge: bool) -> Result<(BTreeMap<St
         projections.iter().map(|name| Ok(gguf.tensor(name)?.matrix())).collect::<Result<_>>()?;
     let packed = Packed::filled(&shapes, huge, |number, bytes| {
         let name = &projections[number];
-        let found = gguf.trits_into(name, TritLayout::Compute, threads, bytes)?;
+        let Some(scale) = gguf.trits_into(name, TritLayout::Compute, threads, bytes)? else {
+            return Ok(false);
+        };
         // The file's own are not read again.
         gguf.release(name);
-        let scale = found.ok_or_else(|| gguf.not_ternary(name))?.divisor();
-        made.small.insert(format!("{name}.scale"), Tensor::from_f32([], &[scale]));
-        Ok::<_, models::ModelError>(())
+        made.small.insert(format!("{name}.scale"), Tensor::from_f32([], &[scale.divisor()]));
+        Ok::<_, models::ModelError>(true)
     })?;
-    made.packed.extend(projections.iter().cloned().zip(packed));
+    let mut blocks = vec![];
+    for (name, packed) in projections.iter().zip(packed) {
+        match packed {
+            Some(packed) => {
+                made.packed.insert(name.clone(), packed);
+            }
+            None => {
+                made.small.insert(format!("{name}.scale"), Tensor::from_f32([], &[1.0]));
+                blocks.push(name.clone());
+            }
+        }
+    }
     if let Some(graph) = config.derived()? {
         let inputs: Vec<&Tensor> = graph.inputs.iter().map(|i| &parameters[&i.name]).collect();
         made.small.extend(engine::run_once(&graph, &inputs, &Default::default(), Pool::single().into())?);
     }
-    Ok((parameters, made))
+    Ok((parameters, made, blocks))
 }
 
 impl Loaded {
@@ -285,7 +303,7 @@ impl Loaded {
     }
 
     /// A model that runs on an open GGUF file: embedding, head, and the matrices of a model in blocks where they lie in it,
-    /// trits repacked for the kernels.
+    /// ternary ones whose blocks differ in scale among them; trits of one scale repacked for the kernels.
     ///
     /// # Errors
     /// Projections that are no trits with one scale, types without codecs, a tokenizer that cannot be read.
@@ -310,7 +328,8 @@ impl Loaded {
         let Ok(tokenizer) = tokenizer else {
             return fault("the file's tokenizer cannot be read", "convert the model again");
         };
-        let (parameters, prepared) = prepared?;
+        let (parameters, prepared, blocks) = prepared?;
+        gguf.keep_blocks(&blocks)?;
         if huge {
             let names = gguf.config().expected_tensors().into_iter().map(|(name, _)| name);
             let names: Vec<String> = names.filter(|name| in_place(&gguf, name).is_some()).collect();
@@ -403,9 +422,7 @@ impl Loaded {
             return Ok(Weight::Mapped { dtype, shape: tensor.shape, bytes: tensor.bytes });
         }
         if let Some(bundle) = &self.bundle {
-            if self.config.storable().contains(&name)
-                && let Embedding::Block(_, view) = bundle.stored(name)?
-            {
+            if let Ok(Embedding::Block(_, view)) = bundle.stored(name) {
                 return Ok(Weight::Mapped { dtype: view.dtype, shape: view.shape, bytes: view.bytes });
             }
             let view = bundle.bundle().tensor(projection.unwrap_or(name))?;
@@ -435,6 +452,10 @@ impl Loaded {
     pub fn embedding_type(&self) -> EmbeddingType {
         if let Some(gguf) = &self.gguf {
             return stored_in(gguf).unwrap_or(EmbeddingType::F32);
+        }
+        if self.config.formats().contains_key(self.config.embedding()) {
+            // The formats say it of each matrix.
+            return EmbeddingType::F32;
         }
         self.bundle.as_ref().map_or(EmbeddingType::F32, ModelBundle::embedding_type)
     }

@@ -289,6 +289,7 @@ pub fn fingerprint(model: &Loaded) -> Result<String> {
     if let EmbeddingType::Block(format) = model.embedding_type() {
         rest.extend(model.config.storable().iter().map(|name| block_section(name, format)));
     }
+    rest.extend(model.config.formats().iter().map(|(name, format)| block_section(name, *format)));
     for name in rest {
         let checksum = match (model.bundle(), model.parameters.get(&name)) {
             (Some(bundle), _) => bundle.bundle().entry(&name).map(|entry| entry.checksum),

@@ -115,18 +115,18 @@ impl Packed {
     }
 
     /// Matrices of these sizes, whose trits `fill` packs in the compute layout, in memory of each one's own or, `huge`, in
-    /// memory on huge pages that they share.
+    /// memory on huge pages that they share; nothing for one of which `fill` says that it has none.
     pub(crate) fn filled<E>(
         shapes: &[[usize; 2]],
         huge: bool,
-        mut fill: impl FnMut(usize, &mut [u8]) -> Result<(), E>,
-    ) -> Result<Vec<Packed>, E> {
+        mut fill: impl FnMut(usize, &mut [u8]) -> Result<bool, E>,
+    ) -> Result<Vec<Option<Packed>>, E> {
         let size = |[rows, columns]: [usize; 2]| TritLayout::Compute.bytes(rows, columns).unwrap_or(0);
         if !huge {
             let make = |(number, shape): (usize, &[usize; 2])| {
                 let mut bytes = Tensor::zeros(DType::U8, [size(*shape)]);
-                fill(number, bytes.bytes_mut())?;
-                Ok(Packed { shape: *shape, bytes: Memory::Own(bytes) })
+                let filled = fill(number, bytes.bytes_mut())?;
+                Ok(filled.then_some(Packed { shape: *shape, bytes: Memory::Own(bytes) }))
             };
             return shapes.iter().enumerate().map(make).collect();
         }
@@ -136,13 +136,16 @@ impl Packed {
         let (mut at, mut places) = (0, vec![]);
         for (number, shape) in shapes.iter().enumerate() {
             let place = at..at + size(*shape);
-            fill(number, &mut memory[place.clone()])?;
-            at += step(shape);
-            places.push(place);
+            // The next one takes the place of one that is not there.
+            let filled = fill(number, &mut memory[place.clone()])?;
+            at += if filled { step(shape) } else { 0 };
+            places.push(filled.then_some(place));
         }
         let memory = Arc::new(memory);
-        let parts = places.into_iter().map(|place| Memory::Part(memory.clone(), place));
-        Ok(shapes.iter().zip(parts).map(|(shape, bytes)| Packed { shape: *shape, bytes }).collect())
+        let made = shapes.iter().zip(places).map(|(shape, place)| {
+            place.map(|place| Packed { shape: *shape, bytes: Memory::Part(memory.clone(), place) })
+        });
+        Ok(made.collect())
     }
 
     /// The memory that it shares, if it does.

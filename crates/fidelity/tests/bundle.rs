@@ -78,7 +78,11 @@ fn convert(from: &Path, to: &Path, form: Form) -> Vec<String> {
 fn packed(from: &Path, layout: TritLayout, embedding: EmbeddingType) -> (TempDir, ModelBundle) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.fid");
-    convert(from, &path, Form::Bundle(PackOptions { layout, embedding }));
+    convert(
+        from,
+        &path,
+        Form::Bundle(PackOptions { layout, embedding: Some(embedding), ..Default::default() }),
+    );
     (dir, ModelBundle::open(path).unwrap())
 }
 
@@ -383,7 +387,7 @@ fn what_a_form_cannot_hold_is_told() {
         *tensor = NamedTensor::f32(name, &tensor.shape, values);
         tensors
     };
-    let bundle = |embedding| Form::Bundle(PackOptions { embedding, ..Default::default() });
+    let bundle = |embedding| Form::Bundle(PackOptions { embedding: Some(embedding), ..Default::default() });
     let (projection, embedding) = ("model.layers.0.mlp.down_proj.weight", "model.embeddings.weight");
     fails(
         &with(projection, f32::NAN),

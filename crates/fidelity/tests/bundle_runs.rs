@@ -31,7 +31,7 @@ fn pool() -> Arc<Pool> {
 fn packed(folder: &Path, layout: TritLayout, embedding: EmbeddingType) -> (tempfile::TempDir, Loaded) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.fid");
-    let form = Target::Bundle(PackOptions { layout, embedding });
+    let form = Target::Bundle(PackOptions { layout, embedding: Some(embedding), ..Default::default() });
     write(&Model::open(folder).unwrap(), &path, form, &pool(), &mut |_| {}).unwrap();
     let model = Loaded::open(&path).unwrap();
     assert!(model.bundle().is_some() && model.parameters.is_empty());

@@ -8,7 +8,7 @@ use cli_support::{Tiny, fidelity};
 fn a_model_is_measured_and_told_in_every_form() {
     let tiny = Tiny::new();
     let bundle = tiny.path("tiny.fid");
-    fidelity(&args!["pack", tiny.model, bundle]).ok();
+    fidelity(&args!["pack", tiny.model, bundle, "--layout", "compute"]).ok();
     let picture = tiny.path("roofline.svg");
     let list = args![
         "bench",

@@ -147,13 +147,16 @@ fn synth_lists_and_makes() {
 fn mistakes_are_told() {
     let tiny = Tiny::new();
     let bundle = tiny.path("a.fid");
-    fidelity(&args!["pack", tiny.model, bundle]).ok();
+    fidelity(&args!["pack", tiny.model, bundle, "--layout", "compute"]).ok();
     let gguf = tiny.text("m.gguf", "GGUF and more");
     let text = tiny.text("text.txt", "Once upon a time there was a text.");
     for (list, parts) in [
         (args!["pack", tiny.path("none"), bundle].to_vec(), &["none", "check the path"][..]),
-        (args!["pack", tiny.model, tiny.model].to_vec(), &["it is a folder"]),
-        (args!["pack", tiny.model, tiny.path("no/a.fid")].to_vec(), &["there is no folder"]),
+        (args!["pack", tiny.model, tiny.model, "--layout", "compute"].to_vec(), &["it is a folder"]),
+        (
+            args!["pack", tiny.model, tiny.path("no/a.fid"), "--layout", "compute"].to_vec(),
+            &["there is no folder"],
+        ),
         (args!["pack", tiny.model, tiny.path("a.gguf")].to_vec(), &["name of a GGUF file", "convert"]),
         (args!["pack", gguf, bundle].to_vec(), &["m.gguf", "header, version"]),
         (args!["pack", text, bundle].to_vec(), &["magic", "fidelity pack"]),
@@ -340,8 +343,8 @@ fn killed_runs_leave_no_half_written_files() {
     let [model, other, bundle, old_bundle] = ["m", "o", "m.fid", "o.fid"].map(|name| tiny.path(name));
     fidelity(&args!["synth", "--shape", "mmfree-1m", model]).ok();
     fidelity(&args!["synth", "--shape", "mmfree-1m", other, "--seed", "1", "--dtype", "bf16"]).ok();
-    fidelity(&args!["pack", model, bundle]).ok();
-    fidelity(&args!["pack", other, old_bundle]).ok();
+    fidelity(&args!["pack", model, bundle, "--layout", "compute"]).ok();
+    fidelity(&args!["pack", other, old_bundle, "--layout", "compute"]).ok();
     let (none, old_file, old_folder) = (BTreeMap::new(), content(&old_bundle), content(&other));
     let (file, folder) = (tiny.path("target.fid"), tiny.path("target"));
     for old in [&none, &old_file] {
@@ -366,7 +369,7 @@ fn runs_that_are_told_to_stop_clean_up() {
     for signal in ["-INT", "-TERM"] {
         // Large enough to be caught in the middle.
         let mut child = Command::new(env!("CARGO_BIN_EXE_fidelity"))
-            .args(args!["synth", "--shape", "mmfree-370m", target])
+            .args(args!["synth", "--shape", "mmfree-370m", target, "--layout", "compute"])
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
@@ -388,9 +391,10 @@ fn a_full_disk_is_told_and_leaves_what_was_there() {
     let tiny = Tiny::new();
     let (bundle, old, folder) = (tiny.path("m.fid"), tiny.path("old.fid"), tiny.path("x"));
     fidelity(&args!["synth", "--shape", "mmfree-1m", tiny.path("m")]).ok();
-    fidelity(&args!["pack", tiny.path("m"), bundle]).ok();
+    fidelity(&args!["pack", tiny.path("m"), bundle, "--layout", "compute"]).ok();
     fs::write(&old, "what was there").unwrap();
-    fidelity(&args!["pack", tiny.path("m"), "/dev/full"]).fails(1, &["/dev/full", "space"]);
+    fidelity(&args!["pack", tiny.path("m"), "/dev/full", "--layout", "compute"])
+        .fails(1, &["/dev/full", "space"]);
     // A limit on the size of files, in blocks of 512 bytes or 1 KiB.
     let limited = |script: &str, list: &[OsString]| {
         let output = Command::new("sh")
@@ -402,9 +406,11 @@ fn a_full_disk_is_told_and_leaves_what_was_there() {
             .unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    for list in
-        [args!["pack", tiny.path("m"), old], args!["convert", bundle, old], args!["unpack", bundle, folder]]
-    {
+    for list in [
+        args!["pack", tiny.path("m"), old, "--layout", "compute"].to_vec(),
+        args!["convert", bundle, old].to_vec(),
+        args!["unpack", bundle, folder].to_vec(),
+    ] {
         let (code, err) = limited("ulimit -f 100; exec \"$0\" \"$@\"", &list);
         assert_eq!(code, Some(1), "{err}");
         assert!(err.contains("too large") && err.contains("ulimit -f") && err.contains("help: "), "{err}");
@@ -422,7 +428,10 @@ fn a_full_disk_is_told_and_leaves_what_was_there() {
         "exec unshare -rm sh -c 'mount -t tmpfs -o size=200k none \"{}\" || exit 77; exec \"$0\" \"$@\"' \"$0\" \"$@\"",
         disk.display()
     );
-    for list in [args!["pack", tiny.path("m"), disk.join("a.fid")], args!["unpack", bundle, disk.join("x")]] {
+    for list in [
+        args!["pack", tiny.path("m"), disk.join("a.fid"), "--layout", "compute"].to_vec(),
+        args!["unpack", bundle, disk.join("x")].to_vec(),
+    ] {
         let (code, err) = limited(&mounted, &list);
         if code != Some(1) || !err.contains("error: ") {
             println!("skipped: no disk of our own ({err})");

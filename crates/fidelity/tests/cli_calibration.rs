@@ -51,8 +51,19 @@ fn auto_measures_once_and_survives_a_broken_cache() {
     pack(&["--recalibrate"]);
     // A cache that cannot be made stops nothing.
     let file = tiny.text("file", "x");
-    run(&file, &args!["pack", tiny.model, bundle, "--layout", "auto", "--threads", "1"]);
-    fidelity(&args!["pack", tiny.model, bundle, "--recalibrate"]).fails(1, &["--layout auto"]);
+    run(&file, &args!["pack", tiny.model, bundle, "--threads", "1"]);
+    // What is not said is measured, too, and told; a bundle of a bundle keeps the layout, and a fixed one asks nobody.
+    let again = tiny.path("again.fid");
+    let told = run(&cache, &args!["convert", tiny.model, again, "--threads", "1"]).1;
+    assert!(told.contains("layout ") && told.contains("measured before"), "{told}");
+    for fixed in [
+        args!["convert", again, bundle].to_vec(),
+        args!["convert", tiny.model, bundle, "--type", "compute"].to_vec(),
+    ] {
+        assert!(!run(&cache, &fixed).1.contains("layout "), "{fixed:?}");
+    }
+    fidelity(&args!["pack", tiny.model, bundle, "--recalibrate", "--layout", "compute"])
+        .fails(1, &["--layout auto"]);
 }
 
 #[test]

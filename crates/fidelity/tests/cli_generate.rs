@@ -269,7 +269,7 @@ fn biases_and_penalties_reach_the_draw() {
 fn placement_changes_no_token() {
     let tiny = Tiny::new();
     let bundle = tiny.path("tiny.fid");
-    fidelity(&args!["pack", tiny.model, bundle]).ok();
+    fidelity(&args!["pack", tiny.model, bundle, "--layout", "compute"]).ok();
     let run = |model: &std::path::Path, more: &[&str]| {
         let fixed = ["ab", "--seed", "4", "--max-tokens", "20", "--json", "--threads", "2"];
         let mut list = args!["generate", model].to_vec();

@@ -105,7 +105,7 @@ fn a_foreign_state_is_refused() {
         fidelity(&args!["generate", foreign, "--load-state", state]).fails(1, &["another model"]);
     }
     let rounded = tiny.path("rounded.fid");
-    fidelity(&args!["pack", tiny.model, rounded, "--embedding", "int8"]).ok();
+    fidelity(&args!["pack", tiny.model, rounded, "--embedding", "int8", "--layout", "compute"]).ok();
     fidelity(&args!["generate", rounded, "--load-state", state]).fails(1, &["another model"]);
     fidelity(&args!["generate", tiny.model, "--load-state", tiny.path("none")]).fails(1, &["none"]);
     // A bundle that is no state, and a file that is no bundle.

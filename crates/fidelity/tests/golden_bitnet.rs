@@ -223,7 +223,7 @@ fn bundles_give_the_same() {
     for from in [dir.clone(), dir.join("packed")] {
         for layout in [TritLayout::Compute, TritLayout::Interchange, TritLayout::Storage] {
             let path = temporary.path().join("model.fid");
-            let options = PackOptions { layout, embedding: EmbeddingType::F32 };
+            let options = PackOptions { layout, ..Default::default() };
             write(&Model::open(&from).unwrap(), &path, Target::Bundle(options), &pool, &mut |_| {}).unwrap();
             let mut model = Loaded::open(&path).unwrap();
             let got = model.eval(&inputs, &Request::default(), &pool).unwrap().values;
@@ -244,7 +244,7 @@ fn bundles_give_the_same() {
     // Narrower heads and embeddings differ by their own rounding only: close, and the same from form to form.
     for embedding in [EmbeddingType::Bf16, EmbeddingType::I8, EmbeddingType::Block(BlockFormat::F16)] {
         let path = temporary.path().join("model.fid");
-        let options = PackOptions { layout: TritLayout::Compute, embedding };
+        let options = PackOptions { embedding: Some(embedding), ..Default::default() };
         write(&Model::open(&dir).unwrap(), &path, Target::Bundle(options), &pool, &mut |_| {}).unwrap();
         let model = Loaded::open(&path).unwrap();
         let logits = |cut: Cut| {

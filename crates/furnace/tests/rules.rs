@@ -237,7 +237,11 @@ fn composites(r: &mut Random, add: &mut impl FnMut(&[Op], Vec<Array<f64>>, F)) {
         }),
     );
     let mut at = five(r);
-    at.extend([r.array(&[2, 7, 3], -1.0, 1.0), r.array(&[2, 5, 3], -1.0, 1.0), r.array(&[2, 3, 2], -1.0, 1.0)]);
+    at.extend([
+        r.array(&[2, 7, 3], -1.0, 1.0),
+        r.array(&[2, 5, 3], -1.0, 1.0),
+        r.array(&[2, 3, 2], -1.0, 1.0),
+    ]);
     add(
         &[Op::SelectiveScanGrad],
         at,

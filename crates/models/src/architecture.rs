@@ -12,9 +12,11 @@
 //! # Ok::<(), models::ModelError>(())
 //! ```
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::path::Path;
 
+use axes::BlockFormat;
 use graph::{Graph, GraphError};
 use serde_json::Value;
 
@@ -27,6 +29,9 @@ use crate::forms::{CacheType, GraphOptions, State};
 use crate::parameters::{Parameter, check_tensors, init_values};
 use crate::qwen3::Qwen3Config;
 use crate::safetensors::NamedTensor;
+
+/// The formats of a model of which no matrix lies in blocks.
+static NO_FORMATS: BTreeMap<String, BlockFormat> = BTreeMap::new();
 
 /// An architecture with its sizes.
 pub trait Architecture {
@@ -102,6 +107,11 @@ pub trait Architecture {
         vec![self.embedding()]
     }
 
+    /// The matrices that lie in blocks, by their names in the state dict, where the architecture takes any matrix so.
+    fn formats(&self) -> &BTreeMap<String, BlockFormat> {
+        &NO_FORMATS
+    }
+
     /// How those matrices are stored where a type is asked for: a head that is multiplied with has kernels for blocks only.
     fn stored_as(&self, wanted: EmbeddingType) -> EmbeddingType {
         wanted
@@ -159,6 +169,44 @@ pub trait Architecture {
     }
 }
 
+/// The answers that are fields of every configuration, by their names.
+macro_rules! field_answers {
+    () => {
+        fn model_type(&self) -> &'static str {
+            Self::MODEL_TYPE
+        }
+
+        fn to_json(&self) -> serde_json::Value {
+            self.to_json()
+        }
+
+        fn vocab_size(&self) -> usize {
+            self.vocab_size
+        }
+
+        fn hidden_size(&self) -> usize {
+            self.hidden_size
+        }
+
+        fn num_hidden_layers(&self) -> usize {
+            self.num_hidden_layers
+        }
+
+        fn bos_token_id(&self) -> Option<u32> {
+            self.bos_token_id
+        }
+
+        fn eos_token_id(&self) -> &[u32] {
+            &self.eos_token_id
+        }
+
+        fn tie_word_embeddings(&self) -> bool {
+            self.tie_word_embeddings
+        }
+    };
+}
+pub(crate) use field_answers;
+
 /// The configuration of any supported architecture.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelConfig {
@@ -193,6 +241,48 @@ impl ModelConfig {
         parsed.warnings.extend(folder.warnings().iter().cloned());
         Ok(parsed)
     }
+}
+
+impl ModelConfig {
+    /// The same with other matrices in blocks; nothing for an architecture that has none so. A ternary matrix in blocks is
+    /// no projection: it is multiplied as the numbers that its blocks hold.
+    ///
+    /// # Errors
+    /// [`crate::ModelError::Field`] for a name that is no matrix of the model, or columns that are no whole blocks.
+    pub fn with_formats(&self, path: &Path, formats: BTreeMap<String, BlockFormat>) -> Result<Option<Self>> {
+        let config: Self = match self {
+            Self::MatMulFree(_) => return Ok(None),
+            Self::BitNet(config) => BitNetConfig { formats, ..config.as_ref().clone() }.into(),
+            Self::Qwen3(config) => Qwen3Config { formats, ..config.as_ref().clone() }.into(),
+        };
+        check_formats(path, &*config)?;
+        Ok(Some(config))
+    }
+
+    /// Whether matrices other than embedding and head may lie in blocks.
+    pub fn takes_blocks(&self) -> bool {
+        !matches!(self, Self::MatMulFree(_))
+    }
+}
+
+/// Fails where a matrix in blocks is none of the model's, or its columns are no whole blocks.
+fn check_formats(path: &Path, config: &dyn Architecture) -> Result<()> {
+    if config.formats().is_empty() {
+        return Ok(());
+    }
+    let shapes: BTreeMap<String, Vec<usize>> = config.expected_tensors().into_iter().collect();
+    for (name, format) in config.formats() {
+        let whole = match shapes.get(name).map(Vec::as_slice) {
+            Some(&[_, columns]) => format.row_bytes(columns).is_some(),
+            _ => false,
+        };
+        if !whole {
+            let expected = format!("a matrix whose columns are whole blocks of {}", format.block());
+            let remedy = "correct one of the two values";
+            return Err(crate::ModelError::field(path, name, expected, format.to_string(), remedy));
+        }
+    }
+    Ok(())
 }
 
 impl Deref for ModelConfig {

@@ -49,7 +49,7 @@ impl Target {
     /// No cache folder, or a disk that cannot.
     pub fn synthetic(shape: &Shape, pool: &Arc<Pool>, say: &mut dyn FnMut(&str)) -> Result<Target> {
         let embedding = convert::synthetic_embedding(shape);
-        let form = Form::Bundle(PackOptions { embedding, ..Default::default() });
+        let form = Form::Bundle(PackOptions { embedding: Some(embedding), ..Default::default() });
         let path = cached(shape, "fid", form, pool, say)?;
         Ok(Target { name: shape.name.to_owned(), path })
     }
@@ -67,7 +67,13 @@ impl Target {
         }
         let wide = convert::synthetic_embedding(shape).name() == "q6_k";
         let embedding = Some(if wide { GgmlType::Q6_K } else { GgmlType::F16 });
-        cached(shape, "gguf", Form::Gguf(GgufOptions { ternary: GgmlType::TQ2_0, embedding }), pool, say)
+        cached(
+            shape,
+            "gguf",
+            Form::Gguf(GgufOptions { ternary: Some(GgmlType::TQ2_0), embedding }),
+            pool,
+            say,
+        )
     }
 
     /// A model that is there.

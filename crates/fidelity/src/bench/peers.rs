@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 /// The program that the other side runs.
 const DRIVER: &str = include_str!("peer.py");
 /// Longest wait for an answer: a peer on one slow core may read a prompt for minutes.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Where a peer is, and what it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,12 +90,20 @@ impl Running {
         let mut line = request.to_string();
         line.push('\n');
         let sent = self.requests.write_all(line.as_bytes()).and_then(|()| self.requests.flush());
-        let answer = sent.ok().and_then(|()| self.answers.recv_timeout(PATIENCE).ok());
-        let Some(answer) = answer else {
-            return fault(
-                "the peer does not answer",
-                "run it alone to see what is wrong, or leave --peers out",
-            );
+        let answer = match (sent, self.answers.recv_timeout(PATIENCE)) {
+            (Ok(()), Ok(answer)) => answer,
+            (Ok(()), Err(RecvTimeoutError::Timeout)) => {
+                return fault(
+                    format!("the peer has not answered for {} s", PATIENCE.as_secs()),
+                    "end what else runs on this computer, or measure a smaller model",
+                );
+            }
+            _ => {
+                return fault(
+                    "the peer has ended",
+                    "run it alone to see what is wrong, or leave --peers out",
+                );
+            }
         };
         let answer: Value =
             serde_json::from_str(&answer).context("the peer answers something else than JSON")?;

@@ -1,12 +1,10 @@
 //! `fidelity pack`, `unpack`, `convert` and `synth`: models in other forms.
 
 use super::common::{self, Threads};
-use super::forms::{Wanted, parse_embedding};
+use super::forms::{Layout, Wanted, parse_embedding};
 use super::print;
 use anyhow::Result;
-use axes::TritLayout;
 use clap::ValueEnum;
-use fidelity::calibration;
 use fidelity::convert::{self, Form, Kind, Model, Step};
 use fidelity::error::Fault;
 use fidelity::inspect::size;
@@ -24,8 +22,8 @@ weights that the trits were made of are not in it; keep the folder to go on trai
 docs/bundle.md describes the file.
 
 Examples:
-  fidelity pack MODEL model.fid
-  fidelity pack MODEL model.fid --layout auto       the layout that is faster on this computer
+  fidelity pack MODEL model.fid                     the layout that is faster on this computer
+  fidelity pack MODEL model.fid --layout compute    the same file on every computer
   fidelity pack MODEL model.fid --layout storage --embedding int8     the smallest file";
 
 pub(super) const UNPACK_EXAMPLES: &str = "\
@@ -40,12 +38,15 @@ IN is a model folder, a bundle or a GGUF file; OUT a bundle where its name ends 
 GGUF file where it ends in .gguf, and a folder otherwise. T is
 
   for a folder       f32, bf16, f16, f64: master weights; packed: BitNet's trits in bytes
-  for a bundle       a layout of trits: compute, interchange, storage
+  for a bundle       a layout of trits: compute, interchange, storage, auto; for Qwen3 a type
+                     of blocks: f16, bf16, q8_0, q6_k, q4_k, q4_0, q2_0, q1_0, tq2_0, tq1_0
   for a GGUF file    a type of ternary matrices: tq2_0, tq1_0, q2_0, i2_s, f16, bf16, f32, or
                      one that rounds them: q8_0, q6_k, q4_k, q4_0. Qwen3's matrices are
                      numbers and rounded to any of these but i2_s (bf16 unless said)
 
-Trits and their scales stay what they are in every direction, but where T rounds them.
+Trits and their scales stay what they are in every direction, but where T rounds them, and
+between bundles and GGUF files every matrix keeps its own type and bytes unless T is given.
+A layout that is not named is the one that is faster on this computer (auto).
 
 Examples:
   fidelity convert MODEL MODEL-bf16 --type bf16
@@ -64,26 +65,6 @@ Examples:
   fidelity synth --list
   fidelity synth --shape mmfree-1m MODEL
   fidelity synth --shape mmfree-370m model.fid --seed 7";
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Layout {
-    /// Two bits, as the kernels read them
-    Compute,
-    /// Two bits, row by row, for other programs
-    Interchange,
-    /// 1.6 bits
-    Storage,
-}
-
-impl From<Layout> for TritLayout {
-    fn from(layout: Layout) -> TritLayout {
-        match layout {
-            Layout::Compute => TritLayout::Compute,
-            Layout::Interchange => TritLayout::Interchange,
-            Layout::Storage => TritLayout::Storage,
-        }
-    }
-}
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Float {
@@ -112,51 +93,17 @@ pub(super) struct PackArgs {
     #[arg(value_name = "OUT.fid")]
     out: PathBuf,
     /// How the trits lie
-    #[arg(long, value_enum, default_value = "compute")]
-    layout: PackLayout,
+    #[arg(long, value_enum, default_value = "auto")]
+    layout: Layout,
     /// How the embedding is stored: f32, bf16, int8, or in blocks (f16, q8_0, q6_k, q4_k, q4_0). A head that is not
-    /// ternary is stored so too, and is then multiplied in integers
-    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = parse_embedding)]
-    embedding: EmbeddingType,
+    /// ternary is stored so too, and is then multiplied in integers. Unless said, numbers stay f32 and blocks blocks
+    #[arg(long, value_name = "TYPE", value_parser = parse_embedding)]
+    embedding: Option<EmbeddingType>,
     /// With --layout auto: measure anew, whatever is remembered
     #[arg(long)]
     recalibrate: bool,
     #[command(flatten)]
     output: Output,
-}
-
-/// A layout, or the faster one. The default is a fixed one, so that the same command writes the same file everywhere.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum PackLayout {
-    /// Two bits, as the kernels read them
-    Compute,
-    /// Two bits, row by row, for other programs
-    Interchange,
-    /// 1.6 bits
-    Storage,
-    /// Compute or storage, whichever is faster on this computer with this many threads; measured
-    /// once and remembered
-    Auto,
-}
-
-impl PackArgs {
-    fn layout(&self) -> Result<TritLayout> {
-        let measured = self.layout == PackLayout::Auto;
-        if self.recalibrate && !measured {
-            let cause = "--recalibrate measures for --layout auto, and another layout is named";
-            return Err(Fault::new(cause, "write --layout auto, or leave --recalibrate out").into());
-        }
-        Ok(match self.layout {
-            PackLayout::Compute => TritLayout::Compute,
-            PackLayout::Interchange => TritLayout::Interchange,
-            PackLayout::Storage => TritLayout::Storage,
-            PackLayout::Auto => {
-                let found = calibration::layout(&self.output.threads.pool(), self.recalibrate);
-                print::note(&format!("layout {}", found.told()));
-                found.layout()
-            }
-        })
-    }
 }
 
 pub(super) fn pack(args: &PackArgs) -> Result<()> {
@@ -165,8 +112,16 @@ pub(super) fn pack(args: &PackArgs) -> Result<()> {
         let cause = format!("{} has the name of a GGUF file", args.out.display());
         return Err(Fault::new(cause, "name a file that ends in .fid, or use `fidelity convert`").into());
     }
-    let options = PackOptions { layout: args.layout()?, embedding: args.embedding };
-    run(&open(&args.model)?, &args.out, Form::Bundle(options), &args.output)
+    if args.recalibrate && args.layout != Layout::Auto {
+        let cause = "--recalibrate measures for --layout auto, and another layout is named";
+        return Err(Fault::new(cause, "write --layout auto, or leave --recalibrate out").into());
+    }
+    let model = open(&args.model)?;
+    // Before anything is measured for a file that cannot be written.
+    common::check_output(&args.out)?;
+    let layout = args.layout.resolve(&model, &args.output.threads.pool(), args.recalibrate);
+    let options = PackOptions { layout, embedding: args.embedding, matrices: None };
+    run(&model, &args.out, Form::Bundle(options), false, &args.output)
 }
 
 #[derive(clap::Args)]
@@ -194,7 +149,7 @@ pub(super) fn unpack(args: &UnpackArgs) -> Result<()> {
     }
     let model = Model::Bundle(Box::new(models::bundle::ModelBundle::open(&args.bundle)?));
     common::warn(model.warnings());
-    run(&model, &args.dir, Form::Folder(args.dtype.into()), &args.output)
+    run(&model, &args.dir, Form::Folder(args.dtype.into()), false, &args.output)
 }
 
 #[derive(clap::Args)]
@@ -205,12 +160,16 @@ pub(super) struct ConvertArgs {
     /// The folder, the bundle (.fid) or the GGUF file (.gguf) to write
     out: PathBuf,
     /// Type of a folder's weights (f32, or packed where IN has BitNet's trits), layout of a bundle's
-    /// trits (compute, or that of IN), type of a GGUF file's matrices (that of IN, or tq2_0, for Qwen3 bf16)
+    /// trits (that of IN, or auto), type of a GGUF file's matrices (each as in IN, or tq2_0, for Qwen3 bf16)
     #[arg(long = "type", value_name = "T")]
     kind: Option<String>,
     /// How the embedding of a bundle or a GGUF file is stored (as in IN)
     #[arg(long, value_name = "TYPE")]
     embedding: Option<String>,
+    /// Give each ternary matrix one scale where IN has one for each block of numbers and OUT has not: what
+    /// that loses is told
+    #[arg(long)]
+    one_scale: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -219,7 +178,8 @@ pub(super) fn convert(args: &ConvertArgs) -> Result<()> {
     // The types are looked at before anything is opened.
     let wanted = Wanted::parse(&args.out, args.kind.as_deref(), args.embedding.as_deref())?;
     let model = open(&args.input)?;
-    run(&model, &args.out, wanted.form(&model), &args.output)
+    let form = wanted.form(&model, &args.output.threads.pool())?;
+    run(&model, &args.out, form, args.one_scale, &args.output)
 }
 
 #[derive(clap::Args)]
@@ -236,7 +196,7 @@ pub(super) struct SynthArgs {
     /// List the sizes
     #[arg(long)]
     list: bool,
-    /// Layout of a bundle's trits
+    /// Layout of a bundle's trits [default: auto]
     #[arg(long, value_enum)]
     layout: Option<Layout>,
     /// How a bundle's embedding is stored (f32, or q6_k where it is the head of a wide BitNet)
@@ -276,17 +236,16 @@ pub(super) fn synth(args: &SynthArgs) -> Result<()> {
         }
         let embedding = args.embedding.unwrap_or_else(|| convert::synthetic_embedding(shape));
         let wanted = Wanted::parse(out, args.kind.as_deref(), Some(embedding.name()))?;
-        wanted.form(&Model::synthetic(shape, args.seed))
+        wanted.form(&Model::synthetic(shape, args.seed), &args.output.threads.pool())?
     } else if named == Kind::Bundle {
         if args.dtype.is_some() {
             let cause = "--dtype is for folders, and OUT is a bundle";
             return Err(Fault::new(cause, "name a folder, or use --layout and --embedding").into());
         }
-        let default = PackOptions::default();
-        Form::Bundle(PackOptions {
-            layout: args.layout.map_or(default.layout, Into::into),
-            embedding: args.embedding.unwrap_or_else(|| convert::synthetic_embedding(shape)),
-        })
+        let layout = args.layout.unwrap_or(Layout::Auto);
+        let layout = layout.resolve(&Model::synthetic(shape, args.seed), &args.output.threads.pool(), false);
+        let embedding = args.embedding.unwrap_or_else(|| convert::synthetic_embedding(shape));
+        Form::Bundle(PackOptions { layout, embedding: Some(embedding), matrices: None })
     } else {
         if args.layout.is_some() || args.embedding.is_some() {
             let cause = "--layout and --embedding are for bundles, and OUT is a folder";
@@ -294,7 +253,7 @@ pub(super) fn synth(args: &SynthArgs) -> Result<()> {
         }
         Form::Folder(args.dtype.map_or(FloatType::F32, Into::into))
     };
-    run(&Model::synthetic(shape, args.seed), out, form, &args.output)
+    run(&Model::synthetic(shape, args.seed), out, form, false, &args.output)
 }
 
 fn list() -> Result<()> {
@@ -326,7 +285,7 @@ struct Output {
     threads: Threads,
 }
 
-fn run(model: &Model, out: &Path, form: Form, output: &Output) -> Result<()> {
+fn run(model: &Model, out: &Path, form: Form, one_scale: bool, output: &Output) -> Result<()> {
     if matches!(form, Form::Bundle(_) | Form::Gguf(_)) {
         common::check_output(out)?;
     }
@@ -342,7 +301,8 @@ fn run(model: &Model, out: &Path, form: Form, output: &Output) -> Result<()> {
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}") {
         bar.set_style(style);
     }
-    let notes = convert::write(model, out, form, &output.threads.pool(), &mut |step: Step<'_>| {
+    let write = if one_scale { convert::write_one_scale } else { convert::write };
+    let notes = write(model, out, form, &output.threads.pool(), &mut |step: Step<'_>| {
         bar.set_length(step.of);
         bar.set_position(step.done);
         bar.set_message(step.tensor.to_owned());

@@ -1,8 +1,12 @@
 //! What `convert` and `synth` are asked to write: the name of the output, `--type` and `--embedding`, as one [`Form`].
 
+use super::print;
 use anyhow::Result;
 use axes::{BlockFormat, TritLayout};
 use barewire::gguf::GgmlType;
+use clap::ValueEnum;
+use engine::pool::Pool;
+use fidelity::calibration;
 use fidelity::convert::{Form, Kind, Model, named};
 use fidelity::error::Fault;
 use models::architecture::ModelConfig;
@@ -26,10 +30,42 @@ const TERNARY: [GgmlType; 11] = [
     GgmlType::Q6_K,
 ];
 
+/// How the trits of a bundle lie.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Layout {
+    /// Two bits, as the kernels read them
+    Compute,
+    /// Two bits, row by row, for other programs
+    Interchange,
+    /// 1.6 bits
+    Storage,
+    /// Compute or storage, whichever is faster on this computer with this many threads; measured
+    /// once and remembered
+    Auto,
+}
+
+impl Layout {
+    /// The layout of trits, and a line about it where it was chosen. A model without trits has any.
+    pub(super) fn resolve(self, model: &Model, pool: &Pool, again: bool) -> TritLayout {
+        match self {
+            Layout::Compute => TritLayout::Compute,
+            Layout::Interchange => TritLayout::Interchange,
+            Layout::Storage => TritLayout::Storage,
+            Layout::Auto if model.config().projections().is_empty() => TritLayout::Compute,
+            Layout::Auto => {
+                let found = calibration::layout(pool, again);
+                let from = if found.cached { "measured before" } else { "measured now" };
+                print::note(&format!("layout {} ({from}; --layout or --type fixes it)", found.told()));
+                found.layout()
+            }
+        }
+    }
+}
+
 /// What is asked for, before the model is open.
 #[derive(Clone, Copy)]
 pub(super) enum Wanted {
-    Bundle { layout: Option<TritLayout>, embedding: Option<EmbeddingType> },
+    Bundle { layout: Option<Layout>, matrices: Option<BlockFormat>, embedding: Option<EmbeddingType> },
     Folder(Option<FloatType>),
     Packed,
     Gguf { ternary: Option<GgmlType>, embedding: Option<GgmlType> },
@@ -71,20 +107,20 @@ impl Wanted {
                 }
             }
             Kind::Bundle => {
-                let layouts = "compute, interchange or storage (--embedding sets the embedding's type)";
-                let layout = |text: &str| {
-                    let found = text.to_ascii_lowercase().parse().ok().filter(|l| *l != TritLayout::Bytes);
-                    found.ok_or_else(|| wrong("--type", text, "a bundle", layouts))
-                };
+                let layouts = "compute, interchange, storage or auto, for Qwen3 a type of blocks such as q6_k (--embedding \
+                               sets the embedding's type)";
+                let text = kind.unwrap_or_default();
+                let layout = Layout::from_str(text, true).ok();
+                let matrices = text.parse::<BlockFormat>().ok();
+                if kind.is_some() && layout.is_none() && matrices.is_none() {
+                    return Err(wrong("--type", text, "a bundle", layouts));
+                }
                 let stored = |text: &str| {
                     parse_embedding(text).map_err(|remedy| {
                         Fault::new(format!("--embedding {text} is no type of a bundle's embedding"), remedy)
                     })
                 };
-                Wanted::Bundle {
-                    layout: kind.map(layout).transpose()?,
-                    embedding: embedding.map(stored).transpose()?,
-                }
+                Wanted::Bundle { layout, matrices, embedding: embedding.map(stored).transpose()? }
             }
             Kind::Folder => {
                 if embedding.is_some() {
@@ -107,58 +143,32 @@ impl Wanted {
         })
     }
 
-    /// The form, with what was not said as the model has it.
-    pub(super) fn form(self, model: &Model) -> Form {
-        match self {
-            Wanted::Bundle { layout, embedding } => {
+    /// The form, with what was not said as the model has it, and the layout of a new bundle as this computer likes it.
+    pub(super) fn form(self, model: &Model, pool: &Pool) -> Result<Form> {
+        Ok(match self {
+            Wanted::Bundle { layout, matrices, embedding } => {
+                if let (Some(kind), false) = (matrices, matches!(model.config(), ModelConfig::Qwen3(_))) {
+                    let cause =
+                        format!("--type {kind} is for matrices of numbers, and this model's are ternary");
+                    return Err(Fault::new(cause, "write compute, interchange, storage or auto").into());
+                }
                 let kept = match model {
-                    Model::Bundle(bundle) => PackOptions {
-                        layout: bundle.layout().unwrap_or(TritLayout::Compute),
-                        embedding: bundle.embedding_type(),
-                    },
-                    Model::Gguf(gguf) => {
-                        let kind = gguf.tensor(gguf.config().embedding()).map(|tensor| tensor.kind);
-                        let embedding = match kind.map(|kind| (kind, kind.format())) {
-                            Ok((GgmlType::BF16, _)) => EmbeddingType::Bf16,
-                            Ok((_, Some(format))) => EmbeddingType::Block(format),
-                            _ => EmbeddingType::F32,
-                        };
-                        PackOptions { embedding, ..Default::default() }
-                    }
-                    _ => PackOptions::default(),
+                    Model::Bundle(bundle) => bundle.layout(),
+                    _ => None,
                 };
-                Form::Bundle(PackOptions {
-                    layout: layout.unwrap_or(kept.layout),
-                    embedding: embedding.unwrap_or(kept.embedding),
-                })
+                let layout = match (layout, kept) {
+                    (None, Some(kept)) => kept,
+                    _ => layout.unwrap_or(Layout::Auto).resolve(model, pool, false),
+                };
+                Form::Bundle(PackOptions { layout, embedding, matrices })
             }
             Wanted::Folder(Some(dtype)) => Form::Folder(dtype),
             // Trits go into a folder as they are where there is a form of folders for them.
             Wanted::Folder(None) if packs(model) => Form::Packed(None),
             Wanted::Folder(None) => Form::Folder(FloatType::F32),
             Wanted::Packed => Form::Packed(None),
-            Wanted::Gguf { ternary, embedding } => {
-                let kept = match model {
-                    Model::Gguf(gguf) => {
-                        let first = match gguf.config() {
-                            ModelConfig::Qwen3(_) => {
-                                Some("model.layers.0.self_attn.q_proj.weight".to_owned())
-                            }
-                            config => config.projections().into_iter().next(),
-                        };
-                        first.and_then(|name| Some(gguf.tensor(&name).ok()?.kind))
-                    }
-                    _ => None,
-                };
-                // Weights that nothing says are ternary are not to become it unasked.
-                let usual = match model.config() {
-                    ModelConfig::Qwen3(_) => GgmlType::BF16,
-                    _ => GgufOptions::default().ternary,
-                };
-                let kept = kept.filter(|kind| TERNARY.contains(kind)).unwrap_or(usual);
-                Form::Gguf(GgufOptions { ternary: ternary.unwrap_or(kept), embedding })
-            }
-        }
+            Wanted::Gguf { ternary, embedding } => Form::Gguf(GgufOptions { ternary, embedding }),
+        })
     }
 }
 

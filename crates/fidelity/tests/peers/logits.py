@@ -1,7 +1,7 @@
 """Logits of llama.cpp (through llama-cpp-python) at every position of a list of tokens, against given ones.
 
 usage: logits.py MODEL.gguf TOKENS LOGITS
-TOKENS is a text file of ids, LOGITS raw f32 (positions, vocabulary). Prints one JSON object: the mean and the largest
+TOKENS is a text file of ids, LOGITS raw f64 (positions, vocabulary). Prints one JSON object: the mean and the largest
 Kullback-Leibler divergence of the next token's distribution (given to peer, in nats), how often both agree on the
 likeliest token, the mean entropy, and the largest difference of logits.
 """
@@ -27,7 +27,7 @@ tokens = [int(word) for word in open(tokens).read().split()]
 peer = llama_cpp.Llama(model, n_ctx=len(tokens) + 8, n_batch=len(tokens) + 8, n_threads=1, logits_all=True, verbose=False)
 peer.eval(tokens)
 theirs = np.array(peer.scores[: len(tokens)], dtype=np.float64)
-ours = np.fromfile(logits, dtype=np.float32).reshape(len(tokens), -1).astype(np.float64)
+ours = np.fromfile(logits, dtype=np.float64).reshape(len(tokens), -1)
 p, q = log_softmax(ours), log_softmax(theirs)
 divergence = (np.exp(p) * (p - q)).sum(axis=1)
 print(

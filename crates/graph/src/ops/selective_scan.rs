@@ -39,12 +39,9 @@ fn check(inputs: &[Type]) -> Result<[Dim; 4], String> {
     };
     let dtype = inputs[0].dtype;
     let of = |shape: &[&Dim]| Type::new(dtype, shape.iter().map(|d| (*d).clone()));
-    for (k, name, want) in [
-        (1, "dt", of(&[b, t, d])),
-        (2, "a", of(&[d, n])),
-        (3, "b", of(&[b, t, n])),
-        (4, "c", of(&[b, t, n])),
-    ] {
+    for (k, name, want) in
+        [(1, "dt", of(&[b, t, d])), (2, "a", of(&[d, n])), (3, "b", of(&[b, t, n])), (4, "c", of(&[b, t, n]))]
+    {
         if inputs[k] != want {
             return Err(format!("{name} must be {want}, found {}", inputs[k]));
         }
@@ -290,11 +287,8 @@ impl OpDef for SelectiveScanGrad {
         let dh = &(&dy * &p.spread(&i[4], &[0, 1, 3])) + &last;
         let operands = [&p.gate, &h, &dh].map(|v| p.flat(v));
         let attrs = crate::attrs! { reverse: Bool(false) };
-        let made = n.cx.push(
-            Op::LinearScanGrad,
-            attrs,
-            &[&operands[0], &p.flat(&h0), &operands[1], &operands[2]],
-        );
+        let made =
+            n.cx.push(Op::LinearScanGrad, attrs, &[&operands[0], &p.flat(&h0), &operands[1], &operands[2]]);
         let exponent = &made[0].reshape(&p.dims) * &p.gate;
         let drive = made[1].reshape(&p.dims);
         let into = (&drive * &p.spread(&i[3], &[0, 1, 3])).sum(&[3]);
@@ -321,4 +315,3 @@ impl Var {
         (next(), next())
     }
 }
-

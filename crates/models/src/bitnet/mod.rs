@@ -12,5 +12,4 @@ pub mod packed;
 pub use crate::decoder::Activation;
 pub use config::{BitNetConfig, Quantization, ScaleMeaning};
 
-/// Name of the embedding in the state dict.
-pub const EMBEDDING: &str = "model.embed_tokens.weight";
+pub use crate::decoder::EMBEDDING;

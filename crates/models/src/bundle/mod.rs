@@ -9,7 +9,7 @@
 //! | `model.lower_bounds` | f32 (L, d), as trained |
 //! | `lower_bounds_eff` | f32 (L, d): what a running model adds, computed once |
 //! | norms and convolutions, under their names in the state dict | f32 |
-//! | `NAME.FORMAT` (`model.embed_tokens.weight.q6_k`) | u8 (V, bytes of a row): the embedding, or a head that is not ternary, in blocks |
+//! | `NAME.FORMAT` (`model.embed_tokens.weight.q6_k`) | u8 (rows, bytes of a row): a matrix in blocks, such as the embedding, a head that is not ternary, any matrix of Qwen3, a matrix of BitNet whose blocks have scales of their own |
 //!
 //! The order is that of the state dict, `lower_bounds_eff` behind `model.lower_bounds`, and the head's trits last where the
 //! head shares the embedding's weight: they are a section of their own then too, made of the weight before the embedding
@@ -166,7 +166,8 @@ impl ModelBundle {
         self.stored(self.config.embedding())
     }
 
-    /// A matrix that may be stored in several ways ([`crate::architecture::Architecture::storable`]).
+    /// A matrix that may be stored in several ways ([`crate::architecture::Architecture::storable`], any matrix of an
+    /// architecture that [takes blocks](ModelConfig::takes_blocks)), as it lies.
     ///
     /// # Errors
     /// [`ModelError::Wire`] for a name that the bundle does not have.
@@ -184,7 +185,11 @@ impl ModelBundle {
 
     /// How the embedding is stored.
     pub fn embedding_type(&self) -> EmbeddingType {
-        let name = self.config.embedding();
+        self.stored_type(self.config.embedding())
+    }
+
+    /// How such a matrix is stored.
+    pub fn stored_type(&self, name: &str) -> EmbeddingType {
         if let Some((format, _)) = self.blocks_of(name) {
             return EmbeddingType::Block(format);
         }
@@ -218,6 +223,7 @@ impl ModelBundle {
             let expected = format!("those of {} layers", self.config.num_hidden_layers());
             return wrong("model.layers", expected, format!("{} sections", self.bundle.entries().len()));
         }
+        self.set_formats()?;
         let mut known = BTreeSet::new();
         for (name, content) in self.expected() {
             let Some(entry) = self.bundle.entry(&name) else {
@@ -234,6 +240,26 @@ impl ModelBundle {
             if !known.contains(name) && name != CONFIG && !COMPANIONS.contains(&name) {
                 self.warnings.push(format!("{}: section `{name}` is not used", path.display()));
             }
+        }
+        Ok(())
+    }
+
+    /// Notes which matrices lie in blocks, where the architecture takes any so.
+    fn set_formats(&mut self) -> Result<()> {
+        if !self.config.takes_blocks() {
+            return Ok(());
+        }
+        let mut formats = std::collections::BTreeMap::new();
+        for (name, shape) in self.config.expected_tensors() {
+            // Columns that are no whole blocks are found to be another section than what is expected.
+            if let (&[_, columns], Some((format, _))) = (shape.as_slice(), self.blocks_of(&name))
+                && format.row_bytes(columns).is_some()
+            {
+                formats.insert(name, format);
+            }
+        }
+        if let Some(config) = self.config.with_formats(self.bundle.path(), formats)? {
+            self.config = config;
         }
         Ok(())
     }
@@ -259,9 +285,11 @@ impl ModelBundle {
         for (name, shape) in c.expected_tensors() {
             if let (true, &[rows, columns]) = (ternary.contains(&name), shape.as_slice()) {
                 list.push(trits(name, [rows, columns]));
-            } else if let (true, Some((format, section)), &[rows, columns]) =
-                (storable.contains(&name.as_str()), self.blocks_of(&name), shape.as_slice())
-            {
+            } else if let (true, Some((format, section)), &[rows, columns]) = (
+                storable.contains(&name.as_str()) || c.formats().contains_key(&name),
+                self.blocks_of(&name),
+                shape.as_slice(),
+            ) {
                 // Columns that are no whole blocks make a section of no bytes, which is not what is there.
                 list.push(numbers(section, DType::U8, &[rows, format.row_bytes(columns).unwrap_or(0)]));
             } else if name == EMBEDDING {

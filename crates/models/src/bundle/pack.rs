@@ -60,14 +60,16 @@ impl EmbeddingType {
 pub struct PackOptions {
     /// How the trits lie.
     pub layout: TritLayout,
-    /// How the embedding is stored.
-    pub embedding: EmbeddingType,
+    /// How the embedding is stored, and a head that is not ternary; each as the source has it unless said, numbers as f32.
+    pub embedding: Option<EmbeddingType>,
+    /// The blocks of the matrices in the layers that are not ternary; each as the source has it unless said.
+    pub matrices: Option<BlockFormat>,
 }
 
 impl Default for PackOptions {
-    /// The layout that kernels read, and the embedding as it is.
+    /// The layout that kernels read, and all else as it is.
     fn default() -> Self {
-        Self { layout: TritLayout::Compute, embedding: EmbeddingType::F32 }
+        Self { layout: TritLayout::Compute, embedding: None, matrices: None }
     }
 }
 
@@ -101,6 +103,11 @@ pub trait Source {
     /// Packed trits that are none.
     fn trits(&mut self, _name: &str) -> Result<Option<(Vec<i8>, f32)>> {
         Ok(None)
+    }
+
+    /// How the source holds a matrix that is not ternary: the bundle does as well, unless its options say otherwise.
+    fn stored(&self, _name: &str) -> EmbeddingType {
+        EmbeddingType::F32
     }
 
     /// The bytes of a matrix that the source holds in these blocks already.
@@ -147,7 +154,7 @@ pub fn pack(
     quantizer: &mut dyn Quantizer,
     progress: &mut dyn FnMut(&str),
 ) -> Result<()> {
-    let specs = specs(config, files, options)?;
+    let specs = specs(config, files, options, &|name| source.stored(name))?;
     atomic::try_write(path, |out| {
         let mut writer = BundleWriter::new(out, &specs).map_err(|error| wire(path, error))?;
         for (name, bytes) in files {
@@ -211,18 +218,20 @@ fn pack_section(
             let scales = row_scales(&source.tensor(config.embedding())?, columns);
             writer.section_with(name, |out| put(out, &scales, |x| x.to_le_bytes()))?;
         }
-        Content::Tensor { dtype, .. } => {
+        Content::Tensor { dtype, shape } => {
             let label = source.label().to_owned();
-            let columns = config.hidden_size();
             match block_of(name).filter(|_| *dtype == DType::U8) {
                 Some((matrix, format)) => {
                     if let Some(bytes) = source.blocks(matrix, format) {
                         return Ok(writer.section(name, bytes)?);
                     }
                     let values = source.tensor(matrix)?;
-                    put_blocks(writer, &label, name, format, &values, columns)?;
+                    put_blocks(writer, &label, name, format, &values, columns(format, shape))?;
                 }
-                None => put_numbers(writer, &label, name, *dtype, &source.tensor(name)?, columns)?,
+                None => {
+                    let width = config.hidden_size();
+                    put_numbers(writer, &label, name, *dtype, &source.tensor(name)?, width)?;
+                }
             }
         }
         Content::Bytes { .. } => {}
@@ -236,17 +245,47 @@ fn block_of(section: &str) -> Option<(&str, BlockFormat)> {
     Some((name, format.parse().ok()?))
 }
 
+/// The columns of a matrix whose section has these sizes.
+fn columns(format: BlockFormat, shape: &[usize]) -> usize {
+    shape.last().map_or(0, |bytes| bytes / format.block_bytes() * format.block())
+}
+
+/// How each matrix of numbers is stored that may be stored in several ways.
+fn wanted(
+    config: &ModelConfig,
+    options: PackOptions,
+    stored: &dyn Fn(&str) -> EmbeddingType,
+    name: &str,
+) -> EmbeddingType {
+    if config.storable().contains(&name) {
+        return config.stored_as(options.embedding.unwrap_or_else(|| stored(name)));
+    }
+    match options.matrices.map_or_else(|| config.stored_as(stored(name)), EmbeddingType::Block) {
+        EmbeddingType::Block(format) => EmbeddingType::Block(format),
+        _ => EmbeddingType::F32,
+    }
+}
+
 /// The sections of a model, files first.
-fn specs(config: &ModelConfig, files: &[(&str, &[u8])], options: PackOptions) -> Result<Vec<Spec>> {
+fn specs(
+    config: &ModelConfig,
+    files: &[(&str, &[u8])],
+    options: PackOptions,
+    stored: &dyn Fn(&str) -> EmbeddingType,
+) -> Result<Vec<Spec>> {
     let ternary = config.projections().into_iter().collect::<std::collections::BTreeSet<_>>();
-    let (storable, stored) = (config.storable(), config.stored_as(options.embedding));
+    let storable = config.storable();
     let mut specs: Vec<Spec> = files.iter().map(|(name, bytes)| Spec::bytes(*name, bytes.len())).collect();
     for (name, shape) in config.expected_tensors() {
+        let matrix = shape.len() == 2 && (config.takes_blocks() || storable.contains(&name.as_str()));
+        let kind = if matrix && !ternary.contains(&name) {
+            wanted(config, options, stored, &name)
+        } else {
+            EmbeddingType::F32
+        };
         if let (true, &[rows, columns]) = (ternary.contains(&name), shape.as_slice()) {
             specs.push(Spec::trits(name, options.layout, rows, columns));
-        } else if let (true, EmbeddingType::Block(format), &[rows, columns]) =
-            (storable.contains(&name.as_str()), stored, shape.as_slice())
-        {
+        } else if let (EmbeddingType::Block(format), &[rows, columns]) = (kind, shape.as_slice()) {
             let Some(row) = format.row_bytes(columns) else {
                 return Err(ModelError::Value {
                     what: format!("type of `{name}`"),
@@ -257,8 +296,8 @@ fn specs(config: &ModelConfig, files: &[(&str, &[u8])], options: PackOptions) ->
             };
             specs.push(Spec::tensor(block_section(&name, format), DType::U8, &[rows, row]));
         } else if name == config.embedding() {
-            specs.push(Spec::tensor(name, stored.dtype(), &shape));
-            if stored == EmbeddingType::I8 {
+            specs.push(Spec::tensor(name, kind.dtype(), &shape));
+            if kind == EmbeddingType::I8 {
                 specs.push(Spec::tensor(EMBEDDING_SCALE, DType::F32, &shape[..1]));
             }
         } else {
@@ -288,10 +327,12 @@ pub fn repack(
     let bundle = model.bundle();
     let files: Vec<(&str, &[u8])> =
         std::iter::once((CONFIG, bundle.bytes(CONFIG)?)).chain(model.companions()).collect();
-    let specs = specs(model.config(), &files, options)?;
-    let same_embedding = model.embedding_type() == model.config().stored_as(options.embedding);
-    let columns = model.config().hidden_size();
-    let storable = model.config().storable();
+    let stored = |name: &str| model.stored_type(name);
+    let specs = specs(model.config(), &files, options, &stored)?;
+    let width = model.config().hidden_size();
+    // A section of this name and type is there: its bytes stay.
+    let same = |name: &str, content: &Content| bundle.entry(name).is_some_and(|e| e.content == *content);
+    let embedding = model.config().embedding();
     atomic::try_write(path, |out| {
         let mut writer = BundleWriter::new(out, &specs).map_err(|error| wire(path, error))?;
         for (name, bytes) in &files {
@@ -308,24 +349,26 @@ pub fn repack(
                             .map_err(WireError::into_io)
                     })
                 }
-                Content::Tensor { .. } if !same_embedding && block_of(name).is_some() => {
-                    let (matrix, format) = block_of(name).unwrap_or((name, BlockFormat::F16));
-                    let values = stored_values(model, matrix)?;
-                    put_blocks(&mut writer, bundle.path(), name, format, &values, columns)
-                        .map_err(|error| locate(path, error))?;
-                    Ok(())
-                }
-                Content::Tensor { dtype, .. } if storable.contains(&name.as_str()) && !same_embedding => {
-                    let values = stored_values(model, name)?;
-                    put_numbers(&mut writer, bundle.path(), name, *dtype, &values, columns)
-                        .map_err(|error| locate(path, error))?;
-                    Ok(())
-                }
-                _ if name == EMBEDDING_SCALE && !same_embedding => {
-                    let scales = row_scales(&stored_values(model, model.config().embedding())?, columns);
+                _ if name == EMBEDDING_SCALE && model.stored_type(embedding) != EmbeddingType::I8 => {
+                    let scales = row_scales(&stored_values(model, embedding)?, width);
                     writer.section_with(name, |out| put(out, &scales, |x| x.to_le_bytes()))
                 }
-                _ => writer.section(name, bundle.tensor(name)?.bytes),
+                _ if same(name, content) => writer.section(name, bundle.tensor(name)?.bytes),
+                Content::Tensor { dtype, shape } => match block_of(name).filter(|_| *dtype == DType::U8) {
+                    Some((matrix, format)) => {
+                        let values = stored_values(model, matrix)?;
+                        put_blocks(&mut writer, bundle.path(), name, format, &values, columns(format, shape))
+                            .map_err(|error| locate(path, error))?;
+                        Ok(())
+                    }
+                    None => {
+                        let values = stored_values(model, name)?;
+                        put_numbers(&mut writer, bundle.path(), name, *dtype, &values, width)
+                            .map_err(|error| locate(path, error))?;
+                        Ok(())
+                    }
+                },
+                Content::Bytes { .. } => Ok(()),
             };
             result.map_err(|error| wire(path, error))?;
         }
@@ -341,7 +384,7 @@ pub fn repack(
 pub(crate) fn stored_values<'a>(model: &'a ModelBundle, name: &str) -> Result<Cow<'a, [f32]>> {
     Ok(match model.stored(name)? {
         Embedding::Block(format, view) => {
-            Cow::Owned(barewire::blocks::decode(format, model.config().hidden_size(), view.bytes)?)
+            Cow::Owned(barewire::blocks::decode(format, columns(format, view.shape), view.bytes)?)
         }
         Embedding::F32(view) => match view.f32s() {
             Some(values) => Cow::Borrowed(values),

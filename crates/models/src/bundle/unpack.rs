@@ -103,7 +103,7 @@ impl<'a> Unpacked<'a> {
     /// [`ModelError::Wire`] if there is no such section, [`ModelError::Tensor`] for a magnitude that the type cannot hold.
     pub fn tensor(&self, name: &str, quantizer: &mut dyn Quantizer) -> Result<Values<'static>> {
         let config: &ModelConfig = self.model.config();
-        if config.storable().contains(&name) {
+        if config.storable().contains(&name) || config.formats().contains_key(name) {
             return Ok(Values::F32(stored_values(self.model, name)?.into_owned().into()));
         }
         let view = self.model.bundle().tensor(name)?;

@@ -5,14 +5,13 @@ use graph::typed::{Traced, TracedExt, input, typed};
 use graph::{Cx, Dim, Graph, GraphError, Type, Var};
 
 use super::{
-    Attention, Batch, Block, Cached, Decoder, GatedUnit, Half, Hidden, Kind, Linear, Seq, Vocab,
+    Attention, Batch, Block, Cached, Decoder, EMBEDDING, GatedUnit, Half, Hidden, Kind, Linear, Seq, Vocab,
     inverse_frequencies,
 };
 use crate::bundle::EmbeddingType;
 use crate::forms::{CacheType, Form, GraphOptions, PLACES, State, finish, loss};
 use crate::matmulfree::{Products, Weight};
 
-const EMBEDDING: &str = "model.embed_tokens.weight";
 const HEAD: &str = "lm_head.weight";
 
 /// Caches in order: of each layer keys and values, then their scales where they are of i8.
@@ -50,7 +49,7 @@ impl Source<'_> {
 
     /// The blocks that a matrix lies in.
     fn format(&self, name: &str, whole: bool) -> Option<BlockFormat> {
-        let listed = self.d.formats.and_then(|formats| formats.get(name)).copied();
+        let listed = self.d.formats.get(name).copied();
         listed.or(match self.o.embedding {
             EmbeddingType::Block(format) if whole && self.o.form == Form::Prepared => Some(format),
             _ => None,

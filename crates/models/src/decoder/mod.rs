@@ -5,6 +5,7 @@
 //! whole-sequence form and the form with caches of keys and values from it; a streaming step is the latter for one token.
 
 mod block;
+pub(crate) mod config;
 mod graphs;
 mod linear;
 
@@ -15,6 +16,9 @@ pub use linear::{Kind, Linear};
 use std::collections::BTreeMap;
 
 use axes::BlockFormat;
+
+/// Name of the embedding in the state dict.
+pub const EMBEDDING: &str = "model.embed_tokens.weight";
 
 axes::axes! {
     /// Sequences that are processed together.
@@ -92,7 +96,7 @@ pub struct Decoder<'a> {
     /// The head uses the embedding's weight.
     pub tied: bool,
     /// Matrices that lie in blocks, by name.
-    pub formats: Option<&'a BTreeMap<String, BlockFormat>>,
+    pub formats: &'a BTreeMap<String, BlockFormat>,
 }
 
 /// The frequencies of the rotation of heads of `width`, as the published code computes them, in f32.

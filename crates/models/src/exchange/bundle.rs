@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use axes::BlockFormat;
+use axes::{BlockFormat, DType};
 use barewire::gguf::GgmlType;
 use barewire::trits;
 
 use super::Exchange;
 use crate::architecture::ModelConfig;
-use crate::bundle::{Embedding, ModelBundle, Source, stored_values};
+use crate::bundle::{Embedding, EmbeddingType, ModelBundle, Source, stored_values};
 use crate::error::{ModelError, Result};
 use crate::gguf::Scale;
 
@@ -23,15 +23,20 @@ impl Exchange for ModelBundle {
     }
 
     fn stored(&self, name: &str) -> Result<GgmlType> {
-        if !ModelBundle::config(self).storable().contains(&name) {
-            return Ok(GgmlType::F32);
-        }
         Ok(match ModelBundle::stored(self, name)? {
             Embedding::Bf16(_) => GgmlType::BF16,
             Embedding::Block(format, _) => GgmlType::of(format),
             // An i8 with a scale for each row is no type of other programs; f32 holds its products.
             Embedding::F32(_) | Embedding::I8(..) => GgmlType::F32,
         })
+    }
+
+    fn kept(&self, name: &str) -> Option<GgmlType> {
+        match ModelBundle::stored(self, name) {
+            Ok(Embedding::Block(format, _)) => Some(GgmlType::of(format)),
+            Ok(Embedding::F32(view)) if view.dtype == DType::F32 => Some(GgmlType::F32),
+            _ => None,
+        }
     }
 
     fn bytes(&self, name: &str, kind: GgmlType) -> Option<&[u8]> {
@@ -99,6 +104,16 @@ impl Source for PackSource<'_> {
         }
         let (trits, scale) = self.source.trits(name)?;
         Ok(Some((trits, scale.divisor())))
+    }
+
+    fn stored(&self, name: &str) -> EmbeddingType {
+        // What cannot be copied, such as numbers with a factor beside them, is better not rounded again.
+        let kind = self.source.kept(name).filter(|kind| self.source.bytes(name, *kind).is_some());
+        match kind.map(|kind| (kind, kind.format())) {
+            Some((GgmlType::BF16, _)) => EmbeddingType::Bf16,
+            Some((_, Some(format))) => EmbeddingType::Block(format),
+            _ => EmbeddingType::F32,
+        }
     }
 
     fn blocks(&self, name: &str, format: BlockFormat) -> Option<&[u8]> {

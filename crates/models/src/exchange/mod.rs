@@ -6,6 +6,7 @@
 
 mod bundle;
 mod folder;
+mod one_scale;
 mod packed;
 
 use std::borrow::Cow;
@@ -14,6 +15,7 @@ use barewire::gguf::GgmlType;
 
 pub use self::bundle::PackSource;
 pub use self::folder::FolderSource;
+pub use self::one_scale::{Loss, OneScale};
 pub use self::packed::write_packed_folder;
 use crate::architecture::ModelConfig;
 use crate::error::Result;
@@ -32,6 +34,11 @@ pub trait Exchange {
     /// # Errors
     /// If there is no such tensor.
     fn stored(&self, name: &str) -> Result<GgmlType>;
+
+    /// The type that a matrix of the layers has in this form, where it is one of GGUF files: a conversion keeps it.
+    fn kept(&self, _name: &str) -> Option<GgmlType> {
+        None
+    }
 
     /// The bytes of a tensor, where it is stored in that type already.
     fn bytes(&self, _name: &str, _kind: GgmlType) -> Option<&[u8]> {
@@ -72,8 +79,14 @@ impl Exchange for GgufModel {
         Ok(self.tensor(name)?.kind)
     }
 
+    fn kept(&self, name: &str) -> Option<GgmlType> {
+        self.tensor(name).ok().map(|tensor| tensor.kind)
+    }
+
     fn bytes(&self, name: &str, kind: GgmlType) -> Option<&[u8]> {
-        self.tensor(name).ok().filter(|tensor| tensor.kind == kind).map(|tensor| tensor.bytes)
+        let tensor = self.tensor(name).ok().filter(|tensor| tensor.kind == kind)?;
+        // What has a factor beside it is not the numbers alone.
+        self.scale_tensor(tensor.name).is_ok_and(|scale| scale == 1.0).then_some(tensor.bytes)
     }
 
     fn numbers(&mut self, name: &str) -> Result<Cow<'_, [f32]>> {

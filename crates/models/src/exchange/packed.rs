@@ -9,7 +9,7 @@ use barewire::gguf::GgmlType;
 use serde_json::json;
 
 use super::Exchange;
-use crate::architecture::ModelConfig;
+use crate::architecture::{Architecture, ModelConfig};
 use crate::atomic;
 use crate::bitnet::packed::pack;
 use crate::bitnet::{Quantization, ScaleMeaning};

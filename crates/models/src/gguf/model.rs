@@ -20,7 +20,6 @@ use crate::architecture::ModelConfig;
 use crate::bundle::COMPANIONS;
 use crate::error::{ModelError, Result};
 use crate::folder::TOKENIZER;
-use crate::qwen3::Qwen3Config;
 use crate::tokenizer::Tokenizer;
 
 /// A `config.json`, whole.
@@ -314,7 +313,7 @@ impl GgufModel {
     }
 
     /// The factor beside a tensor, 1 where there is none.
-    fn scale_tensor(&self, tensor: &str) -> Result<f32> {
+    pub(crate) fn scale_tensor(&self, tensor: &str) -> Result<f32> {
         let name = scale_of(tensor);
         if name == tensor || !self.file.contains(&name) {
             return Ok(1.0);
@@ -384,7 +383,7 @@ impl GgufModel {
 
     /// Notes which matrices lie in blocks, where the architecture takes them as they are.
     fn set_formats(&mut self) -> Result<()> {
-        let ModelConfig::Qwen3(config) = &self.config else { return Ok(()) };
+        let ModelConfig::Qwen3(_) = &self.config else { return Ok(()) };
         let matrices = self.config.expected_tensors().into_iter().filter(|(_, shape)| shape.len() == 2);
         let mut formats = BTreeMap::new();
         for (name, _) in matrices {
@@ -399,9 +398,58 @@ impl GgufModel {
                 None => return Err(self.unsupported(&tensor)),
             }
         }
-        let config = Qwen3Config { formats, ..config.as_ref().clone() };
-        config.validate(self.file.path())?;
-        self.config = config.into();
+        self.set(formats)
+    }
+
+    fn set(&mut self, formats: BTreeMap<String, BlockFormat>) -> Result<()> {
+        if let Some(config) = self.config.with_formats(self.file.path(), formats)? {
+            self.config = config;
+        }
         Ok(())
+    }
+
+    /// Takes projections for matrices in blocks, which are multiplied where they lie: those whose scales differ from block to
+    /// block, as [`trits`](Self::trits) has found. An architecture without such matrices refuses them.
+    ///
+    /// # Errors
+    /// [`ModelError::Tensor`] for a projection in no blocks of few bits, which may be master weights, and for one with a
+    /// scale beside it.
+    pub fn keep_blocks(&mut self, names: &[String]) -> Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let mut formats = self.config.formats().clone();
+        for name in names {
+            let tensor = self.tensor(name)?;
+            let format = tensor.kind.format().filter(|format| format.block() > 1);
+            match format {
+                Some(format) if self.config.takes_blocks() && self.scale_tensor(tensor.name)? == 1.0 => {
+                    formats.insert(name.clone(), format);
+                }
+                _ => return Err(self.not_ternary(name)),
+            }
+        }
+        self.set(formats)?;
+        self.warnings.push(format!(
+            "{}: {} matrices have scales that differ from block to block; they are multiplied as they are, with activations \
+             rounded by blocks",
+            self.file.path().display(),
+            names.len()
+        ));
+        Ok(())
+    }
+
+    /// Looks at every ternary matrix, and takes those for matrices in blocks whose scales differ within it.
+    ///
+    /// # Errors
+    /// As [`trits`](Self::trits) and [`keep_blocks`](Self::keep_blocks).
+    pub fn find_blocks(&mut self, threads: usize) -> Result<()> {
+        let mut names = vec![];
+        for name in self.config.projections() {
+            if self.trits(&name, TritLayout::Compute, threads)?.is_none() {
+                names.push(name);
+            }
+        }
+        self.keep_blocks(&names)
     }
 }

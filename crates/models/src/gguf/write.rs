@@ -20,19 +20,13 @@ use crate::exchange::Exchange;
 use crate::folder::TOKENIZER;
 
 /// How a file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GgufOptions {
-    /// Type of the ternary matrices; of all matrices in the blocks of a model that has no ternary ones.
-    pub ternary: GgmlType,
+    /// Type of the matrices in the layers. Unless said, each keeps the type that it has in a file of this kind or in a
+    /// bundle's blocks; others become TQ2_0, which most programs read, and bf16 in a model that has no ternary ones.
+    pub ternary: Option<GgmlType>,
     /// Type of embedding and head, where that is not ternary; as they are stored unless said.
     pub embedding: Option<GgmlType>,
-}
-
-impl Default for GgufOptions {
-    /// TQ2_0, which most programs read, and the embedding as it is.
-    fn default() -> Self {
-        Self { ternary: GgmlType::TQ2_0, embedding: None }
-    }
 }
 
 /// A tensor to be written.
@@ -47,6 +41,8 @@ enum Part {
     Ternary {
         scale: Scale,
         beside: bool,
+        /// The bytes are the source's.
+        copied: bool,
     },
     Numbers,
     /// The number beside a ternary matrix.
@@ -66,7 +62,7 @@ pub fn write_model(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Vec<String>> {
     let plans = plans(path, source, options)?;
-    let (metadata, mut notes) = metadata(source, options, &plans)?;
+    let (metadata, mut notes) = metadata(source, &plans)?;
     notes.extend(rounded_again(source, &plans)?);
     let specs: Vec<TensorSpec> = plans.iter().map(|plan| plan.spec.clone()).collect();
     let located = |error: WireError| match error {
@@ -93,7 +89,9 @@ fn rounded_again(source: &dyn Exchange, plans: &[Plan]) -> Result<Option<String>
     for plan in plans.iter().filter(|plan| matches!(plan.part, Part::Numbers) && plan.spec.shape.len() == 2) {
         let few = |kind: GgmlType| kind.format().is_some_and(|format| format.block() > 1);
         let stored = source.stored(&plan.name)?;
-        count += usize::from(few(stored) && few(plan.spec.kind) && stored != plan.spec.kind);
+        // These two hold each other's numbers.
+        let twins = [stored, plan.spec.kind].iter().all(|k| [GgmlType::TQ1_0, GgmlType::TQ2_0].contains(k));
+        count += usize::from(few(stored) && few(plan.spec.kind) && stored != plan.spec.kind && !twins);
     }
     let note = format!("{count} matrices were in blocks of another type and have been rounded a second time");
     Ok((count > 0).then_some(note))
@@ -110,6 +108,8 @@ fn plans(path: &Path, source: &mut dyn Exchange, options: GgufOptions) -> Result
     }
     // Matrices that no architecture calls ternary are numbers, and rounded to the type.
     let blocks = matches!(config, ModelConfig::Qwen3(_));
+    // Weights that nothing says are ternary are not to become it unasked.
+    let usual = if blocks { GgmlType::BF16 } else { GgmlType::TQ2_0 };
     let mut plans = vec![];
     for (name, shape) in parameters {
         let theirs = to_gguf(&config, &name);
@@ -119,12 +119,14 @@ fn plans(path: &Path, source: &mut dyn Exchange, options: GgufOptions) -> Result
             other => other.to_vec(),
         };
         let kind = match name.as_str() {
-            _ if projections.contains(&name) => options.ternary,
+            _ if projections.contains(&name) => options.ternary.or(source.kept(&name)).unwrap_or(usual),
             _ if name == config.embedding() || name == head => match options.embedding {
                 Some(kind) => kind,
                 None => source.stored(&name)?,
             },
-            _ if blocks && shape.len() == 2 => options.ternary,
+            _ if shape.len() == 2 && (blocks || config.formats().contains_key(&name)) => {
+                options.ternary.or(source.kept(&name)).unwrap_or(usual)
+            }
             _ => GgmlType::F32,
         };
         if !projections.contains(&name) && kind != GgmlType::F32 && kind.format().is_none() {
@@ -143,11 +145,12 @@ fn plans(path: &Path, source: &mut dyn Exchange, options: GgufOptions) -> Result
             continue;
         }
         let scale = source.scale(&name)?;
+        let copied = source.kept(&name) == Some(kind) && source.bytes(&name, kind).is_some();
         // I2_S has its scale in f32 itself; types of many bits round a number of their own choice.
-        let beside = kind.is_ternary() && kind != GgmlType::I2_S
-            || [GgmlType::F16, GgmlType::BF16, GgmlType::F32].contains(&kind);
+        let beside = !copied && kind.is_ternary() && kind != GgmlType::I2_S
+            || !copied && [GgmlType::F16, GgmlType::BF16, GgmlType::F32].contains(&kind);
         let number = TensorSpec::new(scale_of(&spec.name), GgmlType::F32, &[1]);
-        plans.push(Plan { name: name.clone(), spec, part: Part::Ternary { scale, beside } });
+        plans.push(Plan { name: name.clone(), spec, part: Part::Ternary { scale, beside, copied } });
         if beside {
             plans.push(Plan { name, spec: number, part: Part::Scale(scale.factor()) });
         }
@@ -169,7 +172,10 @@ fn write_tensor(
     let columns = spec.shape.last().copied().unwrap_or(1);
     match part {
         Part::Scale(d) => writer.tensor(&spec.name, &d.to_le_bytes()).map_err(located),
-        Part::Ternary { scale, beside } => {
+        Part::Ternary { scale, beside, copied } => {
+            if let Some(bytes) = source.bytes(name, spec.kind).filter(|_| *copied) {
+                return writer.tensor(&spec.name, bytes).map_err(located);
+            }
             let (trits, _) = source.trits(name)?;
             let d = if *beside { 1.0 } else { scale.factor() };
             let fill = |out: &mut dyn Write| {
@@ -197,14 +203,11 @@ fn write_tensor(
 }
 
 /// The keys of a model.
-fn metadata(
-    source: &dyn Exchange,
-    options: GgufOptions,
-    plans: &[Plan],
-) -> Result<(Vec<(String, Value<'static>)>, Vec<String>)> {
+fn metadata(source: &dyn Exchange, plans: &[Plan]) -> Result<(Vec<(String, Value<'static>)>, Vec<String>)> {
     let config = source.config();
+    let most = most(config, plans);
     let architecture = match config {
-        ModelConfig::BitNet(c) if options.ternary == GgmlType::I2_S && c.hidden_act == Activation::Relu2 => {
+        ModelConfig::BitNet(c) if most == GgmlType::I2_S && c.hidden_act == Activation::Relu2 => {
             BITNET_RELU2[0]
         }
         ModelConfig::BitNet(_) => BITNET,
@@ -215,7 +218,7 @@ fn metadata(
         ("general.architecture".into(), Value::text(architecture)),
         ("general.type".into(), Value::text("model")),
         ("general.quantization_version".into(), Value::U32(2)),
-        ("general.file_type".into(), Value::U32(file_type(options.ternary))),
+        ("general.file_type".into(), Value::U32(file_type(most))),
     ];
     let mut notes = vec![];
     let mut add = |key: &str, value: Value<'static>| list.push((format!("{architecture}.{key}"), value));
@@ -309,6 +312,16 @@ fn metadata(
         list.push((SCALES[1].into(), Value::Array(Array::f32s(&kept.values().copied().collect::<Vec<_>>()))));
     }
     Ok((list, notes))
+}
+
+/// The type that most matrices of the layers have.
+fn most(config: &ModelConfig, plans: &[Plan]) -> GgmlType {
+    let edge = |name: &str| name == config.embedding() || name == "lm_head.weight";
+    let mut counts: BTreeMap<&str, (usize, GgmlType)> = BTreeMap::new();
+    for plan in plans.iter().filter(|plan| plan.spec.shape.len() == 2 && !edge(&plan.name)) {
+        counts.entry(plan.spec.kind.name()).or_insert((0, plan.spec.kind)).0 += 1;
+    }
+    counts.into_values().max_by_key(|(count, _)| *count).map_or(GgmlType::F32, |(_, kind)| kind)
 }
 
 fn config_text(config: &ModelConfig) -> String {

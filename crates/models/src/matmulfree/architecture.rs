@@ -1,49 +1,18 @@
 //! The MatMul-free language model's answers to [`Architecture`].
 
 use graph::{Graph, GraphError};
-use serde_json::Value;
 
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, field_answers};
 use crate::bundle::EMBEDDING;
 use crate::config::MatMulFreeConfig;
 use crate::forms::{CacheType, GraphOptions, State};
 use crate::parameters::Parameter;
 
 impl Architecture for MatMulFreeConfig {
-    fn model_type(&self) -> &'static str {
-        Self::MODEL_TYPE
-    }
-
-    fn to_json(&self) -> Value {
-        self.to_json()
-    }
-
-    fn vocab_size(&self) -> usize {
-        self.vocab_size
-    }
-
-    fn hidden_size(&self) -> usize {
-        self.hidden_size
-    }
-
-    fn num_hidden_layers(&self) -> usize {
-        self.num_hidden_layers
-    }
-
-    fn bos_token_id(&self) -> Option<u32> {
-        self.bos_token_id
-    }
-
-    fn eos_token_id(&self) -> &[u32] {
-        &self.eos_token_id
-    }
+    field_answers!();
 
     fn pad_token_id(&self) -> Option<u32> {
         self.pad_token_id
-    }
-
-    fn tie_word_embeddings(&self) -> bool {
-        self.tie_word_embeddings
     }
 
     fn parameters(&self) -> Vec<Parameter> {

@@ -10,5 +10,4 @@ mod config;
 
 pub use config::Qwen3Config;
 
-/// Name of the embedding in the state dict.
-pub const EMBEDDING: &str = "model.embed_tokens.weight";
+pub use crate::decoder::EMBEDDING;

@@ -1,5 +1,6 @@
 //! BitNet configurations: what is read, what is refused.
 
+use models::architecture::Architecture;
 use models::architecture::ModelConfig;
 use models::bitnet::{Activation, BitNetConfig, ScaleMeaning};
 use serde_json::{Value, json};

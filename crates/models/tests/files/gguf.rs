@@ -110,7 +110,7 @@ fn every_type_keeps_trits_scales_numbers_and_files() {
         let kinds = ["tq2_0", "tq1_0", "q2_0", "i2_s", "f16", "bf16", "f32"];
         for kind in kinds.map(|name| GgmlType::named(name).unwrap()) {
             let path = dir.path().join(format!("m{n}.gguf"));
-            let options = GgufOptions { ternary: kind, embedding: None };
+            let options = GgufOptions { ternary: Some(kind), embedding: None };
             write_model(&path, &mut source, options, &mut |_| {}).unwrap();
             let mut model = GgufModel::open(&path).unwrap();
             assert_eq!(model.warnings(), [] as [&str; 0], "{kind}");
@@ -136,7 +136,7 @@ fn every_type_keeps_trits_scales_numbers_and_files() {
             // And from there into every other.
             let again = dir.path().join("again.gguf");
             for other in kinds.map(|name| GgmlType::named(name).unwrap()) {
-                let options = GgufOptions { ternary: other, embedding: None };
+                let options = GgufOptions { ternary: Some(other), embedding: None };
                 write_model(&again, &mut model, options, &mut |_| {}).unwrap();
                 assert_eq!(contents(&mut GgufModel::open(&again).unwrap()), wanted, "{kind} to {other}");
             }
@@ -295,7 +295,7 @@ fn matrices_in_blocks_keep_their_bytes_and_name_their_formats() {
     let path = dir.path().join("m.gguf");
     for kind in ["q2_0", "q4_0", "q8_0", "q4_k", "q6_k", "q1_0", "tq1_0", "tq2_0", "f16", "bf16", "f32"] {
         let kind = GgmlType::named(kind).unwrap();
-        let options = GgufOptions { ternary: kind, embedding: Some(GgmlType::Q6_K) };
+        let options = GgufOptions { ternary: Some(kind), embedding: Some(GgmlType::Q6_K) };
         assert!(write_model(&path, &mut source, options, &mut |_| {}).unwrap().is_empty());
         let model = GgufModel::open(&path).unwrap();
         assert_eq!(model.warnings(), [] as [&str; 0], "{kind}");
@@ -320,7 +320,7 @@ fn matrices_in_blocks_keep_their_bytes_and_name_their_formats() {
         }
     }
     // One scale for a whole matrix of blocks is no format of numbers.
-    let options = GgufOptions { ternary: GgmlType::I2_S, embedding: None };
+    let options = GgufOptions { ternary: Some(GgmlType::I2_S), embedding: None };
     let error = write_model(&path, &mut source, options, &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("in blocks") && error.contains("I2_S"), "{error}");
 }
@@ -333,7 +333,7 @@ fn keys_and_tensors_that_make_no_qwen3_are_refused() {
     let mut quantizer = Absmean;
     let mut source = FolderSource::new(&folder, config, &mut quantizer);
     let path = dir.path().join("m.gguf");
-    let options = GgufOptions { ternary: GgmlType::Q2_0, embedding: Some(GgmlType::Q6_K) };
+    let options = GgufOptions { ternary: Some(GgmlType::Q2_0), embedding: Some(GgmlType::Q6_K) };
     write_model(&path, &mut source, options, &mut |_| {}).unwrap();
     let file = Gguf::open(&path).unwrap();
     // The file with one key set to another value or gone, and a tensor more.

@@ -1,8 +1,10 @@
-//! Models between folders, bundles and GGUF files: trits, scales and logits equal after every pair of conversions; and
-//! llama.cpp's logits for the same file, where llama-cpp-python is at hand (`FIDELITY_PEERS` names its interpreter, else
-//! `python3`).
+//! Models between folders, bundles and GGUF files: trits, scales and logits equal after every pair of conversions, blocks
+//! equal in every byte; and llama.cpp's logits for the same file, where llama-cpp-python is at hand.
 
+mod blocks;
+#[path = "../common/mod.rs"]
 mod common;
+mod peers;
 
 use common::golden;
 use engine::pool::Pool;
@@ -21,7 +23,6 @@ use models::qwen3::Qwen3Config;
 use models::safetensors::{FloatType, NamedTensor};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 fn pool() -> Arc<Pool> {
@@ -114,7 +115,11 @@ fn trits(path: &Path) -> Trits {
     };
     match path.extension().and_then(|end| end.to_str()) {
         Some("fid") => all(&mut ModelBundle::open(path).unwrap()),
-        Some("gguf") => all(&mut GgufModel::open(path).unwrap()),
+        Some("gguf") => {
+            let mut model = GgufModel::open(path).unwrap();
+            model.find_blocks(2).unwrap();
+            all(&mut model)
+        }
         _ => {
             let folder = ModelFolder::open(path).unwrap();
             let config = ModelConfig::from_folder(&folder).unwrap().config;
@@ -147,7 +152,7 @@ fn every_pair_of_forms_keeps_trits_scales_and_logits() {
         let wanted = trits(&start);
         let gguf = |name: &str| {
             Form::Gguf(GgufOptions {
-                ternary: barewire::gguf::GgmlType::named(name).unwrap(),
+                ternary: Some(barewire::gguf::GgmlType::named(name).unwrap()),
                 embedding: None,
             })
         };
@@ -190,7 +195,7 @@ fn the_published_packed_form_goes_through_every_other() {
     let Some(start) = golden("bitnet_b158/packed") else { return };
     let dir = tempfile::tempdir().unwrap();
     let wanted = trits(&start);
-    let f16 = Form::Gguf(GgufOptions { ternary: barewire::gguf::GgmlType::F16, embedding: None });
+    let f16 = Form::Gguf(GgufOptions { ternary: Some(barewire::gguf::GgmlType::F16), embedding: None });
     let (fid, gguf, packed) = (dir.path().join("a.fid"), dir.path().join("a.gguf"), dir.path().join("a"));
     let forms = [(&fid, Form::Bundle(PackOptions::default())), (&gguf, f16), (&packed, Form::Packed(None))];
     for (one, form) in &forms {
@@ -233,62 +238,6 @@ fn a_tokenizer_and_its_files_come_back() {
     }
 }
 
-/// What llama.cpp gives for a file beside what is computed here.
-fn compare(gguf: &Path, dir: &Path, batch: &Batch) -> Option<Value> {
-    let (ids, ours) = (dir.join("ids.txt"), dir.join("logits.bin"));
-    let text: Vec<String> = batch.input_ids.iter().map(i64::to_string).collect();
-    std::fs::write(&ids, text.join(" ")).unwrap();
-    let numbers = logits(gguf, batch, Cut::Sequence);
-    let bytes: Vec<u8> = numbers.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect();
-    std::fs::write(&ours, bytes).unwrap();
-    let python = std::env::var_os("FIDELITY_PEERS").unwrap_or_else(|| "python3".into());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/logits.py");
-    let output = Command::new(&python).arg(script).args([gguf, &ids, &ours]).output();
-    let Ok(output) = output else {
-        println!("skipped: there is no {}", python.display());
-        return None;
-    };
-    let text = String::from_utf8_lossy(&output.stdout);
-    let found: Value = match serde_json::from_str(&text) {
-        Ok(found) => found,
-        Err(_) => {
-            panic!("llama.cpp does not read {}: {}", gguf.display(), String::from_utf8_lossy(&output.stderr))
-        }
-    };
-    if let Some(reason) = found.get("skip") {
-        println!("skipped: {reason}; `FIDELITY_PEERS` names an interpreter that has llama-cpp-python");
-        return None;
-    }
-    Some(found)
-}
-
-/// The two quantise activations to int8 differently (here for each token, there for each 256 numbers of it, or not at
-/// all beside f16), and rounding is discontinuous: with the published deviation of random weights the divergence is that
-/// of a thousandth of a nat at most, with logits eight times as wide some hundredths.
-#[test]
-fn llama_cpp_gives_the_same_distribution() {
-    let dir = tempfile::tempdir().unwrap();
-    let batch = batch(200, 2048);
-    for (act, kinds) in [(Activation::Silu, &["tq2_0", "tq1_0", "f16"][..]), (Activation::Relu2, &["tq2_0"])]
-    {
-        let start = dir.path().join(act.name());
-        masters(&start, &bitnet(act, 4, 512, 2048, 0.02));
-        for kind in kinds {
-            let gguf = dir.path().join(format!("{}-{kind}.gguf", act.name()));
-            let ternary = barewire::gguf::GgmlType::named(kind).unwrap();
-            let notes = convert(&start, &gguf, Form::Gguf(GgufOptions { ternary, embedding: None }));
-            let Some(found) = compare(&gguf, dir.path(), &batch) else { return };
-            println!("{} {kind}: {found}", act.name());
-            let mean = found["mean_kl"].as_f64().unwrap();
-            match act {
-                Activation::Silu => assert!(mean <= 1e-3, "{kind}: {mean}"),
-                // That program computes SiLU in this architecture, so it cannot agree, and the file says so.
-                Activation::Relu2 => assert!(notes.iter().any(|note| note.contains("SiLU"))),
-            }
-        }
-    }
-}
-
 fn qwen3(tied: bool) -> ModelConfig {
     Qwen3Config {
         vocab_size: 512,
@@ -304,64 +253,4 @@ fn qwen3(tied: bool) -> ModelConfig {
         ..Default::default()
     }
     .into()
-}
-
-/// Blocks with scales that differ, and what is beside them, are multiplied with where they lie.
-#[test]
-fn block_models_run_in_place_and_as_llama_cpp_has_them() {
-    let dir = tempfile::tempdir().unwrap();
-    let named = |name: &str| barewire::gguf::GgmlType::named(name).unwrap();
-    let batch = batch(200, 512);
-    let mut peer = true;
-    for (tied, kind, embedding) in [
-        (true, "q2_0", Some("q6_k")),
-        (false, "q2_0", Some("q8_0")),
-        (true, "q4_0", Some("q4_0")),
-        (true, "q8_0", None),
-        (true, "q4_k", Some("q4_k")),
-        (true, "q6_k", Some("q6_k")),
-        (true, "q1_0", Some("q8_0")),
-        (true, "tq2_0", Some("f16")),
-        (true, "tq1_0", Some("f16")),
-        (true, "f16", Some("bf16")),
-        (true, "bf16", None),
-        (true, "f32", None),
-    ] {
-        let start = dir.path().join(format!("masters-{tied}"));
-        if !start.exists() {
-            masters(&start, &qwen3(tied));
-        }
-        let gguf = dir.path().join(format!("{kind}-{tied}.gguf"));
-        let options = GgufOptions { ternary: named(kind), embedding: embedding.map(named) };
-        assert!(convert(&start, &gguf, Form::Gguf(options)).is_empty());
-        let model = Loaded::open(&gguf).unwrap();
-        let file = model.gguf().unwrap().file();
-        for (name, shape) in model.config.expected_tensors() {
-            if shape.len() == 2 {
-                let theirs = models::gguf::names::to_gguf(&model.config, &name);
-                let lies = file.tensor(&theirs).unwrap().bytes.as_ptr();
-                let weight = model.weight(&name).unwrap();
-                assert_eq!(weight.bytes().as_ptr(), lies, "{kind} {name}");
-                // The reference interpreter takes bytes, too.
-                let columns = weight.bytes().len() / shape[0] / if kind == "f32" { 4 } else { 1 };
-                if embedding.is_some() {
-                    assert_eq!(weight.to_array::<f64>().unwrap().shape, [shape[0], columns]);
-                }
-            }
-        }
-        // A token at a time is the same model to f32 sums; without a rounding of activations in between.
-        let [whole, steps] = [Cut::Sequence, Cut::Stream].map(|cut| logits(&gguf, &batch, cut));
-        let apart = whole.iter().zip(&steps).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        assert!(apart < 0.05, "{kind}: {apart}");
-        if !peer {
-            continue;
-        }
-        let Some(found) = compare(&gguf, dir.path(), &batch) else {
-            peer = false;
-            continue;
-        };
-        println!("{kind} {embedding:?}: {found}, sequence to steps {apart:e}");
-        let mean = found["mean_kl"].as_f64().unwrap();
-        assert!(mean <= 1e-3, "{kind}: {mean}");
-    }
 }
