@@ -306,13 +306,11 @@ fn quantise<'a>(
                 let begin = unsafe { begins.part(token * each.begin, each.begin) };
                 let (size, lanes) = (avx512::arranged(format), avx512::start(format).0);
                 let groups = each.sums / scales.len();
-                for (i, scale) in scales.iter_mut().enumerate() {
-                    let mut natural = [0; 256];
-                    *scale = quantise_block(&x[256 * i..][..256], &mut natural);
+                for (i, (scale, x)) in scales.iter_mut().zip(x.as_chunks().0).enumerate() {
                     let sums = &mut sums[groups * i..][..groups];
-                    add_up(&natural, sums);
                     let (q, begin) = (&mut q[size * i..][..size], &mut begin[lanes * i..][..lanes]);
-                    avx512::arrange(format, &natural, sums, q, begin);
+                    // SAFETY: the form is Avx512 only on machines that have what the level stands for.
+                    unsafe { avx512::quantise(format, x, scale, sums, q, begin) };
                 }
             }
         }
