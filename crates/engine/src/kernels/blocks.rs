@@ -184,11 +184,6 @@ impl<'a> Activations<'a> {
     fn sums(&self, token: usize) -> &'a [i16] {
         &self.sums[token * self.each.sums..][..self.each.sums]
     }
-
-    #[cfg(target_arch = "x86_64")]
-    fn begin(&self, token: usize) -> &'a [i32] {
-        &self.begin[token * self.each.begin..][..self.each.begin]
-    }
 }
 
 /// Activations whose sum a kernel needs: those that share an integer scale or offset of the weights.

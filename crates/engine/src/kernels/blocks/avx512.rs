@@ -78,10 +78,12 @@ fn folded(p: __m128) -> f32 {
 }
 
 /// What the row kernels read of a token. The lists are those of [`super::Sizes`] for this many stretches of 256 columns, which
-/// [`of_four`] has checked: no loop of a kernel checks again, since bounds cost as many instructions as products do.
+/// [`rows`] has checked: no loop of a kernel checks again, since bounds cost as many instructions as products do.
 #[derive(Clone, Copy)]
 struct Token<'a> {
     stretches: usize,
+    /// How far ahead of the four rows memory is asked for.
+    ahead: usize,
     q: *const i8,
     scales: *const f32,
     sums: *const i16,
@@ -139,18 +141,50 @@ impl Token<'_> {
 /// Tokens whose activations stay in the second-level cache while the rows of a task pass.
 const TILE: usize = 32;
 
+/// Four rows times a token; its rows and lists are as long as its stretches ask for.
+type Kernel = unsafe fn([*const u8; 4], &Token<'_>) -> __m128;
+
 /// The outputs of a task, of `n` tokens.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 pub(super) fn rows(w: &BlockMatrix<'_>, x: &Activations<'_>, n: usize, out: &mut Out<'_>) {
+    let kernel: Kernel = match w.format {
+        BlockFormat::F16 => return floats_of_rows::<false>(w, x, n, out),
+        BlockFormat::Bf16 => return floats_of_rows::<true>(w, x, n, out),
+        BlockFormat::Q8_0 => q8_0,
+        BlockFormat::Q4_0 => q4_0,
+        BlockFormat::Q1_0 => q1_0,
+        BlockFormat::Q2_0 => q2_0,
+        BlockFormat::Q4K => wide::<Q4K, 144>,
+        BlockFormat::Q6K => wide::<Q6K, 210>,
+        BlockFormat::Tq1_0 => wide::<TQ1_0, 54>,
+        BlockFormat::Tq2_0 => wide::<TQ2_0, 66>,
+    };
+    let (size, stretches) = (w.row_bytes(), x.k / 256);
+    let bytes = &w.bytes[out.first * size..][..out.rows * size];
+    let each = Sizes::new(w.format, x.k, Form::Avx512);
+    let lists = [x.q.len(), x.scales.len(), x.sums.len(), x.begin.len()];
+    let whole = [each.q, each.scales, each.sums, each.begin].map(|size| n * size);
+    assert!(lists == whole && x.k == 256 * stretches && each.scales == stretches);
+    let ahead = AHEAD.div_ceil(4 * size) * 4 * size;
     for first in (0..n).step_by(TILE) {
         for row in (0..out.rows).step_by(4) {
             let count = (out.rows - row).min(4);
             // Rows that a smaller group lacks are its last one again; their sums are dropped.
-            let last = count - 1;
-            let at = out.first + row;
-            let four = [w.row(at), w.row(at + last.min(1)), w.row(at + last.min(2)), w.row(at + last)];
+            let four = [0, 1, 2, 3].map(|r: usize| bytes[(row + r.min(count - 1)) * size..].as_ptr());
             for token in first..n.min(first + TILE) {
-                let made = of_four(w.format, four, x, token);
+                // SAFETY: rows of `size` bytes, which are so many stretches; the lists have `each` for each token.
+                let made = unsafe {
+                    let t = Token {
+                        stretches,
+                        ahead,
+                        q: x.q.as_ptr().add(token * each.q),
+                        scales: x.scales.as_ptr().add(token * each.scales),
+                        sums: x.sums.as_ptr().add(token * each.sums),
+                        begin: x.begin.as_ptr().add(token * each.begin),
+                        lists: PhantomData,
+                    };
+                    kernel(four, &t)
+                };
                 let mask = 15 >> (4 - count);
                 // SAFETY: the mask keeps the access within the slice.
                 unsafe { _mm_mask_storeu_ps(out.row(token)[row..][..count].as_mut_ptr(), mask, made) };
@@ -159,57 +193,17 @@ pub(super) fn rows(w: &BlockMatrix<'_>, x: &Activations<'_>, n: usize, out: &mut
     }
 }
 
-/// Four rows times a token.
-#[inline]
+/// The outputs of a task in `f16`, or `bf16`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
-fn of_four(format: BlockFormat, rows: [&[u8]; 4], x: &Activations<'_>, token: usize) -> __m128 {
-    let mut each = [0.0; 4];
-    let stretches = x.k / 256;
-    let (q, scales, sums, begin) = (x.q(token), x.scales(token), x.sums(token), x.begin(token));
-    if format.block() > 1 {
-        let each = Sizes::new(format, 256, Form::Avx512);
-        let lists = [q.len(), scales.len(), sums.len(), begin.len()];
-        assert!(lists == [each.q, each.scales, each.sums, each.begin].map(|size| size * stretches));
-        let size = 256 / format.block() * format.block_bytes() * stretches;
-        assert!(rows.iter().all(|row| row.len() >= size), "whole rows");
-    }
-    let t = Token {
-        stretches,
-        q: q.as_ptr(),
-        scales: scales.as_ptr(),
-        sums: sums.as_ptr(),
-        begin: begin.as_ptr(),
-        lists: PhantomData,
-    };
-    let at = rows.map(<[u8]>::as_ptr);
-    match format {
-        BlockFormat::F16 => {
-            for (y, row) in each.iter_mut().zip(rows) {
-                *y = floats::<false>(row, &x.x[token * x.k..][..x.k]);
+fn floats_of_rows<const B: bool>(w: &BlockMatrix<'_>, x: &Activations<'_>, n: usize, out: &mut Out<'_>) {
+    for first in (0..n).step_by(TILE) {
+        for row in 0..out.rows {
+            let bytes = w.row(out.first + row);
+            for token in first..n.min(first + TILE) {
+                out.row(token)[row] = floats::<B>(bytes, &x.x[token * x.k..][..x.k]);
             }
         }
-        BlockFormat::Bf16 => {
-            for (y, row) in each.iter_mut().zip(rows) {
-                *y = floats::<true>(row, &x.x[token * x.k..][..x.k]);
-            }
-        }
-        // SAFETY: the lengths of rows and lists are checked above.
-        _ => unsafe {
-            return match format {
-                BlockFormat::Q8_0 => {
-                    _mm_setr_ps(q8_0(at[0], &t), q8_0(at[1], &t), q8_0(at[2], &t), q8_0(at[3], &t))
-                }
-                BlockFormat::Q4_0 => q4_0(at, &t),
-                BlockFormat::Q1_0 => q1_0(at, &t),
-                BlockFormat::Q2_0 => q2_0(at, &t),
-                BlockFormat::Q4K => wide::<Q4K, 144>(at, &t),
-                BlockFormat::Q6K => wide::<Q6K, 210>(at, &t),
-                BlockFormat::Tq1_0 => wide::<TQ1_0, 54>(at, &t),
-                _ => wide::<TQ2_0, 66>(at, &t),
-            };
-        },
     }
-    _mm_setr_ps(each[0], each[1], each[2], each[3])
 }
 
 /// 16 numbers of two bytes.
@@ -254,19 +248,18 @@ fn floats<const B: bool>(bytes: &[u8], x: &[f32]) -> f32 {
     folded(_mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight)))
 }
 
-/// Asks for what will be read when as much again has been read as four rows are, or a few times that: `size` bytes, those that
-/// follow `at` bytes into it in the order of memory. Four rows side by side are no run that the machine would foresee.
+/// Asks for `size` bytes of memory that will be read in some while. Four rows side by side are no run that the machine would
+/// foresee, so they are asked for in the order of memory.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
-fn foresee(start: *const u8, four: usize, at: usize, size: usize) {
-    let ahead = AHEAD.div_ceil(four) * four + at;
+fn foresee(start: *const u8, ahead: usize, size: usize) {
     for line in (0..size).step_by(64) {
         // A hint: it may name any address.
         _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(ahead + line).cast());
     }
 }
 
-/// Bytes that are asked for ahead, at least.
+/// Bytes that are asked for ahead, at least; those of four rows where that is more.
 const AHEAD: usize = 8 << 10;
 
 /// The matrix of `gf2p8affineqb` that moves bits `from` and `from + 1` of a byte to the bottom and clears the others.

@@ -19,13 +19,26 @@ unsafe fn four_halves(b: *const u8) -> __m128 {
     _mm_cvtph_ps(_mm_cvtsi64_si128(bits as i64))
 }
 
-/// One row of `q8_0`.
+/// Four rows of `q8_0`, one after the other.
 ///
 /// # Safety
 /// Rows and lists are as long as the token's stretches ask for.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
-pub(super) unsafe fn q8_0(row: *const u8, t: &Token<'_>) -> f32 {
+pub(super) unsafe fn q8_0(rows: [*const u8; 4], t: &Token<'_>) -> __m128 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        _mm_setr_ps(one_q8_0(rows[0], t), one_q8_0(rows[1], t), one_q8_0(rows[2], t), one_q8_0(rows[3], t))
+    }
+}
+
+/// One row of `q8_0`.
+///
+/// # Safety
+/// Rows and lists are as long as the token's stretches ask for.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
+unsafe fn one_q8_0(row: *const u8, t: &Token<'_>) -> f32 {
     let mut partials = _mm256_setzero_ps();
     let flip = _mm512_set1_epi8(-128);
     let order = _mm512_setr_epi64(0, 1, 4, 5, 0, 0, 0, 0);
@@ -33,7 +46,7 @@ pub(super) unsafe fn q8_0(row: *const u8, t: &Token<'_>) -> f32 {
         // SAFETY: the caller's promise.
         unsafe {
             let b = row.add(272 * c);
-            foresee(b, AHEAD, 0, 272);
+            foresee(b, AHEAD, 272);
             let mut sums = [flip; 4];
             for (v, sum) in sums.iter_mut().enumerate() {
                 let one = _mm512_castsi256_si512(_mm256_loadu_si256(b.add(34 * v + 2).cast()));
@@ -109,7 +122,7 @@ pub(super) unsafe fn q4_0(rows: [*const u8; 4], t: &Token<'_>) -> __m128 {
     let mut partials = [_mm512_setzero_ps(); 2];
     let (index, mask) = (four_blocks_index(), _mm512_set1_epi8(15));
     for c in 0..t.stretches {
-        foresee(rows[0], 4 * 144 * t.stretches, 4 * 144 * c, 4 * 144);
+        foresee(rows[0], t.ahead + 4 * 144 * c, 4 * 144);
         // SAFETY: the caller's promise.
         unsafe {
             let scale = _mm512_set1_ps(t.scale(c));
@@ -141,7 +154,7 @@ pub(super) unsafe fn q2_0(rows: [*const u8; 4], t: &Token<'_>) -> __m128 {
     let mut partials = _mm512_setzero_ps();
     let index = four_blocks_index();
     for c in 0..t.stretches {
-        foresee(rows[0], 4 * 72 * t.stretches, 4 * 72 * c, 4 * 72);
+        foresee(rows[0], t.ahead + 4 * 72 * c, 4 * 72);
         // SAFETY: the caller's promise.
         unsafe {
             let (x, start) = (t.four_vectors(c), t.begin(c));
@@ -185,7 +198,7 @@ pub(super) unsafe fn q1_0(rows: [*const u8; 4], t: &Token<'_>) -> __m128 {
     while c < stretches {
         // Two stretches, or the one that is left: then the upper halves are zeros, and add zeros.
         let both = c + 1 < stretches;
-        foresee(rows[0], 4 * 36 * stretches, 4 * 36 * c, 4 * 72);
+        foresee(rows[0], t.ahead + 4 * 36 * c, 4 * 72);
         let mut x = [_mm512_setzero_si512(); 8];
         // SAFETY: the caller's promise; the second stretch is read where it is there.
         let start = unsafe {

@@ -19,7 +19,7 @@ pub(super) unsafe fn wide<const F: u8, const SIZE: usize>(rows: [*const u8; 4], 
             if c + i >= blocks {
                 break;
             }
-            foresee(rows[0], 4 * SIZE * blocks, 4 * SIZE * (c + i), 4 * SIZE);
+            foresee(rows[0], t.ahead + 4 * SIZE * (c + i), 4 * SIZE);
             // SAFETY: the caller's promise.
             *p = _mm_add_ps(*p, unsafe { block::<F, SIZE>(rows, t, c + i) });
         }
