@@ -9,7 +9,7 @@ use axes::BlockFormat;
 use super::portable::{Kind, Machine, STRETCH, Stretch, rows_of};
 use super::{Activations, BlockMatrix, Out};
 
-struct Avx2;
+pub(super) struct Avx2;
 
 /// The outputs of a task.
 #[target_feature(enable = "avx2,fma")]

@@ -8,6 +8,7 @@
 
 mod narrow;
 mod quantise;
+mod tile;
 mod wide;
 
 use std::arch::x86_64::*;
@@ -18,7 +19,8 @@ use axes::BlockFormat;
 use super::{Activations, BlockMatrix, Form, Out, Sizes};
 use narrow::{q1_0, q2_0, q4_0, q8_0};
 pub(super) use quantise::quantise;
-use wide::wide;
+pub(super) use tile::{ROWS, rows as tiles};
+use wide::{six_bit_codes, wide};
 
 const Q4K: u8 = 0;
 const Q6K: u8 = 1;
@@ -267,19 +269,23 @@ const fn two_bits(from: u32) -> i64 {
     ((1_u64 << (56 + from)) | (1_u64 << (48 + from + 1))) as i64
 }
 
-/// Two bits of each byte at a time times a vector of activations. They are moved and masked by one instruction, the product
-/// with a matrix of bits.
+/// Bits 0 and 1 of each byte, 2 and 3, 4 and 5, 6 and 7: moved and masked by one instruction, the product with a matrix of bits.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
+fn planes_of(codes: __m512i) -> [__m512i; 4] {
+    [
+        _mm512_and_si512(codes, _mm512_set1_epi8(3)),
+        _mm512_gf2p8affine_epi64_epi8::<0>(codes, _mm512_set1_epi64(const { two_bits(2) })),
+        _mm512_gf2p8affine_epi64_epi8::<0>(codes, _mm512_set1_epi64(const { two_bits(4) })),
+        _mm512_gf2p8affine_epi64_epi8::<0>(codes, _mm512_set1_epi64(const { two_bits(6) })),
+    ]
+}
+
+/// Two bits of each byte at a time times a vector of activations.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 fn planes(codes: __m512i, x: [__m512i; 4], sum: __m512i) -> __m512i {
-    let low = _mm512_and_si512(codes, _mm512_set1_epi8(3));
-    let two = _mm512_gf2p8affine_epi64_epi8::<0>(codes, _mm512_set1_epi64(const { two_bits(2) }));
-    let four = _mm512_gf2p8affine_epi64_epi8::<0>(codes, _mm512_set1_epi64(const { two_bits(4) }));
-    let six = _mm512_gf2p8affine_epi64_epi8::<0>(codes, _mm512_set1_epi64(const { two_bits(6) }));
-    let sum = _mm512_dpbusd_epi32(sum, low, x[0]);
-    let sum = _mm512_dpbusd_epi32(sum, two, x[1]);
-    let sum = _mm512_dpbusd_epi32(sum, four, x[2]);
-    _mm512_dpbusd_epi32(sum, six, x[3])
+    planes_of(codes).into_iter().zip(x).fold(sum, |sum, (codes, x)| _mm512_dpbusd_epi32(sum, codes, x))
 }
 
 /// Four f16, one of each row.

@@ -114,6 +114,10 @@ fn scale(bytes: &[u8], at: usize) -> f32 {
 }
 
 impl Stretch {
+    pub(super) fn new() -> Self {
+        Self { codes: [0; STRETCH], d: [0.0; 8], m: 0.0, s: [0; 16], z: [0; 8] }
+    }
+
     #[inline(always)]
     fn unpack<K: Kind, M: Machine, const UNIT: usize>(&mut self, bytes: &[u8]) {
         let (block, size) = (K::FORMAT.block(), K::FORMAT.block_bytes());
@@ -299,7 +303,7 @@ fn integers<K: Kind, M: Machine, const UNIT: usize>(
 ) {
     let partials = Units::new(K::FORMAT, STRETCH).partials;
     let size = STRETCH / K::FORMAT.block() * K::FORMAT.block_bytes();
-    let mut stretch = Stretch { codes: [0; STRETCH], d: [0.0; 8], m: 0.0, s: [0; 16], z: [0; 8] };
+    let mut stretch = Stretch::new();
     for row in 0..out.rows {
         let bytes = w.row(out.first + row);
         for first in (0..n).step_by(TOKENS) {

@@ -80,7 +80,7 @@ const FOUR_BLOCKS: [u8; 64] = {
 /// [`FOUR_BLOCKS`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
-fn four_blocks_index() -> __m512i {
+pub(super) fn four_blocks_index() -> __m512i {
     // SAFETY: 64 bytes.
     unsafe { _mm512_loadu_si512(FOUR_BLOCKS.as_ptr().cast()) }
 }
@@ -91,7 +91,7 @@ fn four_blocks_index() -> __m512i {
 /// 72 bytes can be read.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
-unsafe fn four_blocks(bytes: *const u8, index: __m512i) -> (__m512i, __m512i) {
+pub(super) unsafe fn four_blocks(bytes: *const u8, index: __m512i) -> (__m512i, __m512i) {
     // SAFETY: the caller's promise.
     let (first, last) =
         unsafe { (_mm512_loadu_si512(bytes.cast()), _mm512_loadu_si512(bytes.add(8).cast())) };

@@ -4,7 +4,8 @@ use std::arch::x86_64::*;
 
 use axes::BlockFormat;
 
-use super::start;
+use super::super::Form;
+use super::{start, tile};
 
 /// Makes 256 activations ready: their scale, their sums in groups as many as `sums` has, the numbers in the format's order, and
 /// the sums that its blocks begin with. The numbers are those of `quantise_block`.
@@ -16,6 +17,7 @@ pub(crate) fn quantise(
     sums: &mut [i16],
     to: &mut [i8],
     begin: &mut [i32],
+    form: Form,
 ) {
     let mut natural = [0i8; 256];
     *scale = numbers(x, &mut natural);
@@ -33,6 +35,9 @@ pub(crate) fn quantise(
     for (sum, fours) in sums.iter_mut().zip(fours.chunks_exact(group)) {
         // From 256 · −128 to 256 · 127: an i16.
         *sum = fours.iter().sum::<i32>() as i16;
+    }
+    if form == Form::Tile {
+        return tile::arrange(format, &natural, sums, to, begin);
     }
     if format == BlockFormat::Q2_0
         && let Some(to) = to.first_chunk_mut()

@@ -99,23 +99,13 @@ unsafe fn block<const F: u8, const SIZE: usize>(rows: [*const u8; 4], t: &Token<
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 unsafe fn q6_k(b: *const u8, x: [__m512i; 4], groups: __m256i) -> __m512i {
-    let (nibble, six) = (_mm512_set1_epi8(15), _mm512_set1_epi8(63));
     // SAFETY: the caller's promise.
     let scales = unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(b.add(192).cast())) };
     let spread = _mm512_castsi256_si512(scales);
     let mut total = _mm512_setzero_si512();
     for h in 0..2 {
         // SAFETY: the caller's promise.
-        let (low, high) = unsafe {
-            let high = _mm256_loadu_si256(b.add(128 + 32 * h).cast());
-            (_mm512_loadu_si512(b.add(64 * h).cast()), _mm512_broadcast_i64x4(high))
-        };
-        // The two high bits to bits 4 and 5: of the first 32 bytes and of the others.
-        let up = _mm512_sllv_epi16(high, shifts(4, 2));
-        let down = _mm512_srlv_epi16(high, shifts(0, 2));
-        let one = _mm512_and_si512(_mm512_ternarylogic_epi32::<0xca>(nibble, low, up), six);
-        let other = _mm512_ternarylogic_epi32::<0xca>(nibble, _mm512_srli_epi16::<4>(low), down);
-        let both = [one, _mm512_and_si512(other, six)];
+        let both = unsafe { six_bit_codes(b, h) };
         for p in 0..2 {
             let i = 2 * h + p;
             // Two products of 63 · 127 fit i16.
@@ -126,6 +116,27 @@ unsafe fn q6_k(b: *const u8, x: [__m512i; 4], groups: __m256i) -> __m512i {
     }
     let offset = _mm256_slli_epi32::<5>(_mm256_madd_epi16(scales, groups));
     _mm512_sub_epi32(total, _mm512_zextsi256_si512(offset))
+}
+
+/// The codes of half `h` of a block of `q6_k`, 0 to 63.
+///
+/// # Safety
+/// A block can be read at `b`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
+pub(super) unsafe fn six_bit_codes(b: *const u8, h: usize) -> [__m512i; 2] {
+    let (nibble, six) = (_mm512_set1_epi8(15), _mm512_set1_epi8(63));
+    // SAFETY: the caller's promise.
+    let (low, high) = unsafe {
+        let high = _mm256_loadu_si256(b.add(128 + 32 * h).cast());
+        (_mm512_loadu_si512(b.add(64 * h).cast()), _mm512_broadcast_i64x4(high))
+    };
+    // The two high bits to bits 4 and 5: of the first 32 bytes and of the others.
+    let up = _mm512_sllv_epi16(high, shifts(4, 2));
+    let down = _mm512_srlv_epi16(high, shifts(0, 2));
+    let one = _mm512_and_si512(_mm512_ternarylogic_epi32::<0xca>(nibble, low, up), six);
+    let other = _mm512_ternarylogic_epi32::<0xca>(nibble, _mm512_srli_epi16::<4>(low), down);
+    [one, _mm512_and_si512(other, six)]
 }
 
 /// 16-bit lanes with one number in the first 32 bytes and another in the others.
