@@ -168,6 +168,8 @@ pub(super) fn rows(w: &BlockMatrix<'_>, x: &Activations<'_>, n: usize, out: &mut
     let whole = [each.q, each.scales, each.sums, each.begin].map(|size| n * size);
     assert!(lists == whole && x.k == 256 * stretches && each.scales == stretches);
     let ahead = AHEAD.div_ceil(4 * size) * 4 * size;
+    // The rows before may have been another thread's, so nobody has asked for the first ones.
+    foresee(bytes.as_ptr(), 0, ahead.min(bytes.len()));
     for first in (0..n).step_by(TILE) {
         for row in (0..out.rows).step_by(4) {
             let count = (out.rows - row).min(4);

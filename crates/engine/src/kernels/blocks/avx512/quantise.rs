@@ -84,15 +84,7 @@ fn numbers(x: &[f32; 256], q: &mut [i8; 256]) -> f32 {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 fn planes_of_four(natural: &[i8; 256], to: &mut [i8; 256]) {
-    const INDEX: [u8; 64] = {
-        let mut index = [0; 64];
-        let mut i = 0;
-        while i < 64 {
-            index[i] = (4 * (i % 16) + i / 16) as u8;
-            i += 1;
-        }
-        index
-    };
+    const INDEX: [u8; 64] = tile::planes();
     // SAFETY: 64 bytes, and 256 of each list.
     unsafe {
         let index = _mm512_loadu_si512(INDEX.as_ptr().cast());

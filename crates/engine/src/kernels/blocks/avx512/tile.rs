@@ -2,7 +2,7 @@
 //!
 //! A vector holds four columns of sixteen rows, so integers are summed where they are: no sum across lanes, and what a block's
 //! end costs is paid once for sixteen rows. Columns are not put back into their order; activations take the order in which
-//! bytes leave the format ([`column`]). A unit's f32 operations are those of the other forms, in their order.
+//! bytes leave the format ([`arrange`]). A unit's f32 operations are those of the other forms, in their order.
 
 use std::arch::x86_64::*;
 use std::cell::RefCell;
@@ -31,22 +31,15 @@ pub(crate) const fn offset(format: BlockFormat) -> i32 {
     }
 }
 
-/// The column of byte `i` of the 256 activations of a stretch.
-const fn column(format: BlockFormat, i: usize) -> usize {
-    match format {
-        // Four lanes of low halves, then four of high ones.
-        BlockFormat::Q4_0 => i,
-        // A unit of 64 is four planes of four lanes.
-        BlockFormat::Q2_0 => {
-            let (unit, plane, byte) = (i / 64, i / 16 % 4, i % 16);
-            64 * unit + 4 * byte + plane
-        }
-        BlockFormat::Tq2_0 => {
-            let (plane, byte) = (i / 64, i % 64);
-            128 * (byte / 32) + 32 * plane + byte % 32
-        }
-        _ => i,
+/// Of 64 columns, those of four planes of sixteen bytes.
+pub(crate) const fn planes() -> [u8; 64] {
+    let mut index = [0; 64];
+    let mut i = 0;
+    while i < 64 {
+        index[i] = (4 * (i % 16) + i / 16) as u8;
+        i += 1;
     }
+    index
 }
 
 /// Where the step of lane `i` of vector `v` of a stretch goes: steps of a unit are neighbours.
@@ -61,12 +54,24 @@ const fn place(format: BlockFormat, v: usize, i: usize) -> usize {
     }
 }
 
-/// Puts 256 activations in the order of the steps, and the sums that units, or groups, begin with.
+/// Puts 256 activations in the order of the steps, which for most formats is their own, and the sums that units, or groups, begin with.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 pub(crate) fn arrange(format: BlockFormat, q: &[i8; 256], sums: &[i16], to: &mut [i8], begin: &mut [i32]) {
     match format {
-        BlockFormat::Q2_0 | BlockFormat::Tq2_0 => {
-            for (i, to) in to.iter_mut().enumerate() {
-                *to = q[column(format, i)];
+        BlockFormat::Q2_0 => {
+            let index: &[u8; 64] = const { &planes() };
+            for (to, q) in to.as_chunks_mut::<64>().0.iter_mut().zip(q.as_chunks::<64>().0) {
+                // SAFETY: 64 bytes each.
+                unsafe {
+                    let index = _mm512_loadu_si512(index.as_ptr().cast());
+                    let q = _mm512_permutexvar_epi8(index, _mm512_loadu_si512(q.as_ptr().cast()));
+                    _mm512_storeu_si512(to.as_mut_ptr().cast(), q);
+                }
+            }
+        }
+        BlockFormat::Tq2_0 => {
+            for (to, from) in to.as_chunks_mut::<32>().0.iter_mut().zip([0, 4, 1, 5, 2, 6, 3, 7]) {
+                to.copy_from_slice(&q[32 * from..][..32]);
             }
         }
         _ => to.copy_from_slice(q),
@@ -325,6 +330,8 @@ unsafe fn product<K: Kind, const T: usize>(
         }
     };
     let mut partials = [[[_mm512_setzero_ps(); 2]; 8]; T];
+    // Unknown to the compiler: it would unroll eight steps and keep their codes on the stack.
+    let steps = std::hint::black_box(if inner == 0 { unit / 4 } else { inner / 4 });
     // SAFETY: the caller's promise.
     unsafe {
         let q: [*const i8; T] = std::array::from_fn(|t| x.q.as_ptr().add((token + t) * each.q));
@@ -340,7 +347,7 @@ unsafe fn product<K: Kind, const T: usize>(
                 for t in 0..T {
                     acc[t] = [_mm512_set1_epi32(*begin[t].add(u)); 2];
                 }
-                dots::<T>(panel, &q, u * unit / 4, unit / 4, &mut acc);
+                dots::<T>(panel, &q, u * steps, steps, &mut acc);
             } else {
                 for g in 0..256 / inner {
                     let at = 256 / inner * c + g;
@@ -350,7 +357,7 @@ unsafe fn product<K: Kind, const T: usize>(
                             part[t] = [_mm512_set1_epi32(*begin[t].add(at)); 2];
                         }
                     }
-                    dots::<T>(panel, &q, at * inner / 4, inner / 4, &mut part);
+                    dots::<T>(panel, &q, at * steps, steps, &mut part);
                     let s = [line(&panel.s, 2 * at), line(&panel.s, 2 * at + 1)];
                     for t in 0..T {
                         for v in 0..2 {
