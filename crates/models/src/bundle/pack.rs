@@ -388,7 +388,7 @@ fn put_blocks(
     }
     writer.section_with(name, |out| {
         let mut failed = None;
-        for rows in values.chunks(columns * (1 << 23_usize).div_ceil(columns)) {
+        for rows in values.chunks(columns * (1_usize << 23).div_ceil(columns)) {
             match barewire::blocks::encode(format, columns, rows) {
                 Ok(bytes) => out.write_all(&bytes)?,
                 Err(error) => failed = failed.or(Some(error)),

@@ -188,7 +188,7 @@ fn write_tensor(
             };
             let mut bytes = vec![];
             // Parts that are large enough for several threads; the whole matrix at once would be one more copy of it.
-            for rows in numbers.chunks(columns * (1 << 23_usize).div_ceil(columns)) {
+            for rows in numbers.chunks(columns * (1_usize << 23).div_ceil(columns)) {
                 bytes.extend(blocks::encode(format, columns, rows)?);
             }
             writer.tensor(&spec.name, &bytes).map_err(located)
