@@ -1,4 +1,5 @@
-//! AVX-512 with VNNI and VBMI: one row at a time, the integers of a block in one or more vectors of 16 sums.
+//! AVX-512 with VNNI, VBMI and GFNI: four rows side by side, the integers of a block in one or more vectors of 16 sums; many tokens
+//! in `tile.rs`. Each format is a function that is not inlined: in one body the registers of all would not do.
 //!
 //! `vpdpbusd` multiplies unsigned codes, so a code's offset is added to the sums up front: each block begins with
 //! −offset · Σ x in one lane ([`start`]). Activations lie in the order in which the format's bytes have theirs ([`arrange`]).

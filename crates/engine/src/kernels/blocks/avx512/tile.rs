@@ -330,8 +330,6 @@ unsafe fn product<K: Kind, const T: usize>(
         }
     };
     let mut partials = [[[_mm512_setzero_ps(); 2]; 8]; T];
-    // Unknown to the compiler: it would unroll eight steps and keep their codes on the stack.
-    let steps = std::hint::black_box(if inner == 0 { unit / 4 } else { inner / 4 });
     // SAFETY: the caller's promise.
     unsafe {
         let q: [*const i8; T] = std::array::from_fn(|t| x.q.as_ptr().add((token + t) * each.q));
@@ -347,7 +345,7 @@ unsafe fn product<K: Kind, const T: usize>(
                 for t in 0..T {
                     acc[t] = [_mm512_set1_epi32(*begin[t].add(u)); 2];
                 }
-                dots::<T>(panel, &q, u * steps, steps, &mut acc);
+                dots::<T, 8>(panel, &q, u * unit / 4, unit / 4, &mut acc);
             } else {
                 for g in 0..256 / inner {
                     let at = 256 / inner * c + g;
@@ -357,7 +355,7 @@ unsafe fn product<K: Kind, const T: usize>(
                             part[t] = [_mm512_set1_epi32(*begin[t].add(at)); 2];
                         }
                     }
-                    dots::<T>(panel, &q, at * steps, steps, &mut part);
+                    dots::<T, 4>(panel, &q, at * inner / 4, inner / 4, &mut part);
                     let s = [line(&panel.s, 2 * at), line(&panel.s, 2 * at + 1)];
                     for t in 0..T {
                         for v in 0..2 {
@@ -409,28 +407,31 @@ unsafe fn product<K: Kind, const T: usize>(
     T
 }
 
-/// Adds the products of `steps` steps from `first` on.
+/// Adds the products of `steps` steps from `first` on, C at a time.
 ///
 /// # Safety
 /// The panel and the tokens have so many.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
-unsafe fn dots<const T: usize>(
+unsafe fn dots<const T: usize, const C: usize>(
     panel: &Panel,
     q: &[*const i8; T],
     first: usize,
     steps: usize,
     acc: &mut [[__m512i; 2]; T],
 ) {
-    for step in first..first + steps {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let codes = panel.codes.as_ptr().add(2 * step);
-            let (one, other) = (_mm512_load_si512(codes.cast()), _mm512_load_si512(codes.add(1).cast()));
-            for t in 0..T {
-                let x = _mm512_set1_epi32(q[t].add(4 * step).cast::<i32>().read_unaligned());
-                acc[t][0] = _mm512_dpbusd_epi32(acc[t][0], one, x);
-                acc[t][1] = _mm512_dpbusd_epi32(acc[t][1], other, x);
+    for chunk in 0..steps / C {
+        for step in 0..C {
+            let step = first + C * chunk + step;
+            // SAFETY: the caller's promise.
+            unsafe {
+                let codes = panel.codes.as_ptr().add(2 * step);
+                let (one, other) = (_mm512_load_si512(codes.cast()), _mm512_load_si512(codes.add(1).cast()));
+                for t in 0..T {
+                    let x = _mm512_set1_epi32(q[t].add(4 * step).cast::<i32>().read_unaligned());
+                    acc[t][0] = _mm512_dpbusd_epi32(acc[t][0], one, x);
+                    acc[t][1] = _mm512_dpbusd_epi32(acc[t][1], other, x);
+                }
             }
         }
     }
