@@ -24,7 +24,7 @@ pub(super) trait Machine {
     /// The integers of a block, and its scales within.
     fn block<K: Kind>(to: &mut Stretch, b: &[u8], from: usize);
     /// Σ q x of each N numbers of `x`.
-    fn dots<const N: usize>(q: &[i8; STRETCH], x: &[i8], sums: &mut [i32; 8]);
+    fn dots<K: Kind, const N: usize>(q: &[i8; STRETCH], x: &[i8], sums: &mut [i32; 8]);
     /// Σ over groups of N of s · Σ q x.
     fn scaled<const N: usize>(q: &[i8], x: &[i8], s: &[i8; 16]) -> i32;
     /// Adds 32 products of the numbers of two bytes in `b`.
@@ -32,7 +32,7 @@ pub(super) trait Machine {
 }
 
 /// Plain loops.
-struct Plain;
+pub(super) struct Plain;
 
 impl Machine for Plain {
     #[inline(always)]
@@ -40,7 +40,7 @@ impl Machine for Plain {
         to.block(K::FORMAT, b, from);
     }
     #[inline(always)]
-    fn dots<const N: usize>(q: &[i8; STRETCH], x: &[i8], sums: &mut [i32; 8]) {
+    fn dots<K: Kind, const N: usize>(q: &[i8; STRETCH], x: &[i8], sums: &mut [i32; 8]) {
         for ((sum, q), x) in sums.iter_mut().zip(q.as_chunks::<N>().0).zip(x.as_chunks::<N>().0) {
             *sum = dot(q, x);
         }
@@ -319,7 +319,7 @@ fn integers<K: Kind, M: Machine, const UNIT: usize>(
                     match K::FORMAT {
                         BlockFormat::Q6K => plus[0] = M::scaled::<16>(&stretch.codes, q, &stretch.s),
                         BlockFormat::Q4K => plus[0] = M::scaled::<32>(&stretch.codes, q, &stretch.s),
-                        _ => M::dots::<UNIT>(&stretch.codes, q, &mut plus),
+                        _ => M::dots::<K, UNIT>(&stretch.codes, q, &mut plus),
                     }
                     match x.units.activations {
                         STRETCH => scale = [scales[i]; 8],
