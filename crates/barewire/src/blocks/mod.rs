@@ -143,17 +143,18 @@ fn encode_checked(format: BlockFormat, columns: usize, numbers: &[f32], bytes: &
         most => std::thread::available_parallelism().map_or(1, usize::from).min(most),
     };
     let each = (numbers.len() / block).div_ceil(threads).max(1);
-    let runs = numbers.chunks(each * block).zip(bytes.chunks_mut(each * size)).enumerate();
+    let mut runs = numbers.chunks(each * block).zip(bytes.chunks_mut(each * size)).enumerate();
     let run = |(i, (numbers, bytes)): (usize, (&[f32], &mut [u8]))| {
         encode_run(format, columns, i * each * block, numbers, bytes)
     };
     if threads == 1 {
-        return runs.map(run).collect();
+        return runs.try_for_each(run);
     }
     std::thread::scope(|scope| {
         let run = &run;
         let started: Vec<_> = runs.map(|part| scope.spawn(move || run(part))).collect();
-        started.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        let mut started = started.into_iter();
+        started.try_for_each(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })
 }
 

@@ -216,16 +216,12 @@ impl Machine for Avx2 {
         unsafe {
             let mut sum = _mm256_setzero_si256();
             for (g, (q, x)) in q.as_chunks::<N>().0.iter().zip(x.as_chunks::<N>().0).enumerate() {
-                if N == 32 {
-                    // Scales of 6 bits and sums of 16: `vpmaddwd` is exact.
-                    let s = _mm256_set1_epi16(i16::from(s[g]));
-                    let pairs = pairs(&q.as_chunks::<32>().0[0], &x.as_chunks::<32>().0[0]);
-                    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, s));
-                    continue;
+                let mut group = _mm256_setzero_si256();
+                for (q, x) in q.as_chunks::<16>().0.iter().zip(x.as_chunks::<16>().0) {
+                    group = _mm256_add_epi32(group, products(q, x));
                 }
-                let q = [&q.as_chunks::<16>().0[0], &x.as_chunks::<16>().0[0]];
                 let s = _mm256_set1_epi32(i32::from(s[g]));
-                sum = _mm256_add_epi32(sum, _mm256_mullo_epi32(products(q[0], q[1]), s));
+                sum = _mm256_add_epi32(sum, _mm256_mullo_epi32(group, s));
             }
             total(sum)
         }

@@ -326,7 +326,7 @@ unsafe fn product<K: Kind, const T: usize>(
         match K::FORMAT {
             BlockFormat::Q6K => 16,
             BlockFormat::Q4K => 32,
-            _ => 0,
+            _ => 256,
         }
     };
     let mut partials = [[[_mm512_setzero_ps(); 2]; 8]; T];
@@ -341,7 +341,7 @@ unsafe fn product<K: Kind, const T: usize>(
         for u in 0..x.k / unit {
             let c = u * unit / 256;
             let mut acc = [[_mm512_setzero_si512(); 2]; T];
-            if inner == 0 {
+            if inner == 256 {
                 for t in 0..T {
                     acc[t] = [_mm512_set1_epi32(*begin[t].add(u)); 2];
                 }
