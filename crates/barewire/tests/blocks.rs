@@ -101,6 +101,22 @@ fn extremes() {
 }
 
 #[test]
+fn many_rows_are_the_rows_one_by_one() {
+    // So many that threads share them.
+    for (format, rows) in [(BlockFormat::Q6K, 300), (BlockFormat::Q4K, 257), (BlockFormat::Q8_0, 9001)] {
+        let mut x: Vec<f32> = (0..256 * rows).map(|i| ((i * 2_654_435_761 % 10_007) as f32).sin()).collect();
+        let all = blocks::encode(format, 256, &x).unwrap();
+        let one: Vec<u8> =
+            x.chunks_exact(256).flat_map(|row| blocks::encode(format, 256, row).unwrap()).collect();
+        assert!(all == one, "{format}");
+        // The first of several faults is told.
+        (x[256 * (rows - 1) + 3], x[256 * (rows / 3) + 7]) = (f32::NAN, f32::INFINITY);
+        let told = blocks::encode(format, 256, &x).unwrap_err().to_string();
+        assert!(told.contains(&format!("row {}, column 7", rows / 3)), "{told}");
+    }
+}
+
+#[test]
 fn wrong_lengths_are_refused() {
     for format in BlockFormat::ALL {
         let (block, bytes) = (format.block(), format.block_bytes());

@@ -2,7 +2,7 @@
 //!
 //! The three large MatMul-free ones are those of Zhu et al. 2024 (arXiv:2406.02528), whose parameter counts (norms inside
 //! the projections included) match the sizes of the published files at two bytes each; the small ones read and write bytes. `bitnet-2b4t` is that of Ma et al. 2025
-//! (arXiv:2504.12285), `qwen3-0.6b` that of Yang et al. 2025 (arXiv:2505.09388).
+//! (arXiv:2504.12285), `qwen3-0.6b` and `qwen3-1.7b` those of Yang et al. 2025 (arXiv:2505.09388).
 
 use crate::architecture::ModelConfig;
 use crate::bitnet::BitNetConfig;
@@ -135,6 +135,14 @@ pub const SHAPES: &[Shape] = &[
         family: Family::Qwen3 { intermediate_size: 3072, heads: 16, groups: 8, head_dim: 128 },
         about: "published",
     },
+    Shape {
+        name: "qwen3-1.7b",
+        vocab_size: 151_936,
+        hidden_size: 2048,
+        num_hidden_layers: 28,
+        family: Family::Qwen3 { intermediate_size: 6144, heads: 16, groups: 8, head_dim: 128 },
+        about: "published",
+    },
 ];
 
 impl Shape {
@@ -221,6 +229,7 @@ mod tests {
             ("bitnet-2b4t", 2.41e9, 2.42e9),
             ("qwen3-3m", 3.1e6, 3.3e6),
             ("qwen3-0.6b", 5.95e8, 5.97e8),
+            ("qwen3-1.7b", 1.72e9, 1.721e9),
         ] {
             let config = Shape::find(name).unwrap().config();
             let count = config.parameter_count().unwrap() as f64;

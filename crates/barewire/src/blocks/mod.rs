@@ -11,6 +11,8 @@ mod decode;
 mod encode;
 mod search;
 
+use std::panic::resume_unwind;
+
 use axes::BlockFormat;
 
 use crate::error::{Result, WireError};
@@ -123,7 +125,47 @@ pub fn encode_into(format: BlockFormat, columns: usize, numbers: &[f32], bytes: 
     encode_checked(format, columns, numbers, bytes)
 }
 
+/// Numbers from which on it pays to start threads for the formats that are searched, some milliseconds of one thread.
+const SEARCHED: usize = 1 << 15;
+/// And for those that are rounded.
+const ROUNDED: usize = 1 << 20;
+
+/// Encodes whole rows, cut into runs of blocks for several threads. What a block becomes depends on its numbers alone, and of
+/// several faults the first one is told, so the cut is not to be seen.
 fn encode_checked(format: BlockFormat, columns: usize, numbers: &[f32], bytes: &mut [u8]) -> Result<()> {
+    let (block, size) = (format.block(), format.block_bytes());
+    let least = match format {
+        BlockFormat::Q4K | BlockFormat::Q6K => SEARCHED,
+        _ => ROUNDED,
+    };
+    let threads = match numbers.len() / least {
+        0 | 1 => 1,
+        most => std::thread::available_parallelism().map_or(1, usize::from).min(most),
+    };
+    let each = (numbers.len() / block).div_ceil(threads).max(1);
+    let mut runs = numbers.chunks(each * block).zip(bytes.chunks_mut(each * size)).enumerate();
+    let run = |(i, (numbers, bytes)): (usize, (&[f32], &mut [u8]))| {
+        encode_run(format, columns, i * each * block, numbers, bytes)
+    };
+    if threads == 1 {
+        return runs.try_for_each(run);
+    }
+    std::thread::scope(|scope| {
+        let run = &run;
+        let started: Vec<_> = runs.map(|part| scope.spawn(move || run(part))).collect();
+        let mut started = started.into_iter();
+        started.try_for_each(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}
+
+/// Encodes blocks that begin with number `first`.
+fn encode_run(
+    format: BlockFormat,
+    columns: usize,
+    first: usize,
+    numbers: &[f32],
+    bytes: &mut [u8],
+) -> Result<()> {
     let blocks = numbers.chunks_exact(format.block()).zip(bytes.chunks_exact_mut(format.block_bytes()));
     for (i, (numbers, bytes)) in blocks.enumerate() {
         let fault = match numbers.iter().position(|x| !x.is_finite()) {
@@ -137,7 +179,7 @@ fn encode_checked(format: BlockFormat, columns: usize, numbers: &[f32], bytes: &
             None => None,
         };
         if let Some((at, expected, found, remedy)) = fault {
-            let at = i * format.block() + at;
+            let at = first + i * format.block() + at;
             let what = format!("row {}, column {}", at / columns, at % columns);
             let (expected, found) = (expected.into(), found.to_string());
             return Err(WireError::Blocks { format: format.name(), what, expected, found, remedy });

@@ -6,7 +6,8 @@
 //!
 //! One token is bound by memory. With AVX-512 four rows are multiplied side by side: they share the activations, and when the
 //! integers of a block are summed across lanes, as they must be where its scale ends, the four sums are the lanes of
-//! what follows. Four rows are no run of memory that the machine would foresee, so the next ones are asked for by
+//! what follows. Many tokens pay for unpacking: there 32 rows are unpacked once, so that a vector holds sixteen rows and nothing is
+//! summed across lanes. Four rows are no run of memory that the machine would foresee, so the next ones are asked for by
 //! hand; without that the same loops took 1.4 to 3.9 times as long from memory on a Zen 5 core. `portable.rs` is the same in
 //! plain loops, AVX2 those loops with unpacking and products written out.
 //!
@@ -37,6 +38,9 @@ use crate::pool::{Pool, Split};
 const TASK_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=1 << 20;
 /// Tasks of a matrix between these.
 const TASKS: usize = 64;
+/// Tokens from which on rows are unpacked once for all of them.
+#[cfg(target_arch = "x86_64")]
+const MANY: usize = 12;
 /// Elements of f32 scratch that keep what follows them aligned to a line of the cache.
 const LINE: usize = 16;
 
@@ -133,7 +137,9 @@ impl Sizes {
             Form::Avx512 => {
                 (columns / 256 * avx512::arranged(format), columns / 256 * avx512::start(format).0)
             }
-            Form::Plain => (columns, 0),
+            #[cfg(target_arch = "x86_64")]
+            Form::Tile if format != BlockFormat::Q4K => (columns, columns / group(format, units)),
+            _ => (columns, 0),
         };
         Self { q, scales: columns / units.activations, sums: columns / group(format, units), begin }
     }
@@ -150,19 +156,25 @@ impl Sizes {
 enum Form {
     /// `portable.rs`, compiled for the instruction set.
     Plain,
+    /// Rows side by side, unpacked as they are multiplied.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// Rows unpacked once, for many tokens.
+    #[cfg(target_arch = "x86_64")]
+    Tile,
 }
 
 impl Form {
-    fn new(format: BlockFormat, columns: usize) -> Self {
+    fn new(format: BlockFormat, columns: usize, n: usize) -> Self {
         // Blocks of 32 activations are rare, and have the plain form alone.
         let whole = columns.is_multiple_of(256) || format.block() == 1;
         match level() {
             #[cfg(target_arch = "x86_64")]
+            Level::Avx512 if whole && n >= MANY && format.block() > 1 => Self::Tile,
+            #[cfg(target_arch = "x86_64")]
             Level::Avx512 if whole => Self::Avx512,
             _ => {
-                let _ = whole;
+                let _ = (whole, n);
                 Self::Plain
             }
         }
@@ -184,11 +196,6 @@ impl<'a> Activations<'a> {
     fn sums(&self, token: usize) -> &'a [i16] {
         &self.sums[token * self.each.sums..][..self.each.sums]
     }
-
-    #[cfg(target_arch = "x86_64")]
-    fn begin(&self, token: usize) -> &'a [i32] {
-        &self.begin[token * self.each.begin..][..self.each.begin]
-    }
 }
 
 /// Activations whose sum a kernel needs: those that share an integer scale or offset of the weights.
@@ -204,7 +211,7 @@ fn group(format: BlockFormat, units: Units) -> usize {
 pub fn scratch(format: BlockFormat, columns: usize, n: usize) -> usize {
     let need = |form| Sizes::new(format, columns, form).parts(n).iter().sum::<usize>() + LINE;
     // What was planned for one instruction set runs with any other.
-    need(Form::Plain).max(need(Form::new(format, columns)))
+    need(Form::Plain).max(need(Form::new(format, columns, n)))
 }
 
 /// y = x · w: `x` is `(N, K)`, `w` is `(M, K)`, `y` is `(N, M)`; [`scratch`] says how much scratch memory there must be.
@@ -228,10 +235,14 @@ pub fn linear(pool: &Pool, x: &[f32], w: BlockMatrix<'_>, y: &mut [f32], scratch
     if y.is_empty() {
         return;
     }
-    let form = Form::new(w.format, k);
+    let form = Form::new(w.format, k, n);
     let acts = quantise(pool, x, &w, form, scratch);
     let task = (w.bytes.len() / TASKS).clamp(*TASK_BYTES.start(), *TASK_BYTES.end());
-    let per_task = (task / w.row_bytes()).max(1).next_multiple_of(4).min(m);
+    let per_task = match form {
+        #[cfg(target_arch = "x86_64")]
+        Form::Tile => avx512::ROWS.min(m),
+        _ => (task / w.row_bytes()).max(1).next_multiple_of(4).min(m),
+    };
     let data = Split::new(y, m);
     pool.run(m.div_ceil(per_task), |task| {
         let first = task * per_task;
@@ -240,6 +251,9 @@ pub fn linear(pool: &Pool, x: &[f32], w: BlockMatrix<'_>, y: &mut [f32], scratch
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the form is Avx512 only on machines that have what the level stands for.
             Form::Avx512 => unsafe { avx512::rows(&w, &acts, n, &mut out) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the form is Tile only on machines that have what the level stands for.
+            Form::Tile => unsafe { avx512::tiles(&w, &acts, n, &mut out) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level has AVX2 only on machines that have it, and Avx512 is above it.
             Form::Plain if level().has_avx2() => unsafe { avx2::rows(&w, &acts, n, &mut out) },
@@ -301,18 +315,16 @@ fn quantise<'a>(
                 add_up(q, sums);
             }
             #[cfg(target_arch = "x86_64")]
-            Form::Avx512 => {
+            Form::Avx512 | Form::Tile => {
                 // SAFETY: each token is one task, and takes its own part.
                 let begin = unsafe { begins.part(token * each.begin, each.begin) };
-                let (size, lanes) = (avx512::arranged(format), avx512::start(format).0);
+                let (size, lanes) = (each.q / scales.len(), each.begin / scales.len());
                 let groups = each.sums / scales.len();
-                for (i, scale) in scales.iter_mut().enumerate() {
-                    let mut natural = [0; 256];
-                    *scale = quantise_block(&x[256 * i..][..256], &mut natural);
+                for (i, (scale, x)) in scales.iter_mut().zip(x.as_chunks().0).enumerate() {
                     let sums = &mut sums[groups * i..][..groups];
-                    add_up(&natural, sums);
                     let (q, begin) = (&mut q[size * i..][..size], &mut begin[lanes * i..][..lanes]);
-                    avx512::arrange(format, &natural, sums, q, begin);
+                    // SAFETY: the form is Avx512 only on machines that have what the level stands for.
+                    unsafe { avx512::quantise(format, x, scale, sums, q, begin, form) };
                 }
             }
         }

@@ -20,7 +20,7 @@ pub enum Level {
     Neon = 2,
     /// x86-64: AVX2 and FMA, eight f32 lanes.
     Avx2 = 3,
-    /// x86-64: AVX-512 with VNNI and VBMI (Ice Lake, Zen 4 and later), 64 int8 products an instruction.
+    /// x86-64: AVX-512 with VNNI, VBMI and GFNI (Ice Lake, Zen 4 and later), 64 int8 products an instruction.
     Avx512 = 4,
     /// x86-64: AVX2, FMA and AVX-VNNI (Alder Lake and later without AVX-512), 32 int8 products an instruction.
     AvxVnni = 5,
@@ -138,6 +138,8 @@ pub fn available(level: Level) -> bool {
                 && std::arch::is_x86_feature_detected!("avx512dq")
                 && std::arch::is_x86_feature_detected!("avx512vnni")
                 && std::arch::is_x86_feature_detected!("avx512vbmi")
+                && std::arch::is_x86_feature_detected!("f16c")
+                && std::arch::is_x86_feature_detected!("gfni")
         }
         #[cfg(not(target_arch = "x86_64"))]
         Level::Avx2 | Level::AvxVnni | Level::Avx512 => false,

@@ -1,7 +1,8 @@
-//! Products with packed trits: one token on cold and hot weights, a few, and many.
+//! Products with packed trits and with weights in blocks: one token on cold and hot weights, a few, and many.
 
 use super::{Machine, Options, Spread};
-use axes::TritLayout;
+use axes::{BlockFormat, TritLayout};
+use engine::kernels::blocks::{BlockMatrix, linear, scratch};
 use engine::kernels::packed::{PackedMatrix, matmul};
 use engine::kernels::simd::level;
 use engine::measure::{cold_bytes, read};
@@ -25,7 +26,7 @@ pub struct Kernel {
     pub columns: usize,
     /// Tokens at once.
     pub tokens: usize,
-    /// How the trits lie.
+    /// How the weights lie: a layout of trits, or a format of blocks.
     pub layout: String,
     /// Whether no cache holds the weights.
     pub cold: bool,
@@ -35,7 +36,7 @@ pub struct Kernel {
     pub microseconds: Spread,
     /// Packed bytes.
     pub bytes: usize,
-    /// Gigabytes of packed weights a second, of the median.
+    /// Gigabytes of weights a second, of the median.
     pub gigabytes: f64,
     /// Multiply-accumulates a nanosecond, of the median.
     pub gmacs: f64,
@@ -87,6 +88,19 @@ pub(super) fn measure(options: &Options, machine: &Machine, say: &mut dyn FnMut(
                 out.push(bench.run(layout, (2560, 2560), *tokens, false));
             }
         }
+        let formats: &[BlockFormat] = match options.quick {
+            true => &[BlockFormat::Q8_0, BlockFormat::Q6K, BlockFormat::Q2_0],
+            false => &BlockFormat::ALL,
+        };
+        say(&format!("products with blocks, {threads} threads"));
+        for format in formats {
+            out.push(bench.blocks(*format, (2560, 2560), 1, true));
+            // The peak of int8 is no limit of products of floats.
+            if format.block() > 1 {
+                out.push(bench.blocks(*format, (2560, 2560), 1, false));
+                out.push(bench.blocks(*format, (2560, 2560), 64, false));
+            }
+        }
     }
     out
 }
@@ -104,6 +118,41 @@ impl Bench<'_> {
         let bytes = rows * layout.row_bytes(columns);
         let x: Vec<i8> = (0..tokens * columns).map(|i| (i * 37 % 255) as u8 as i8).collect();
         let (scale, mut y) = (vec![1.0; tokens], vec![0.0; tokens * rows]);
+        self.time(layout.name(), (rows, columns), tokens, cold, bytes, |bytes| {
+            if let Some(w) = PackedMatrix::new(layout, rows, columns, bytes) {
+                matmul(self.pool, &x, &scale, w, 1.0, &mut y);
+            }
+        })
+    }
+
+    /// With the activations' way to int8, which is part of a product with blocks.
+    fn blocks(
+        &self,
+        format: BlockFormat,
+        (rows, columns): (usize, usize),
+        tokens: usize,
+        cold: bool,
+    ) -> Kernel {
+        let bytes = format.bytes(rows, columns).unwrap_or(0);
+        let x: Vec<f32> = (0..tokens * columns).map(|i| (i * 37 % 255) as f32 - 127.0).collect();
+        let (mut own, mut y) = (vec![0.0; scratch(format, columns, tokens)], vec![0.0; tokens * rows]);
+        self.time(format.name(), (rows, columns), tokens, cold, bytes, |bytes| {
+            if let Some(w) = BlockMatrix::new(format, rows, columns, bytes) {
+                linear(self.pool, &x, w, &mut y, &mut own);
+            }
+        })
+    }
+
+    /// Times a product with `bytes` bytes of weights.
+    fn time(
+        &self,
+        layout: &str,
+        (rows, columns): (usize, usize),
+        tokens: usize,
+        cold: bool,
+        bytes: usize,
+        mut product: impl FnMut(&[u8]),
+    ) -> Kernel {
         let limit = Duration::from_millis(if self.quick { 80 } else { 200 });
         let (mut times, mut beside) = (vec![], vec![]);
         let mut at = 0;
@@ -116,9 +165,9 @@ impl Bench<'_> {
         let start = Instant::now();
         while times.len() < 6 || start.elapsed() < limit {
             for _ in 0..2 {
-                let Some(w) = PackedMatrix::new(layout, rows, columns, next(bytes)) else { continue };
+                let weights = next(bytes);
                 let once = Instant::now();
-                matmul(self.pool, &x, &scale, w, 1.0, &mut y);
+                product(weights);
                 times.push(once.elapsed().as_secs_f64());
             }
             if cold {
@@ -144,7 +193,7 @@ impl Bench<'_> {
             rows,
             columns,
             tokens,
-            layout: layout.name().to_owned(),
+            layout: layout.to_owned(),
             cold,
             threads: self.threads,
             microseconds: Spread {

@@ -64,7 +64,7 @@ fn kernels(out: &mut String, kernels: &[Kernel]) {
     }
     let _ = writeln!(
         out,
-        "## Products of int8 activations with packed trits\n\n\
+        "## Products of int8 activations with packed trits, and of activations with weights in blocks\n\n\
          | rows × columns | tokens | layout | weights | threads | µs | GB/s | GMAC/s | reads beside, GB/s | limit | of it |\n\
          |---|---:|---|---|---:|---:|---:|---:|---:|---|---:|"
     );

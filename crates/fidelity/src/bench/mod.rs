@@ -39,7 +39,7 @@ pub enum Part {
     Bandwidth,
     /// Cycles a second, and peaks of arithmetic.
     Clock,
-    /// Products with packed trits.
+    /// Products with packed trits and with weights in blocks.
     Kernels,
     /// Tokens a second, one after another.
     Decode,
@@ -150,7 +150,7 @@ pub struct Report {
     pub machine: Machine,
     /// Which layout of trits is faster, for each number of threads.
     pub layouts: Vec<Calibration>,
-    /// Products with packed trits.
+    /// Products with packed trits and with weights in blocks.
     pub kernels: Vec<Kernel>,
     /// The model.
     pub model: Option<ModelReport>,

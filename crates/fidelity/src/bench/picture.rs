@@ -5,7 +5,7 @@ use train::plot::{Dot, Roof, Roofline};
 
 pub(super) fn roofline(report: &Report) -> Roofline {
     let processor = report.processor.as_deref().unwrap_or("this machine");
-    let title = format!("Products of int8 with trits on {processor}, {} kernels", report.simd);
+    let title = format!("Products with trits and blocks on {processor}, {} kernels", report.simd);
     let mut picture = Roofline::new(title, "multiply-accumulates per byte of weights", "GMAC/s");
     let colour = |threads: usize| report.threads.iter().position(|n| *n == threads).unwrap_or(0);
     for threads in report.threads.iter().copied() {

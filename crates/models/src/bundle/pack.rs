@@ -431,7 +431,7 @@ fn put_blocks(
     }
     writer.section_with(name, |out| {
         let mut failed = None;
-        for rows in values.chunks(columns * 256) {
+        for rows in values.chunks(columns * (1_usize << 23).div_ceil(columns)) {
             match barewire::blocks::encode(format, columns, rows) {
                 Ok(bytes) => out.write_all(&bytes)?,
                 Err(error) => failed = failed.or(Some(error)),

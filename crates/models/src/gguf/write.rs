@@ -193,8 +193,8 @@ fn write_tensor(
                 return writer.tensor(&spec.name, &bytes).map_err(located);
             };
             let mut bytes = vec![];
-            // A row at a time would be slow for a wide vocabulary; the whole matrix at once is one more copy of it.
-            for rows in numbers.chunks(columns * 64) {
+            // Parts that are large enough for several threads; the whole matrix at once would be one more copy of it.
+            for rows in numbers.chunks(columns * (1_usize << 23).div_ceil(columns)) {
                 bytes.extend(blocks::encode(format, columns, rows)?);
             }
             writer.tensor(&spec.name, &bytes).map_err(located)

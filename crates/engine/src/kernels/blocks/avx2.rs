@@ -1,6 +1,7 @@
 //! AVX2: the plain form with its unpacking and its products written out.
 //!
-//! Codes are widened to 16 bits, so that `vpmaddwd` is exact whatever they are.
+//! `vpmaddubsw` multiplies |x| with codes that have taken the sign of x: two such products fit 16 bits for every format but
+//! `q8_0`, whose −128 has no negative. There, both are widened to 16 bits, so that `vpmaddwd` is exact whatever they are.
 
 use std::arch::x86_64::*;
 
@@ -9,7 +10,7 @@ use axes::BlockFormat;
 use super::portable::{Kind, Machine, STRETCH, Stretch, rows_of};
 use super::{Activations, BlockMatrix, Out};
 
-struct Avx2;
+pub(super) struct Avx2;
 
 /// The outputs of a task.
 #[target_feature(enable = "avx2,fma")]
@@ -162,15 +163,31 @@ impl Machine for Avx2 {
     }
 
     #[inline(always)]
-    fn dots<const N: usize>(q: &[i8; STRETCH], x: &[i8], sums: &mut [i32; 8]) {
+    fn dots<K: Kind, const N: usize>(q: &[i8; STRETCH], x: &[i8], sums: &mut [i32; 8]) {
         let (q, x) = (q.as_chunks::<N>().0, x.as_chunks::<N>().0);
         // SAFETY: run by `rows` alone, where there is AVX2.
         unsafe {
             let mut units = [_mm256_setzero_si256(); 8];
             for ((unit, q), x) in units.iter_mut().zip(q).zip(x) {
-                for (q, x) in q.as_chunks::<16>().0.iter().zip(x.as_chunks::<16>().0) {
-                    *unit = _mm256_add_epi32(*unit, products(q, x));
+                if K::FORMAT == BlockFormat::Q8_0 {
+                    for (q, x) in q.as_chunks::<16>().0.iter().zip(x.as_chunks::<16>().0) {
+                        *unit = _mm256_add_epi32(*unit, products(q, x));
+                    }
+                    continue;
                 }
+                let (q, x) = (q.as_chunks::<32>().0, x.as_chunks::<32>().0);
+                if matches!(K::FORMAT, BlockFormat::Q4_0) {
+                    for (q, x) in q.iter().zip(x) {
+                        *unit = _mm256_add_epi32(*unit, widened_pairs(pairs(q, x)));
+                    }
+                    continue;
+                }
+                // Codes from −1 to 2: eight sums of two products are at most 8 · 2 · 2 · 128.
+                let mut narrow = _mm256_setzero_si256();
+                for (q, x) in q.iter().zip(x) {
+                    narrow = _mm256_add_epi16(narrow, pairs(q, x));
+                }
+                *unit = widened_pairs(narrow);
             }
             if N == STRETCH {
                 sums[0] = total(units[0]);
@@ -252,6 +269,30 @@ unsafe fn products(q: &[i8; 16], x: &[i8; 16]) -> __m256i {
         let x = _mm256_cvtepi8_epi16(_mm_loadu_si128(x.as_ptr().cast()));
         _mm256_madd_epi16(q, x)
     }
+}
+
+/// Sums of two products each, in 16 bits; codes from −64 to 63.
+///
+/// # Safety
+/// The machine has AVX2.
+#[inline(always)]
+unsafe fn pairs(q: &[i8; 32], x: &[i8; 32]) -> __m256i {
+    // SAFETY: 32 bytes each; the caller's promise.
+    unsafe {
+        let (q, x) = (_mm256_loadu_si256(q.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().cast()));
+        // |−128| is 128 as an unsigned byte.
+        _mm256_maddubs_epi16(_mm256_abs_epi8(x), _mm256_sign_epi8(q, x))
+    }
+}
+
+/// Sums of two numbers of 16 bits each.
+///
+/// # Safety
+/// The machine has AVX2.
+#[inline(always)]
+unsafe fn widened_pairs(x: __m256i) -> __m256i {
+    // SAFETY: the caller's promise.
+    unsafe { _mm256_madd_epi16(x, _mm256_set1_epi16(1)) }
 }
 
 /// # Safety

@@ -1,4 +1,5 @@
-//! AVX-512 with VNNI and VBMI: one row at a time, the integers of a block in one or more vectors of 16 sums.
+//! AVX-512 with VNNI, VBMI and GFNI: four rows side by side, the integers of a block in one or more vectors of 16 sums; many tokens
+//! in `tile.rs`. Each format is a function that is not inlined: in one body the registers of all would not do.
 //!
 //! `vpdpbusd` multiplies unsigned codes, so a code's offset is added to the sums up front: each block begins with
 //! −offset · Σ x in one lane ([`start`]). Activations lie in the order in which the format's bytes have theirs ([`arrange`]).
@@ -6,14 +7,21 @@
 //! The digits of `tq1_0` are never extracted: with b' = 3 b mod 256, the digit is (3 b − b') / 256, so Σ digit · x is
 //! (3 Σ b x − Σ b' x) / 256, an exact division, and bytes go into the product as they are.
 
+mod narrow;
+mod quantise;
+mod tile;
 mod wide;
 
 use std::arch::x86_64::*;
+use std::marker::PhantomData;
 
 use axes::BlockFormat;
 
-use super::{Activations, BlockMatrix, Out};
-use wide::wide;
+use super::{Activations, BlockMatrix, Form, Out, Sizes};
+use narrow::{q1_0, q2_0, q4_0, q8_0};
+pub(super) use quantise::quantise;
+pub(super) use tile::{ROWS, rows as tiles};
+use wide::{six_bit_codes, wide};
 
 const Q4K: u8 = 0;
 const Q6K: u8 = 1;
@@ -39,110 +47,17 @@ pub(super) fn start(format: BlockFormat) -> (usize, i32) {
     }
 }
 
-/// Puts 256 activations in the format's order, and the sums that its blocks begin with.
-pub(super) fn arrange(format: BlockFormat, q: &[i8], sums: &[i16], to: &mut [i8], begin: &mut [i32]) {
-    let chunks = |to: &mut [i8], size: usize, order: &[usize]| {
-        for (to, from) in to.chunks_exact_mut(size).zip(order) {
-            to.copy_from_slice(&q[from * size..][..size]);
-        }
-    };
-    match format {
-        BlockFormat::Q8_0 | BlockFormat::Tq2_0 => chunks(to, 32, &[0, 4, 1, 5, 2, 6, 3, 7]),
-        BlockFormat::Q4K => chunks(to, 32, &[0, 2, 1, 3, 4, 6, 5, 7]),
-        BlockFormat::Q4_0 => chunks(to, 16, &[0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15]),
-        BlockFormat::Q1_0 => {
-            for (j, to) in to.chunks_exact_mut(32).enumerate() {
-                for (to, q) in to.iter_mut().zip(q.as_chunks::<8>().0) {
-                    *to = q[j];
-                }
-            }
-        }
-        BlockFormat::Q2_0 => {
-            for (p, to) in to.chunks_exact_mut(64).enumerate() {
-                for (to, q) in to.iter_mut().zip(q.as_chunks::<4>().0) {
-                    *to = q[p];
-                }
-            }
-        }
-        BlockFormat::Tq1_0 => {
-            for (n, to) in to.chunks_exact_mut(64).enumerate() {
-                to[..32].copy_from_slice(&q[32 * n..][..32]);
-                to[32..48].copy_from_slice(&q[160 + 16 * n..][..16]);
-                to[48..].fill(0);
-                if n < 4 {
-                    to[48..52].copy_from_slice(&q[240 + 4 * n..][..4]);
-                }
-            }
-        }
-        _ => to.copy_from_slice(q),
-    }
-    let (lanes, offset) = start(format);
-    begin.fill(0);
-    for (i, sum) in sums.iter().enumerate().take(if lanes == 0 { 0 } else { sums.len() }) {
-        let at = match format {
-            // Vector v has the groups v and v + 4, eight lanes each.
-            BlockFormat::Q8_0 => 16 * (i % 4) + 8 * (i / 4),
-            BlockFormat::Q4_0 | BlockFormat::Q2_0 | BlockFormat::Q1_0 => 4 * i,
-            _ => 16 * i,
-        };
-        begin[at] = -offset * i32::from(*sum);
-    }
-}
-
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
-fn load(bytes: &[u8], at: usize) -> __m512i {
-    let bytes = &bytes[at..][..64];
-    // SAFETY: 64 bytes, any alignment.
-    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 fn load_half(bytes: &[u8], at: usize) -> __m256i {
     let bytes = &bytes[at..][..32];
     // SAFETY: 32 bytes, any alignment.
     unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }
 
-/// Vector `i` of some activations.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
-fn vector(q: &[i8], i: usize) -> __m512i {
-    let q = &q[64 * i..][..64];
-    // SAFETY: 64 bytes, any alignment.
-    unsafe { _mm512_loadu_si512(q.as_ptr().cast()) }
-}
-
-/// Vector `i` of some sums.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
-fn begin(sums: &[i32], i: usize) -> __m512i {
-    let sums = &sums[16 * i..][..16];
-    // SAFETY: 64 bytes, any alignment.
-    unsafe { _mm512_loadu_si512(sums.as_ptr().cast()) }
-}
-
-#[inline(always)]
-fn half_bits(bytes: &[u8], at: usize) -> u64 {
-    u64::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]))
-}
-
-/// Four f16, `step` bytes apart, those from `count` on 0.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-fn halves(bytes: &[u8], at: usize, step: usize, count: usize) -> __m128 {
-    let bytes = &bytes[at..][..step * (count - 1) + 2];
-    let mut bits = 0;
-    for i in 0..count {
-        bits |= half_bits(bytes, i * step) << (16 * i);
-    }
-    _mm_cvtph_ps(_mm_cvtsi64_si128(bits as i64))
-}
-
 /// One lane of sums for each of four vectors.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 fn quarters(x: [__m512i; 4]) -> __m512i {
     let low = _mm512_add_epi32(_mm512_unpacklo_epi32(x[0], x[1]), _mm512_unpackhi_epi32(x[0], x[1]));
     let high = _mm512_add_epi32(_mm512_unpacklo_epi32(x[2], x[3]), _mm512_unpackhi_epi32(x[2], x[3]));
@@ -150,7 +65,7 @@ fn quarters(x: [__m512i; 4]) -> __m512i {
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 fn horizontal(x: [__m512i; 4]) -> __m128i {
     let four = quarters(x);
     let two = _mm256_add_epi32(_mm512_castsi512_si256(four), _mm512_extracti64x4_epi64::<1>(four));
@@ -159,35 +74,122 @@ fn horizontal(x: [__m512i; 4]) -> __m128i {
 
 /// Four partial sums added up, by halves.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 fn folded(p: __m128) -> f32 {
     let two = _mm_add_ps(p, _mm_movehl_ps(p, p));
     _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
 }
 
-/// What the row kernels read of a token.
+/// What the row kernels read of a token. The lists are those of [`super::Sizes`] for this many stretches of 256 columns, which
+/// [`rows`] has checked: no loop of a kernel checks again, since bounds cost as many instructions as products do.
+#[derive(Clone, Copy)]
 struct Token<'a> {
-    q: &'a [i8],
-    scales: &'a [f32],
-    sums: &'a [i16],
-    begin: &'a [i32],
+    stretches: usize,
+    /// How far ahead of the four rows memory is asked for.
+    ahead: usize,
+    q: *const i8,
+    scales: *const f32,
+    sums: *const i16,
+    begin: *const i32,
+    lists: PhantomData<&'a [i8]>,
+}
+
+impl Token<'_> {
+    /// Vector `i` of the activations.
+    ///
+    /// # Safety
+    /// There are so many.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
+    unsafe fn vector(&self, i: usize) -> __m512i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_loadu_si512(self.q.add(64 * i).cast()) }
+    }
+
+    /// The four vectors of stretch `c`.
+    ///
+    /// # Safety
+    /// There are so many, and no others than four of each stretch.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
+    unsafe fn four_vectors(&self, c: usize) -> [__m512i; 4] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            [self.vector(4 * c), self.vector(4 * c + 1), self.vector(4 * c + 2), self.vector(4 * c + 3)]
+        }
+    }
+
+    /// Vector `i` of the sums that are begun with.
+    ///
+    /// # Safety
+    /// There are so many.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
+    unsafe fn begin(&self, i: usize) -> __m512i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_loadu_si512(self.begin.add(16 * i).cast()) }
+    }
+
+    /// The scale of stretch `c`.
+    ///
+    /// # Safety
+    /// There is such a stretch.
+    #[inline]
+    unsafe fn scale(&self, c: usize) -> f32 {
+        // SAFETY: the caller's promise.
+        unsafe { *self.scales.add(c) }
+    }
 }
 
 /// Tokens whose activations stay in the second-level cache while the rows of a task pass.
 const TILE: usize = 32;
 
+/// Four rows times a token; its rows and lists are as long as its stretches ask for.
+type Kernel = unsafe fn([*const u8; 4], &Token<'_>) -> __m128;
+
 /// The outputs of a task, of `n` tokens.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 pub(super) fn rows(w: &BlockMatrix<'_>, x: &Activations<'_>, n: usize, out: &mut Out<'_>) {
+    let kernel: Kernel = match w.format {
+        BlockFormat::F16 => return floats_of_rows::<false>(w, x, n, out),
+        BlockFormat::Bf16 => return floats_of_rows::<true>(w, x, n, out),
+        BlockFormat::Q8_0 => q8_0,
+        BlockFormat::Q4_0 => q4_0,
+        BlockFormat::Q1_0 => q1_0,
+        BlockFormat::Q2_0 => q2_0,
+        BlockFormat::Q4K => wide::<Q4K, 144>,
+        BlockFormat::Q6K => wide::<Q6K, 210>,
+        BlockFormat::Tq1_0 => wide::<TQ1_0, 54>,
+        BlockFormat::Tq2_0 => wide::<TQ2_0, 66>,
+    };
+    let (size, stretches) = (w.row_bytes(), x.k / 256);
+    let bytes = &w.bytes[out.first * size..][..out.rows * size];
+    let each = Sizes::new(w.format, x.k, Form::Avx512);
+    let lists = [x.q.len(), x.scales.len(), x.sums.len(), x.begin.len()];
+    let whole = [each.q, each.scales, each.sums, each.begin].map(|size| n * size);
+    assert!(lists == whole && x.k == 256 * stretches && each.scales == stretches);
+    let ahead = AHEAD.div_ceil(4 * size) * 4 * size;
+    // The rows before may have been another thread's, so nobody has asked for the first ones.
+    foresee(bytes.as_ptr(), 0, ahead.min(bytes.len()));
     for first in (0..n).step_by(TILE) {
         for row in (0..out.rows).step_by(4) {
             let count = (out.rows - row).min(4);
             // Rows that a smaller group lacks are its last one again; their sums are dropped.
-            let last = count - 1;
-            let at = out.first + row;
-            let four = [w.row(at), w.row(at + last.min(1)), w.row(at + last.min(2)), w.row(at + last)];
+            let four = [0, 1, 2, 3].map(|r: usize| bytes[(row + r.min(count - 1)) * size..].as_ptr());
             for token in first..n.min(first + TILE) {
-                let made = of_four(w.format, four, x, token);
+                // SAFETY: rows of `size` bytes, which are so many stretches; the lists have `each` for each token.
+                let made = unsafe {
+                    let t = Token {
+                        stretches,
+                        ahead,
+                        q: x.q.as_ptr().add(token * each.q),
+                        scales: x.scales.as_ptr().add(token * each.scales),
+                        sums: x.sums.as_ptr().add(token * each.sums),
+                        begin: x.begin.as_ptr().add(token * each.begin),
+                        lists: PhantomData,
+                    };
+                    kernel(four, &t)
+                };
                 let mask = 15 >> (4 - count);
                 // SAFETY: the mask keeps the access within the slice.
                 unsafe { _mm_mask_storeu_ps(out.row(token)[row..][..count].as_mut_ptr(), mask, made) };
@@ -196,42 +198,22 @@ pub(super) fn rows(w: &BlockMatrix<'_>, x: &Activations<'_>, n: usize, out: &mut
     }
 }
 
-/// Four rows times a token.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-fn of_four(format: BlockFormat, rows: [&[u8]; 4], x: &Activations<'_>, token: usize) -> __m128 {
-    let t = Token { q: x.q(token), scales: x.scales(token), sums: x.sums(token), begin: x.begin(token) };
-    let mut each = [0.0; 4];
-    match format {
-        BlockFormat::F16 => {
-            for (y, row) in each.iter_mut().zip(rows) {
-                *y = floats::<false>(row, &x.x[token * x.k..][..x.k]);
+/// The outputs of a task in `f16`, or `bf16`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
+fn floats_of_rows<const B: bool>(w: &BlockMatrix<'_>, x: &Activations<'_>, n: usize, out: &mut Out<'_>) {
+    for first in (0..n).step_by(TILE) {
+        for row in 0..out.rows {
+            let bytes = w.row(out.first + row);
+            for token in first..n.min(first + TILE) {
+                out.row(token)[row] = floats::<B>(bytes, &x.x[token * x.k..][..x.k]);
             }
         }
-        BlockFormat::Bf16 => {
-            for (y, row) in each.iter_mut().zip(rows) {
-                *y = floats::<true>(row, &x.x[token * x.k..][..x.k]);
-            }
-        }
-        BlockFormat::Q8_0 => {
-            for (y, row) in each.iter_mut().zip(rows) {
-                *y = q8_0(row, &t);
-            }
-        }
-        BlockFormat::Q4_0 => return q4_0(rows, &t),
-        BlockFormat::Q1_0 => return q1_0(rows, &t),
-        BlockFormat::Q2_0 => return q2_0(rows, &t),
-        BlockFormat::Q4K => return wide::<Q4K, 144>(rows, &t),
-        BlockFormat::Q6K => return wide::<Q6K, 210>(rows, &t),
-        BlockFormat::Tq1_0 => return wide::<TQ1_0, 54>(rows, &t),
-        BlockFormat::Tq2_0 => return wide::<TQ2_0, 66>(rows, &t),
     }
-    _mm_setr_ps(each[0], each[1], each[2], each[3])
 }
 
 /// 16 numbers of two bytes.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 fn widen<const B: bool>(b: __m256i) -> __m512 {
     match B {
         true => _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(b))),
@@ -241,7 +223,7 @@ fn widen<const B: bool>(b: __m256i) -> __m512 {
 
 /// `f16`, or `bf16`.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 fn floats<const B: bool>(bytes: &[u8], x: &[f32]) -> f32 {
     let mut partials = [_mm512_setzero_ps(); 2];
     let (whole, rest) = x.as_chunks::<32>();
@@ -271,168 +253,42 @@ fn floats<const B: bool>(bytes: &[u8], x: &[f32]) -> f32 {
     folded(_mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight)))
 }
 
+/// Asks for `size` bytes of memory that will be read in some while. Four rows side by side are no run that the machine would
+/// foresee, so they are asked for in the order of memory.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-fn q8_0(bytes: &[u8], t: &Token<'_>) -> f32 {
-    let mut partials = _mm256_setzero_ps();
-    let flip = _mm512_set1_epi8(-128);
-    let order = _mm512_setr_epi64(0, 1, 4, 5, 0, 0, 0, 0);
-    for (c, b) in bytes.as_chunks::<{ 8 * 34 }>().0.iter().enumerate() {
-        foresee(b.as_ptr(), AHEAD, 0, 272);
-        let (q, starts) = (&t.q[256 * c..][..256], &t.begin[64 * c..][..64]);
-        let mut sums = [flip; 4];
-        for (v, sum) in sums.iter_mut().enumerate() {
-            let (one, other) = (load_half(b, 34 * v + 2), load_half(b, 34 * (v + 4) + 2));
-            let codes = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(one), other);
-            *sum = _mm512_dpbusd_epi32(begin(starts, v), _mm512_xor_si512(codes, flip), vector(q, v));
-        }
-        let four = quarters(sums);
-        let both = _mm512_add_epi32(four, _mm512_shuffle_i64x2::<0b10_11_00_01>(four, four));
-        let eight = _mm512_castsi512_si256(_mm512_permutexvar_epi64(order, both));
-        let d = _mm256_set_m128(halves(b, 136, 34, 4), halves(b, 0, 34, 4));
-        let d = _mm256_mul_ps(d, _mm256_set1_ps(t.scales[c]));
-        partials = _mm256_add_ps(partials, _mm256_mul_ps(d, _mm256_cvtepi32_ps(eight)));
-    }
-    folded(_mm_add_ps(_mm256_castps256_ps128(partials), _mm256_extractf128_ps::<1>(partials)))
-}
-
-/// The 16 bytes of integers of each of four blocks of 18, out of bytes 0 to 63 and 8 to 71 of them.
-const FOUR_BLOCKS: [u8; 64] = {
-    let mut index = [0; 64];
-    let mut i = 0;
-    while i < 64 {
-        let byte = 18 * (i / 16) + 2 + i % 16;
-        index[i] = if byte < 64 { byte } else { byte - 8 + 64 } as u8;
-        i += 1;
-    }
-    index
-};
-
-/// The integers of four blocks of 18 bytes, and their first 64 bytes.
-///
-/// # Safety
-/// 72 bytes can be read.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-unsafe fn four_blocks(bytes: *const u8, index: __m512i) -> (__m512i, __m512i) {
-    // SAFETY: the caller's promise.
-    let (first, last) =
-        unsafe { (_mm512_loadu_si512(bytes.cast()), _mm512_loadu_si512(bytes.add(8).cast())) };
-    (_mm512_permutex2var_epi8(first, index, last), first)
-}
-
-/// The scales of four blocks of 18 bytes of four rows, from their first 64 bytes: lane 4 b + r is block b of row r.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-fn sixteen_scales(rows: [__m512i; 4]) -> __m512 {
-    // Words 0, 9, 18 and 27 of either of two rows.
-    const WORDS: [i16; 16] = [0, 32, 0, 32, 9, 41, 9, 41, 18, 50, 18, 50, 27, 59, 27, 59];
-    // SAFETY: 32 bytes.
-    let words = unsafe { _mm512_castsi256_si512(_mm256_loadu_si256(WORDS.as_ptr().cast())) };
-    let one = _mm512_castsi512_si256(_mm512_permutex2var_epi16(rows[0], words, rows[1]));
-    let other = _mm512_castsi512_si256(_mm512_permutex2var_epi16(rows[2], words, rows[3]));
-    _mm512_cvtph_ps(_mm256_mask_blend_epi32(0b1010_1010, one, other))
-}
-
-/// Lanes 4 b + r are partial sum b of row r: the row's sum.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-fn folded_rows(p: __m512) -> __m128 {
-    let two = _mm256_add_ps(_mm512_castps512_ps256(p), _mm512_extractf32x8_ps::<1>(p));
-    _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps::<1>(two))
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-fn q4_0(rows: [&[u8]; 4], t: &Token<'_>) -> __m128 {
-    // Of each half of the groups of a stretch, lane 4 b + r is group b of row r.
-    let mut partials = [_mm512_setzero_ps(); 2];
-    let (index, mask) = (load(&FOUR_BLOCKS, 0), _mm512_set1_epi8(15));
-    let stretches = t.scales.len();
-    let rows = starts(rows, 144 * stretches);
-    for c in 0..stretches {
-        foresee(rows[0], 4 * 144 * stretches, 4 * 144 * c, 4 * 144);
-        let (q, begins) = (&t.q[256 * c..][..256], &t.begin[32 * c..][..32]);
-        let scale = _mm512_set1_ps(t.scales[c]);
-        for (v, partials) in partials.iter_mut().enumerate() {
-            let (mut sums, mut firsts) = ([begin(begins, v); 4], [mask; 4]);
-            for r in 0..4 {
-                // SAFETY: each row has 144 bytes for every stretch (`starts`).
-                let (codes, first) = unsafe { four_blocks(rows[r].add(144 * c + 72 * v), index) };
-                firsts[r] = first;
-                sums[r] = _mm512_dpbusd_epi32(sums[r], _mm512_and_si512(codes, mask), vector(q, 2 * v));
-                let high = _mm512_and_si512(_mm512_srli_epi16::<4>(codes), mask);
-                sums[r] = _mm512_dpbusd_epi32(sums[r], high, vector(q, 2 * v + 1));
-            }
-            let d = _mm512_mul_ps(sixteen_scales(firsts), scale);
-            *partials = _mm512_add_ps(*partials, _mm512_mul_ps(d, _mm512_cvtepi32_ps(quarters(sums))));
-        }
-    }
-    folded_rows(_mm512_add_ps(partials[0], partials[1]))
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-fn q2_0(rows: [&[u8]; 4], t: &Token<'_>) -> __m128 {
-    let mut partials = _mm512_setzero_ps();
-    let index = load(&FOUR_BLOCKS, 0);
-    let stretches = t.scales.len();
-    let rows = starts(rows, 72 * stretches);
-    for c in 0..stretches {
-        foresee(rows[0], 4 * 72 * stretches, 4 * 72 * c, 4 * 72);
-        let (x, start) = (four_vectors(&t.q[256 * c..][..256]), begin(t.begin, c));
-        let (mut sums, mut firsts) = ([start; 4], [start; 4]);
-        for r in 0..4 {
-            // SAFETY: each row has 72 bytes for every stretch (`starts`).
-            let (codes, first) = unsafe { four_blocks(rows[r].add(72 * c), index) };
-            firsts[r] = first;
-            sums[r] = planes(codes, x, start);
-        }
-        let d = _mm512_mul_ps(sixteen_scales(firsts), _mm512_set1_ps(t.scales[c]));
-        partials = _mm512_add_ps(partials, _mm512_mul_ps(d, _mm512_cvtepi32_ps(quarters(sums))));
-    }
-    folded_rows(partials)
-}
-
-/// The four vectors of 256 activations.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-fn four_vectors(q: &[i8]) -> [__m512i; 4] {
-    let q = &q[..256];
-    [vector(q, 0), vector(q, 1), vector(q, 2), vector(q, 3)]
-}
-
-/// Where rows of at least `size` bytes begin.
-#[inline]
-fn starts(rows: [&[u8]; 4], size: usize) -> [*const u8; 4] {
-    assert!(rows[0].len() >= size && rows[1].len() >= size && rows[2].len() >= size && rows[3].len() >= size);
-    [rows[0].as_ptr(), rows[1].as_ptr(), rows[2].as_ptr(), rows[3].as_ptr()]
-}
-
-/// Asks for what will be read when as much again has been read as four rows are, or a few times that: `size` bytes, those that
-/// follow `at` bytes into it in the order of memory. Four rows side by side are no run that the machine would foresee.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-fn foresee(start: *const u8, four: usize, at: usize, size: usize) {
-    let ahead = AHEAD.div_ceil(four) * four + at;
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
+fn foresee(start: *const u8, ahead: usize, size: usize) {
     for line in (0..size).step_by(64) {
         // A hint: it may name any address.
         _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(ahead + line).cast());
     }
 }
 
-/// Bytes that are asked for ahead, at least.
-const AHEAD: usize = 16 << 10;
+/// Bytes that are asked for ahead, at least; those of four rows where that is more.
+const AHEAD: usize = 8 << 10;
+
+/// The matrix of `gf2p8affineqb` that moves bits `from` and `from + 1` of a byte to the bottom and clears the others.
+const fn two_bits(from: u32) -> i64 {
+    ((1_u64 << (56 + from)) | (1_u64 << (48 + from + 1))) as i64
+}
+
+/// Bits 0 and 1 of each byte, 2 and 3, 4 and 5, 6 and 7: moved and masked by one instruction, the product with a matrix of bits.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
+fn planes_of(codes: __m512i) -> [__m512i; 4] {
+    [
+        _mm512_and_si512(codes, _mm512_set1_epi8(3)),
+        _mm512_gf2p8affine_epi64_epi8::<0>(codes, _mm512_set1_epi64(const { two_bits(2) })),
+        _mm512_gf2p8affine_epi64_epi8::<0>(codes, _mm512_set1_epi64(const { two_bits(4) })),
+        _mm512_gf2p8affine_epi64_epi8::<0>(codes, _mm512_set1_epi64(const { two_bits(6) })),
+    ]
+}
 
 /// Two bits of each byte at a time times a vector of activations.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 fn planes(codes: __m512i, x: [__m512i; 4], sum: __m512i) -> __m512i {
-    let mask = _mm512_set1_epi8(3);
-    let sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(codes, mask), x[0]);
-    let sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(_mm512_srli_epi16::<2>(codes), mask), x[1]);
-    let sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(_mm512_srli_epi16::<4>(codes), mask), x[2]);
-    _mm512_dpbusd_epi32(sum, _mm512_and_si512(_mm512_srli_epi16::<6>(codes), mask), x[3])
+    planes_of(codes).into_iter().zip(x).fold(sum, |sum, (codes, x)| _mm512_dpbusd_epi32(sum, codes, x))
 }
 
 /// Four f16, one of each row.
@@ -440,7 +296,7 @@ fn planes(codes: __m512i, x: [__m512i; 4], sum: __m512i) -> __m512i {
 /// # Safety
 /// Two bytes can be read at each place.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 unsafe fn scales_of_rows(rows: [*const u8; 4], at: usize) -> __m128 {
     let mut bits = 0;
     for r in 0..4 {
@@ -450,78 +306,10 @@ unsafe fn scales_of_rows(rows: [*const u8; 4], at: usize) -> __m128 {
     _mm_cvtph_ps(_mm_cvtsi64_si128(bits as i64))
 }
 
+/// Lanes 4 b + r are partial sum b of row r: the row's sum.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-fn q1_0(rows: [&[u8]; 4], t: &Token<'_>) -> __m128 {
-    let mut partials = _mm512_setzero_ps();
-    let index = load(&FOUR_BLOCKS, 0);
-    let stretches = t.scales.len();
-    let rows = starts(rows, 36 * stretches);
-    let mut c = 0;
-    while c < stretches {
-        // Two stretches, or the one that is left: then the upper halves are zeros, and add zeros.
-        let both = c + 1 < stretches;
-        foresee(rows[0], 4 * 36 * stretches, 4 * 36 * c, 4 * 72);
-        let mut x = [_mm512_setzero_si512(); 8];
-        for (j, x) in x.iter_mut().enumerate() {
-            // SAFETY: 32 bytes each; the second stretch is there.
-            unsafe {
-                let low = _mm256_loadu_si256(t.q[256 * c + 32 * j..][..32].as_ptr().cast());
-                *x = _mm512_castsi256_si512(low);
-                let high = if both {
-                    _mm256_loadu_si256(t.q[256 * (c + 1) + 32 * j..][..32].as_ptr().cast())
-                } else {
-                    _mm256_setzero_si256()
-                };
-                *x = _mm512_inserti64x4::<1>(*x, high);
-            }
-        }
-        let start = {
-            let (low, high) =
-                (&t.begin[8 * c..][..8], if both { &t.begin[8 * (c + 1)..][..8] } else { &[0; 8] });
-            // SAFETY: 32 bytes each.
-            unsafe {
-                let low = _mm256_loadu_si256(low.as_ptr().cast());
-                _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), _mm256_loadu_si256(high.as_ptr().cast()))
-            }
-        };
-        let (mut sums, mut firsts) = ([start; 4], [start; 4]);
-        for r in 0..4 {
-            // SAFETY: each row has 36 bytes for every stretch (`starts`); the masks keep the loads within them.
-            let (codes, first) = unsafe {
-                let b = rows[r].add(36 * c);
-                if both {
-                    four_blocks(b, index)
-                } else {
-                    let first = _mm512_maskz_loadu_epi8((1 << 36) - 1, b.cast());
-                    (_mm512_permutex2var_epi8(first, index, _mm512_setzero_si512()), first)
-                }
-            };
-            firsts[r] = first;
-            sums[r] = bits(codes, &x, start);
-        }
-        let one = _mm256_set1_ps(t.scales[c]);
-        let other = _mm256_set1_ps(if both { t.scales[c + 1] } else { 0.0 });
-        let scale = _mm512_insertf32x8::<1>(_mm512_castps256_ps512(one), other);
-        let d = _mm512_mul_ps(sixteen_scales(firsts), scale);
-        partials = _mm512_add_ps(partials, _mm512_mul_ps(d, _mm512_cvtepi32_ps(quarters(sums))));
-        c += 2;
-    }
-    folded_rows(partials)
-}
-
-/// Each bit of a byte, counted as 2, times a vector of activations.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-fn bits(codes: __m512i, x: &[__m512i; 8], start: __m512i) -> __m512i {
-    // Bits 0, 2, 4, 6 count 1 and are doubled at last; bits 1, 3, 5, 7 count 2 where they are.
-    let (one, two) = (_mm512_set1_epi8(1), _mm512_set1_epi8(2));
-    let (mut even, mut odd) = (_mm512_setzero_si512(), start);
-    let shifted =
-        [codes, _mm512_srli_epi16::<2>(codes), _mm512_srli_epi16::<4>(codes), _mm512_srli_epi16::<6>(codes)];
-    for p in 0..4 {
-        even = _mm512_dpbusd_epi32(even, _mm512_and_si512(shifted[p], one), x[2 * p]);
-        odd = _mm512_dpbusd_epi32(odd, _mm512_and_si512(shifted[p], two), x[2 * p + 1]);
-    }
-    _mm512_add_epi32(odd, _mm512_slli_epi32::<1>(even))
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
+fn folded_rows(p: __m512) -> __m128 {
+    let two = _mm256_add_ps(_mm512_castps512_ps256(p), _mm512_extractf32x8_ps::<1>(p));
+    _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps::<1>(two))
 }

@@ -24,7 +24,7 @@ pub(super) trait Machine {
     /// The integers of a block, and its scales within.
     fn block<K: Kind>(to: &mut Stretch, b: &[u8], from: usize);
     /// Σ q x of each N numbers of `x`.
-    fn dots<const N: usize>(q: &[i8; STRETCH], x: &[i8], sums: &mut [i32; 8]);
+    fn dots<K: Kind, const N: usize>(q: &[i8; STRETCH], x: &[i8], sums: &mut [i32; 8]);
     /// Σ over groups of N of s · Σ q x.
     fn scaled<const N: usize>(q: &[i8], x: &[i8], s: &[i8; 16]) -> i32;
     /// Adds 32 products of the numbers of two bytes in `b`.
@@ -32,7 +32,7 @@ pub(super) trait Machine {
 }
 
 /// Plain loops.
-struct Plain;
+pub(super) struct Plain;
 
 impl Machine for Plain {
     #[inline(always)]
@@ -40,7 +40,7 @@ impl Machine for Plain {
         to.block(K::FORMAT, b, from);
     }
     #[inline(always)]
-    fn dots<const N: usize>(q: &[i8; STRETCH], x: &[i8], sums: &mut [i32; 8]) {
+    fn dots<K: Kind, const N: usize>(q: &[i8; STRETCH], x: &[i8], sums: &mut [i32; 8]) {
         for ((sum, q), x) in sums.iter_mut().zip(q.as_chunks::<N>().0).zip(x.as_chunks::<N>().0) {
             *sum = dot(q, x);
         }
@@ -114,6 +114,10 @@ fn scale(bytes: &[u8], at: usize) -> f32 {
 }
 
 impl Stretch {
+    pub(super) fn new() -> Self {
+        Self { codes: [0; STRETCH], d: [0.0; 8], m: 0.0, s: [0; 16], z: [0; 8] }
+    }
+
     #[inline(always)]
     fn unpack<K: Kind, M: Machine, const UNIT: usize>(&mut self, bytes: &[u8]) {
         let (block, size) = (K::FORMAT.block(), K::FORMAT.block_bytes());
@@ -299,7 +303,7 @@ fn integers<K: Kind, M: Machine, const UNIT: usize>(
 ) {
     let partials = Units::new(K::FORMAT, STRETCH).partials;
     let size = STRETCH / K::FORMAT.block() * K::FORMAT.block_bytes();
-    let mut stretch = Stretch { codes: [0; STRETCH], d: [0.0; 8], m: 0.0, s: [0; 16], z: [0; 8] };
+    let mut stretch = Stretch::new();
     for row in 0..out.rows {
         let bytes = w.row(out.first + row);
         for first in (0..n).step_by(TOKENS) {
@@ -315,7 +319,7 @@ fn integers<K: Kind, M: Machine, const UNIT: usize>(
                     match K::FORMAT {
                         BlockFormat::Q6K => plus[0] = M::scaled::<16>(&stretch.codes, q, &stretch.s),
                         BlockFormat::Q4K => plus[0] = M::scaled::<32>(&stretch.codes, q, &stretch.s),
-                        _ => M::dots::<UNIT>(&stretch.codes, q, &mut plus),
+                        _ => M::dots::<K, UNIT>(&stretch.codes, q, &mut plus),
                     }
                     match x.units.activations {
                         STRETCH => scale = [scales[i]; 8],

@@ -2,25 +2,25 @@
 
 use std::arch::x86_64::*;
 
-use super::{
-    Q4K, Q6K, TQ1_0, Token, begin, foresee, four_vectors, horizontal, planes, scales_of_rows, starts, vector,
-};
+use super::{Q4K, Q6K, TQ1_0, Token, foresee, horizontal, planes, scales_of_rows};
 
-/// The formats whose block is 256 numbers.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
-pub(super) fn wide<const F: u8, const SIZE: usize>(rows: [&[u8]; 4], t: &Token<'_>) -> __m128 {
+/// Four rows.
+///
+/// # Safety
+/// Rows and lists are as long as the token's stretches ask for.
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
+pub(super) unsafe fn wide<const F: u8, const SIZE: usize>(rows: [*const u8; 4], t: &Token<'_>) -> __m128 {
     let mut partials = [_mm_setzero_ps(); 4];
-    let blocks = t.scales.len();
-    let rows = starts(rows, SIZE * blocks);
+    let blocks = t.stretches;
     let mut c = 0;
     while c < blocks {
         for (i, p) in partials.iter_mut().enumerate() {
             if c + i >= blocks {
                 break;
             }
-            foresee(rows[0], 4 * SIZE * blocks, 4 * SIZE * (c + i), 4 * SIZE);
-            // SAFETY: each row has that many blocks (`starts`).
+            foresee(rows[0], t.ahead + 4 * SIZE * (c + i), 4 * SIZE);
+            // SAFETY: the caller's promise.
             *p = _mm_add_ps(*p, unsafe { block::<F, SIZE>(rows, t, c + i) });
         }
         c += 4;
@@ -31,9 +31,9 @@ pub(super) fn wide<const F: u8, const SIZE: usize>(rows: [&[u8]; 4], t: &Token<'
 /// Block `c` of four rows.
 ///
 /// # Safety
-/// The rows have such a block of `SIZE` bytes.
+/// The rows have such a block of `SIZE` bytes, the token such a stretch.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 unsafe fn block<const F: u8, const SIZE: usize>(rows: [*const u8; 4], t: &Token<'_>, c: usize) -> __m128 {
     let mut sums = [_mm512_setzero_si512(); 4];
     let mut minus = [_mm_setzero_si128(); 4];
@@ -41,40 +41,42 @@ unsafe fn block<const F: u8, const SIZE: usize>(rows: [*const u8; 4], t: &Token<
     let b = unsafe {
         [rows[0].add(SIZE * c), rows[1].add(SIZE * c), rows[2].add(SIZE * c), rows[3].add(SIZE * c)]
     };
-    // SAFETY: the caller's promise, and slices of the lengths that are read.
+    // SAFETY: the caller's promise.
     unsafe {
         match F {
             Q6K => {
-                let x = four_vectors(&t.q[256 * c..][..256]);
-                let groups = _mm256_loadu_si256(t.sums[16 * c..][..16].as_ptr().cast());
+                let x = t.four_vectors(c);
+                let groups = _mm256_loadu_si256(t.sums.add(16 * c).cast());
                 for r in 0..4 {
                     sums[r] = q6_k(b[r], x, groups);
                 }
             }
             Q4K => {
-                let x = four_vectors(&t.q[256 * c..][..256]);
-                let groups = _mm_loadu_si128(t.sums[8 * c..][..8].as_ptr().cast());
+                let x = t.four_vectors(c);
+                let groups = _mm_loadu_si128(t.sums.add(8 * c).cast());
                 for r in 0..4 {
                     (sums[r], minus[r]) = q4_k(b[r], x, groups);
                 }
             }
             TQ1_0 => {
-                let q = &t.q[320 * c..][..320];
-                let x = [vector(q, 0), vector(q, 1), vector(q, 2), vector(q, 3), vector(q, 4)];
-                let subtracted = begin(t.begin, c);
+                let at = 5 * c;
+                let x =
+                    [t.vector(at), t.vector(at + 1), t.vector(at + 2), t.vector(at + 3), t.vector(at + 4)];
+                let subtracted = t.begin(c);
                 for r in 0..4 {
                     sums[r] = tq1_0(b[r], x, subtracted);
                 }
             }
             _ => {
-                let (x, start) = (four_vectors(&t.q[256 * c..][..256]), begin(t.begin, c));
+                let (x, start) = (t.four_vectors(c), t.begin(c));
                 for r in 0..4 {
                     sums[r] = planes(_mm512_loadu_si512(b[r].cast()), x, start);
                 }
             }
         }
     }
-    let scale = _mm_set1_ps(t.scales[c]);
+    // SAFETY: the caller's promise.
+    let scale = _mm_set1_ps(unsafe { t.scale(c) });
     let at = if F == Q4K { 0 } else { SIZE - 2 };
     // SAFETY: the caller's promise.
     let d = _mm_mul_ps(unsafe { scales_of_rows(b, at) }, scale);
@@ -95,25 +97,15 @@ unsafe fn block<const F: u8, const SIZE: usize>(rows: [*const u8; 4], t: &Token<
 /// # Safety
 /// A block can be read at `b`.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 unsafe fn q6_k(b: *const u8, x: [__m512i; 4], groups: __m256i) -> __m512i {
-    let (nibble, six) = (_mm512_set1_epi8(15), _mm512_set1_epi8(63));
     // SAFETY: the caller's promise.
     let scales = unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(b.add(192).cast())) };
     let spread = _mm512_castsi256_si512(scales);
     let mut total = _mm512_setzero_si512();
     for h in 0..2 {
         // SAFETY: the caller's promise.
-        let (low, high) = unsafe {
-            let high = _mm256_loadu_si256(b.add(128 + 32 * h).cast());
-            (_mm512_loadu_si512(b.add(64 * h).cast()), _mm512_broadcast_i64x4(high))
-        };
-        // The two high bits to bits 4 and 5: of the first 32 bytes and of the others.
-        let up = _mm512_sllv_epi16(high, shifts(4, 2));
-        let down = _mm512_srlv_epi16(high, shifts(0, 2));
-        let one = _mm512_and_si512(_mm512_ternarylogic_epi32::<0xca>(nibble, low, up), six);
-        let other = _mm512_ternarylogic_epi32::<0xca>(nibble, _mm512_srli_epi16::<4>(low), down);
-        let both = [one, _mm512_and_si512(other, six)];
+        let both = unsafe { six_bit_codes(b, h) };
         for p in 0..2 {
             let i = 2 * h + p;
             // Two products of 63 · 127 fit i16.
@@ -126,16 +118,37 @@ unsafe fn q6_k(b: *const u8, x: [__m512i; 4], groups: __m256i) -> __m512i {
     _mm512_sub_epi32(total, _mm512_zextsi256_si512(offset))
 }
 
+/// The codes of half `h` of a block of `q6_k`, 0 to 63.
+///
+/// # Safety
+/// A block can be read at `b`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
+pub(super) unsafe fn six_bit_codes(b: *const u8, h: usize) -> [__m512i; 2] {
+    let (nibble, six) = (_mm512_set1_epi8(15), _mm512_set1_epi8(63));
+    // SAFETY: the caller's promise.
+    let (low, high) = unsafe {
+        let high = _mm256_loadu_si256(b.add(128 + 32 * h).cast());
+        (_mm512_loadu_si512(b.add(64 * h).cast()), _mm512_broadcast_i64x4(high))
+    };
+    // The two high bits to bits 4 and 5: of the first 32 bytes and of the others.
+    let up = _mm512_sllv_epi16(high, shifts(4, 2));
+    let down = _mm512_srlv_epi16(high, shifts(0, 2));
+    let one = _mm512_and_si512(_mm512_ternarylogic_epi32::<0xca>(nibble, low, up), six);
+    let other = _mm512_ternarylogic_epi32::<0xca>(nibble, _mm512_srli_epi16::<4>(low), down);
+    [one, _mm512_and_si512(other, six)]
+}
+
 /// 16-bit lanes with one number in the first 32 bytes and another in the others.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 fn shifts(first: i16, second: i16) -> __m512i {
     _mm512_inserti64x4::<1>(_mm512_set1_epi16(first), _mm256_set1_epi16(second))
 }
 
 /// Words 4 i to 4 i + 3, each eight times.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 fn groups_of_eight(i: usize) -> __m512i {
     const INDEX: [[i16; 32]; 4] = {
         let mut index = [[0; 32]; 4];
@@ -155,7 +168,7 @@ fn groups_of_eight(i: usize) -> __m512i {
 /// # Safety
 /// A block can be read at `b`.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 unsafe fn q4_k(b: *const u8, x: [__m512i; 4], groups: __m128i) -> (__m512i, __m128i) {
     // SAFETY: the caller's promise.
     let (s, z, rest) = unsafe {
@@ -194,7 +207,7 @@ fn six_bits(x: u32, low: u32) -> u64 {
 /// # Safety
 /// A block can be read at `b`.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,f16c,gfni")]
 unsafe fn tq1_0(b: *const u8, x: [__m512i; 5], subtracted: __m512i) -> __m512i {
     // SAFETY: the caller's promise; the mask keeps the access within the block.
     let mut bytes = unsafe { _mm512_maskz_loadu_epi8((1 << 52) - 1, b.cast()) };
