@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::cached;
-use crate::copy::{Copy, Layout};
+use crate::copy::Copy;
 use crate::dequantized::{Dequantized, Quantized};
 use crate::dot::Dot;
 use crate::error::{EngineError, Result};
@@ -15,8 +15,10 @@ use crate::kernels::attention;
 use crate::kernels::blocks::{self, BlockMatrix};
 use crate::kernels::packed::{self, PackedMatrix, Product};
 use crate::kernels::{rows, scan};
+use crate::moves::moves;
 use crate::pool::Pool;
 use crate::reduce::Fold;
+use crate::windows::AddWindows;
 use axes::{DType, TritLayout};
 use graph::{EvalCx, Node, Op, Value};
 use premap::{Fused, Pattern, Place, Plan, Step};
@@ -55,6 +57,7 @@ pub(crate) enum Instr {
     Dot(Value, Dot),
     Dequantized(Fused, Dequantized),
     Fold(Value, Fold),
+    Windows(Value, AddWindows),
     /// One strided copy per operand, after filling with a value where given.
     Move {
         node: u32,
@@ -87,63 +90,6 @@ pub(crate) enum Instr {
 
 pub(crate) fn sizes(plan: &Plan, v: Value) -> Vec<usize> {
     plan.graph.ty(v).fixed_shape().unwrap_or_default()
-}
-
-fn isize_strides(shape: &[usize]) -> Vec<isize> {
-    graph::array::strides(shape).into_iter().map(|s| s as isize).collect()
-}
-
-/// How a rearranging node copies each operand.
-fn moves(plan: &Plan, i: u32) -> Option<(Option<f64>, Vec<(Value, Copy)>)> {
-    let n = &plan.graph.nodes[i as usize];
-    let from = sizes(plan, *n.inputs.first()?);
-    let to = n.types[0].fixed_shape()?;
-    let plain = |s: &[usize], offset| Layout { offset, strides: isize_strides(s) };
-    let fixed = |key: &str| n.attrs.dims(key).iter().map(|d| d.fixed().unwrap_or(0)).collect::<Vec<_>>();
-    let source = n.inputs[0];
-    match n.op {
-        Op::Identity => Some((None, vec![(source, Copy::new(&to, plain(&to, 0), plain(&to, 0)))])),
-        Op::Broadcast => {
-            let own = isize_strides(&from);
-            let mut strides = vec![0; to.len()];
-            n.attrs.ints("map").iter().zip(own).for_each(|(m, s)| strides[*m] = s);
-            Some((None, vec![(source, Copy::new(&to, Layout { offset: 0, strides }, plain(&to, 0)))]))
-        }
-        Op::Transpose => {
-            let own = isize_strides(&from);
-            let strides = n.attrs.ints("perm").iter().map(|p| own[*p]).collect();
-            Some((None, vec![(source, Copy::new(&to, Layout { offset: 0, strides }, plain(&to, 0)))]))
-        }
-        Op::Slice => {
-            let offset = graph::array::ravel(&fixed("start"), &from);
-            Some((None, vec![(source, Copy::new(&to, plain(&from, offset), plain(&to, 0)))]))
-        }
-        Op::Reverse => {
-            let axis = n.attrs.int("axis", 0) as usize;
-            let mut strides = isize_strides(&from);
-            let offset = from[axis].saturating_sub(1) * strides[axis] as usize;
-            strides[axis] = -strides[axis];
-            Some((None, vec![(source, Copy::new(&to, Layout { offset, strides }, plain(&to, 0)))]))
-        }
-        Op::Pad => {
-            let offset = graph::array::ravel(&fixed("low"), &to);
-            let fill = Some(n.attrs.float("value", 0.0));
-            Some((fill, vec![(source, Copy::new(&from, plain(&from, 0), plain(&to, offset)))]))
-        }
-        Op::Concatenate => {
-            let axis = n.attrs.int("axis", 0) as usize;
-            let strides = graph::array::strides(&to);
-            let mut at = 0;
-            let parts = n.inputs.iter().map(|v| {
-                let s = sizes(plan, *v);
-                let part = (*v, Copy::new(&s, plain(&s, 0), plain(&to, at * strides[axis])));
-                at += s[axis];
-                part
-            });
-            Some((None, parts.collect()))
-        }
-        _ => None,
-    }
 }
 
 /// Whether a kernel of ours takes this node: the dtypes and axes that it was written for.
@@ -268,6 +214,12 @@ pub(crate) fn load(plan: &Plan, step: &Step, pool: &Arc<Pool>, scratch: &mut Scr
             }
             if let Some((fill, parts)) = moves(plan, *i) {
                 return Ok(Instr::Move { node: *i, fill, parts });
+            }
+            if n.op == Op::WindowsAdd
+                && n.types[0].dtype == DType::F32
+                && let Some(w) = AddWindows::new(n, &sizes(plan, n.inputs[0]), &sizes(plan, out))
+            {
+                return Ok(Instr::Windows(out, w));
             }
             if has_kernel(plan, n) {
                 scratch.need(scratch_of(plan, n));
@@ -433,6 +385,12 @@ impl Instr {
                         if positions { (&mut [], m.write(*out)) } else { (m.write(*out), &mut []) };
                     f.run(pool, m.read(n.inputs[0]), y, at, &mut scratch.f32s);
                 }
+                Ok(())
+            }
+            Instr::Windows(out, w) => {
+                let x = plan.graph.node(*out).inputs[0];
+                // SAFETY: the operand was written by an earlier step, the result is this step's; both are f32.
+                unsafe { w.run(pool, m.read(x), m.write(*out)) };
                 Ok(())
             }
             Instr::Move { node, fill, parts } => {
