@@ -108,6 +108,10 @@ fn has_kernel(plan: &Plan, n: &Node) -> bool {
         Op::TernaryLinear => n.types[0].dtype == DType::F32,
         Op::Convert => n.types[0].dtype == DType::BF16 && f32s(&n.inputs),
         Op::Gather => plan.graph.ty(n.inputs[1]).dtype == DType::I64,
+        Op::TakeAlong => plan.graph.ty(n.inputs[1]).dtype == DType::I64,
+        Op::ScatterAddAlong => {
+            n.types[0].dtype == DType::F32 && plan.graph.ty(n.inputs[0]).dtype == DType::I64
+        }
         Op::BlockLinear => true,
         Op::BlockRows => plan.graph.ty(n.inputs[0]).dtype == DType::I64,
         Op::ScatterAdd => n.types[0].dtype == DType::F32 && plan.graph.ty(n.inputs[0]).dtype == DType::I64,
@@ -614,6 +618,24 @@ unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Re
                     _ => rows::gather::<u64>(pool, m.read(inp(0)), cols, ids, m.write(out(0))),
                 }
                 .map_err(|e| e.to_string())?;
+            }
+            Op::TakeAlong => {
+                let axis = n.attrs.int("axis", 0) as usize;
+                let s = rows::Along::new(&sizes(m.plan, inp(0)), &sizes(m.plan, out(0)), axis);
+                let ids = m.read(inp(1));
+                match m.size(out(0)) {
+                    1 => rows::take_along::<u8>(pool, s, m.read(inp(0)), ids, m.write(out(0))),
+                    2 => rows::take_along::<u16>(pool, s, m.read(inp(0)), ids, m.write(out(0))),
+                    4 => rows::take_along::<u32>(pool, s, m.read(inp(0)), ids, m.write(out(0))),
+                    _ => rows::take_along::<u64>(pool, s, m.read(inp(0)), ids, m.write(out(0))),
+                }
+                .map_err(|e| e.to_string())?;
+            }
+            Op::ScatterAddAlong => {
+                let axis = n.attrs.int("axis", 0) as usize;
+                let s = rows::Along::new(&sizes(m.plan, inp(1)), &sizes(m.plan, out(0)), axis);
+                rows::scatter_add_along(pool, s, m.read(inp(0)), m.read(inp(1)), m.write(out(0)))
+                    .map_err(|e| e.to_string())?;
             }
             Op::BlockLinear => {
                 blocks::linear(pool, m.read(inp(0)), m.blocks(n)?, m.write(out(0)), scratch);
