@@ -6,7 +6,7 @@
 
 use crate::cached;
 use crate::chain::chain;
-use crate::copy::{Copy, Layout};
+use crate::copy::Copy;
 use crate::dequantized::{Dequantized, Quantized};
 use crate::dot::Dot;
 use crate::error::{EngineError, Result};
@@ -16,8 +16,10 @@ use crate::kernels::attention;
 use crate::kernels::blocks::{self, BlockMatrix};
 use crate::kernels::packed::{self, PackedMatrix};
 use crate::kernels::{rows, scan};
+use crate::moves::moves;
 use crate::pool::Pool;
 use crate::reduce::Fold;
+use crate::windows::AddWindows;
 use axes::{DType, TritLayout};
 use graph::{EvalCx, Node, Op, Value};
 use premap::{Fused, Pattern, Place, Plan, Step};
@@ -56,6 +58,7 @@ pub(crate) enum Instr {
     Dot(Value, Dot),
     Dequantized(Fused, Dequantized),
     Fold(Value, Fold),
+    Windows(Value, AddWindows),
     /// One strided copy per operand, after filling with a value where given.
     Move {
         node: u32,
@@ -90,63 +93,6 @@ pub(crate) fn sizes(plan: &Plan, v: Value) -> Vec<usize> {
     plan.graph.ty(v).fixed_shape().unwrap_or_default()
 }
 
-fn isize_strides(shape: &[usize]) -> Vec<isize> {
-    graph::array::strides(shape).into_iter().map(|s| s as isize).collect()
-}
-
-/// How a rearranging node copies each operand.
-fn moves(plan: &Plan, i: u32) -> Option<(Option<f64>, Vec<(Value, Copy)>)> {
-    let n = &plan.graph.nodes[i as usize];
-    let from = sizes(plan, *n.inputs.first()?);
-    let to = n.types[0].fixed_shape()?;
-    let plain = |s: &[usize], offset| Layout { offset, strides: isize_strides(s) };
-    let fixed = |key: &str| n.attrs.dims(key).iter().map(|d| d.fixed().unwrap_or(0)).collect::<Vec<_>>();
-    let source = n.inputs[0];
-    match n.op {
-        Op::Identity => Some((None, vec![(source, Copy::new(&to, plain(&to, 0), plain(&to, 0)))])),
-        Op::Broadcast => {
-            let own = isize_strides(&from);
-            let mut strides = vec![0; to.len()];
-            n.attrs.ints("map").iter().zip(own).for_each(|(m, s)| strides[*m] = s);
-            Some((None, vec![(source, Copy::new(&to, Layout { offset: 0, strides }, plain(&to, 0)))]))
-        }
-        Op::Transpose => {
-            let own = isize_strides(&from);
-            let strides = n.attrs.ints("perm").iter().map(|p| own[*p]).collect();
-            Some((None, vec![(source, Copy::new(&to, Layout { offset: 0, strides }, plain(&to, 0)))]))
-        }
-        Op::Slice => {
-            let offset = graph::array::ravel(&fixed("start"), &from);
-            Some((None, vec![(source, Copy::new(&to, plain(&from, offset), plain(&to, 0)))]))
-        }
-        Op::Reverse => {
-            let axis = n.attrs.int("axis", 0) as usize;
-            let mut strides = isize_strides(&from);
-            let offset = from[axis].saturating_sub(1) * strides[axis] as usize;
-            strides[axis] = -strides[axis];
-            Some((None, vec![(source, Copy::new(&to, Layout { offset, strides }, plain(&to, 0)))]))
-        }
-        Op::Pad => {
-            let offset = graph::array::ravel(&fixed("low"), &to);
-            let fill = Some(n.attrs.float("value", 0.0));
-            Some((fill, vec![(source, Copy::new(&from, plain(&from, 0), plain(&to, offset)))]))
-        }
-        Op::Concatenate => {
-            let axis = n.attrs.int("axis", 0) as usize;
-            let strides = graph::array::strides(&to);
-            let mut at = 0;
-            let parts = n.inputs.iter().map(|v| {
-                let s = sizes(plan, *v);
-                let part = (*v, Copy::new(&s, plain(&s, 0), plain(&to, at * strides[axis])));
-                at += s[axis];
-                part
-            });
-            Some((None, parts.collect()))
-        }
-        _ => None,
-    }
-}
-
 /// Whether a kernel of ours takes this node: the dtypes and axes that it was written for.
 fn has_kernel(plan: &Plan, n: &Node) -> bool {
     let f32s = |v: &[Value]| v.iter().all(|v| plan.graph.ty(*v).dtype == DType::F32);
@@ -165,6 +111,10 @@ fn has_kernel(plan: &Plan, n: &Node) -> bool {
         Op::TernaryLinear => n.types[0].dtype == DType::F32,
         Op::Convert => n.types[0].dtype == DType::BF16 && f32s(&n.inputs),
         Op::Gather => plan.graph.ty(n.inputs[1]).dtype == DType::I64,
+        Op::TakeAlong => plan.graph.ty(n.inputs[1]).dtype == DType::I64,
+        Op::ScatterAddAlong => {
+            n.types[0].dtype == DType::F32 && plan.graph.ty(n.inputs[0]).dtype == DType::I64
+        }
         Op::BlockLinear => true,
         Op::BlockRows => plan.graph.ty(n.inputs[0]).dtype == DType::I64,
         Op::ScatterAdd => n.types[0].dtype == DType::F32 && plan.graph.ty(n.inputs[0]).dtype == DType::I64,
@@ -272,6 +222,12 @@ pub(crate) fn load(plan: &Plan, step: &Step, pool: &Arc<Pool>, scratch: &mut Scr
             }
             if let Some((fill, parts)) = moves(plan, *i) {
                 return Ok(Instr::Move { node: *i, fill, parts });
+            }
+            if n.op == Op::WindowsAdd
+                && n.types[0].dtype == DType::F32
+                && let Some(w) = AddWindows::new(n, &sizes(plan, n.inputs[0]), &sizes(plan, out))
+            {
+                return Ok(Instr::Windows(out, w));
             }
             if has_kernel(plan, n) {
                 scratch.need(scratch_of(plan, n));
@@ -439,6 +395,12 @@ impl Instr {
                         if positions { (&mut [], m.write(*out)) } else { (m.write(*out), &mut []) };
                     f.run(pool, m.read(n.inputs[0]), y, at, &mut scratch.f32s);
                 }
+                Ok(())
+            }
+            Instr::Windows(out, w) => {
+                let x = plan.graph.node(*out).inputs[0];
+                // SAFETY: the operand was written by an earlier step, the result is this step's; both are f32.
+                unsafe { w.run(pool, m.read(x), m.write(*out)) };
                 Ok(())
             }
             Instr::Move { node, fill, parts } => {
@@ -613,6 +575,24 @@ unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Re
                     _ => rows::gather::<u64>(pool, m.read(inp(0)), cols, ids, m.write(out(0))),
                 }
                 .map_err(|e| e.to_string())?;
+            }
+            Op::TakeAlong => {
+                let axis = n.attrs.int("axis", 0) as usize;
+                let s = rows::Along::new(&sizes(m.plan, inp(0)), &sizes(m.plan, out(0)), axis);
+                let ids = m.read(inp(1));
+                match m.size(out(0)) {
+                    1 => rows::take_along::<u8>(pool, s, m.read(inp(0)), ids, m.write(out(0))),
+                    2 => rows::take_along::<u16>(pool, s, m.read(inp(0)), ids, m.write(out(0))),
+                    4 => rows::take_along::<u32>(pool, s, m.read(inp(0)), ids, m.write(out(0))),
+                    _ => rows::take_along::<u64>(pool, s, m.read(inp(0)), ids, m.write(out(0))),
+                }
+                .map_err(|e| e.to_string())?;
+            }
+            Op::ScatterAddAlong => {
+                let axis = n.attrs.int("axis", 0) as usize;
+                let s = rows::Along::new(&sizes(m.plan, inp(1)), &sizes(m.plan, out(0)), axis);
+                rows::scatter_add_along(pool, s, m.read(inp(0)), m.read(inp(1)), m.write(out(0)))
+                    .map_err(|e| e.to_string())?;
             }
             Op::BlockLinear => {
                 blocks::linear(pool, m.read(inp(0)), m.blocks(n)?, m.write(out(0)), scratch);

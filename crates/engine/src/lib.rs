@@ -30,11 +30,13 @@ mod group;
 mod instr;
 pub mod kernels;
 pub mod measure;
+mod moves;
 pub mod pages;
 pub mod pool;
 mod reduce;
 mod selective;
 mod tensor;
+mod windows;
 
 pub use error::{Blame, EngineError, Result};
 pub use exec::{Executable, Io, run_once, target};

@@ -1,11 +1,13 @@
 //! Properties that hold for every differentiable op of the table and for compositions of them.
 
 mod common;
+mod more;
 
 use axes::DType;
 use common::{Random, close, dims, dot, size, value, var};
 use furnace::{grads, jvp, vjp};
 use graph::{Array, Attrs, Cx, Dual, NodeCx, Op, Scalar, Type, Var, attrs, interp};
+use more::step::{H, Step};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::collections::BTreeSet;
@@ -183,6 +185,8 @@ fn cases() -> Vec<Case> {
     );
     composites(&mut r, &mut add);
     regions(&mut r, &mut add);
+    more::nodes(&mut r, &mut add);
+    more::functions(&mut r, &mut add);
     list
 }
 
@@ -454,6 +458,16 @@ fn check(c: &Case, r: &mut Random) {
         let d: Vec<f64> = a.floats().iter().map(|x| x.tangent).collect();
         near(&format!("{}: dual", c.name), t, &Array::from_f64(DType::F64, a.shape.clone(), &d), noise);
     }
+    // And in complex numbers, a step off the real line.
+    let steps = c.at.iter().zip(&v).map(|(a, v)| {
+        let x = a.to_f64().into_iter().zip(v.to_f64()).map(|(re, v)| Step { re, im: H * v }).collect();
+        Array::float(DType::F64, a.shape.clone(), x)
+    });
+    let made = interp::run::<Step>(&g, steps.collect(), false).unwrap_or_else(|e| panic!("{}: {e}", c.name));
+    for ((_, a), t) in made.outputs.iter().zip(&jv) {
+        let d: Vec<f64> = a.floats().iter().map(|x| x.im / H).collect();
+        near(&format!("{}: step", c.name), t, &Array::from_f64(DType::F64, a.shape.clone(), &d), noise);
+    }
 }
 
 #[test]
@@ -634,6 +648,24 @@ proptest! {
     #[test]
     fn random_functions(seed in any::<u64>(), n in 1usize..25) {
         check(&random(seed, n), &mut Random::new(seed));
+    }
+}
+
+proptest! {
+    #![proptest_config(fixed(12))]
+
+    /// The ops that came with differentiation, at other shapes and numbers.
+    #[test]
+    fn random_shapes(seed in any::<u64>()) {
+        let mut r = Random::new(seed);
+        let mut list = vec![];
+        let mut add = |ops: &[Op], at: Vec<Array<f64>>, f: F| {
+            let name = ops.iter().map(|o| o.name()).collect::<Vec<_>>().join("+");
+            list.push(Case { name: format!("{name} of seed {seed}"), ops: ops.to_vec(), at, f, stand_in: false });
+        };
+        more::nodes(&mut r, &mut add);
+        more::functions(&mut r, &mut add);
+        list.iter().for_each(|c| check(c, &mut r));
     }
 }
 

@@ -20,10 +20,12 @@
 
 pub mod array;
 mod attrs;
+mod complex;
 mod cx;
 pub mod dim;
 pub mod draw;
 mod error;
+pub mod functions;
 pub mod interp;
 mod ir;
 pub mod op;
@@ -39,6 +41,7 @@ mod verify;
 
 pub use array::{Array, Data};
 pub use attrs::{Attr, Attrs};
+pub use complex::Complex;
 pub use cx::Cx;
 pub use dim::{Bindings, Dim};
 pub use error::{GraphError, Place, Result};

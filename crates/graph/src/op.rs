@@ -234,6 +234,7 @@ table! {
     Negate = pointwise::Negate, Exp = pointwise::Exp, Log = pointwise::Log, Sqrt = pointwise::Sqrt,
     Tanh = pointwise::Tanh, Sine = pointwise::Sine, Cosine = pointwise::Cosine, Abs = pointwise::Abs,
     Sign = pointwise::Sign, Floor = pointwise::Floor, RoundHalfEven = pointwise::RoundHalfEven,
+    Asin = transcendental::Asin, Acos = transcendental::Acos, Atan = transcendental::Atan, Erf = transcendental::Erf,
     Add = binary::Add, Subtract = binary::Subtract, Multiply = binary::Multiply, Divide = binary::Divide,
     Power = binary::Power, Maximum = binary::Maximum, Minimum = binary::Minimum,
     Compare = logic::Compare, And = logic::And, Or = logic::Or, Not = logic::Not, Select = logic::Select,
@@ -242,10 +243,15 @@ table! {
     // Shape
     Reshape = shape::Reshape, Transpose = shape::Transpose, Broadcast = shape::Broadcast, Slice = slice::Slice,
     Pad = slice::Pad, Concatenate = slice::Concatenate, Reverse = slice::Reverse,
+    Windows = windows::Windows, WindowsAdd = windows::WindowsAdd,
     // Index
     Gather = index::Gather, ScatterAdd = index::ScatterAdd, BlockRows = blocks::BlockRows,
+    ArgSort = along::ArgSort, CumulativeArgMax = along::CumulativeArgMax, TakeAlong = along::TakeAlong,
+    ScatterAddAlong = along::ScatterAddAlong, LastWriter = along::LastWriter,
     // Contraction and reduction
     DotGeneral = dot::DotGeneral, BlockLinear = blocks::BlockLinear,
+    Solve = linalg::Solve, TriangularSolve = linalg::TriangularSolve, Determinant = linalg::Determinant,
+    Cholesky = linalg::Cholesky, Eigh = eigen::Eigh, Fourier = fourier::Fourier,
     ReduceSum = reduce::ReduceSum, ReduceMax = reduce::ReduceMax, ReduceMin = reduce::ReduceMin,
     ArgMax = reduce::ArgMax,
     // Control
@@ -260,4 +266,6 @@ table! {
     SelectiveScan = selective_scan::SelectiveScan, SelectiveScanGrad = selective_scan::SelectiveScanGrad,
     CrossEntropy = loss::CrossEntropy, CrossEntropyGrad = loss::CrossEntropyGrad,
     Rope = attention::Rope, KvAttention = attention::KvAttention,
+    Log1p = transcendental::Log1p, Expm1 = transcendental::Expm1, Softplus = transcendental::Softplus,
+    Convolution = convolution::Convolution, ConvolutionTransposed = convolution::ConvolutionTransposed,
 }

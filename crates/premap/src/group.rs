@@ -20,10 +20,13 @@ const SHORTEST_RUN: usize = 8;
 /// Most operations of a group's program, repeated numbers among its operands included.
 const MAX_WORK: usize = 200;
 
+/// Elementwise functions that run by themselves: rare, and a program of operations on registers would not make them faster.
+const ALONE: [Op; 4] = [Op::Asin, Op::Acos, Op::Atan, Op::Erf];
+
 /// Whether a node can be a member: f32 arithmetic, comparisons and choices.
 pub fn fusable(g: &Graph, i: usize) -> bool {
     let n = &g.nodes[i];
-    if n.op.class() != Class::Elementwise {
+    if n.op.class() != Class::Elementwise || ALONE.contains(&n.op) {
         return false;
     }
     let inside = |d: DType| matches!(d, DType::F32 | DType::Bool);

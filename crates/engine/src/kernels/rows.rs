@@ -4,6 +4,7 @@
 //! [`ROWS_PER_TASK`]; what is summed over rows (weight gradients, column sums) is summed inside such a group first,
 //! and the groups' sums are added in f64 in their order: no result depends on the number of threads.
 
+mod along;
 mod convert;
 mod embedding;
 mod norm;
@@ -12,6 +13,7 @@ mod quant;
 mod reduce;
 mod softmax;
 
+pub use along::{Along, scatter_add_along, take_along};
 pub use convert::to_bf16;
 pub(in crate::kernels) use embedding::check_ids;
 pub use embedding::{IndexOutOfRange, gather, scatter_add};

@@ -151,6 +151,7 @@ pub(crate) fn all() -> Vec<Case> {
     indexing(&mut c);
     crate::composites::add(&mut c);
     crate::regions::add(&mut c);
+    crate::differentiable::add(&mut c);
     c.0
 }
 

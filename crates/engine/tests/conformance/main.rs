@@ -4,6 +4,7 @@
 
 mod cases;
 mod composites;
+mod differentiable;
 mod faults;
 mod layouts;
 mod limits;

@@ -1,12 +1,17 @@
 //! The ops, one family per file. See [`crate::op`] for what a row is.
 
 pub mod activation;
+pub mod along;
 pub mod attention;
 pub mod binary;
 pub mod blocks;
 pub mod control;
+pub mod convolution;
 pub mod dot;
+pub mod eigen;
+pub mod fourier;
 pub mod index;
+pub mod linalg;
 pub mod linear_scan;
 pub mod logic;
 pub mod loss;
@@ -15,10 +20,13 @@ pub mod pointwise;
 pub mod quantize;
 pub mod reduce;
 pub mod selective_scan;
+pub(crate) mod series;
 pub mod shape;
 pub mod slice;
 pub mod source;
 pub mod special;
+pub mod transcendental;
+pub mod windows;
 
 use crate::array::{Array, Data};
 use crate::scalar::Scalar;

@@ -26,11 +26,14 @@ proptest! {
     fn dual_numbers_agree_with_finite_differences(seed in any::<u64>()) {
         let mut checked = 0;
         for c in cases() {
-            if c.op.class() == Class::Source {
+            // Random matrices may be nearly singular; `furnace` has cases with others.
+            let matrices = matches!(c.op, Op::Solve | Op::TriangularSolve | Op::Determinant | Op::Cholesky | Op::Eigh);
+            if c.op.class() == Class::Source || matrices {
                 continue;
             }
             // Positive numbers, for logarithms, roots and powers; away from kinks with probability one.
-            let x = randomized(&c.inputs, seed, 0.3..1.7);
+            let end = if matches!(c.op, Op::Asin | Op::Acos) { 0.9 } else { 1.7 };
+            let x = randomized(&c.inputs, seed, 0.3..end);
             let along = randomized(&c.inputs, seed ^ 0x5555, -1.0..1.0);
             let dual: Vec<Array<Dual<f64>>> = x
                 .iter()

@@ -2,11 +2,13 @@
 
 mod draw;
 mod dual;
+mod functions;
 mod generate;
 mod model;
 mod passes;
 mod symbolic;
 mod table;
+mod table_more;
 mod text;
 mod tracer;
 mod verify;
