@@ -1,6 +1,6 @@
 //! Ops that exist for differentiation.
 
-use super::{arity, same};
+use super::{arity, same, taylor};
 use crate::array::Array;
 use crate::attrs::Attrs;
 use crate::op::{Class, EvalCx, NodeCx, OpDef, Tangent};
@@ -44,6 +44,9 @@ impl OpDef for StopGradient {
     fn jvp(_: &NodeCx, _: &[Tangent]) -> Option<Vec<Tangent>> {
         Some(vec![None])
     }
+    fn jet(n: &NodeCx, s: &[Vec<Tangent>]) -> Option<Vec<Vec<Tangent>>> {
+        taylor::by_coefficient(n, s, Self::jvp)
+    }
 }
 
 /// `surrogate(q, s)`: the value of `q`, every derivative of `s` (Bengio, Léonard and Courville 2013 when `s` is the
@@ -62,5 +65,8 @@ impl OpDef for Surrogate {
     }
     fn jvp(_: &NodeCx, t: &[Tangent]) -> Option<Vec<Tangent>> {
         Some(vec![t[1].clone()])
+    }
+    fn jet(n: &NodeCx, s: &[Vec<Tangent>]) -> Option<Vec<Vec<Tangent>>> {
+        taylor::by_coefficient(n, s, Self::jvp)
     }
 }
