@@ -34,8 +34,10 @@ mod jet_control;
 mod laplacian;
 mod linear;
 mod linear_solve;
+pub mod numerical;
 mod reverse;
 mod trace;
+pub mod typed;
 
 pub use batch::{map, vmap, vmap_axes};
 pub use closures::{
@@ -48,7 +50,10 @@ pub use closures::{
 pub use custom::{checkpoint, custom_jvp, custom_vjp, stop_gradient};
 pub use error::{FurnaceError, Result};
 pub use forward::pushforward;
-pub use graphs::{grad_graph, jvp_graph, vjp_graph};
+pub use graphs::{
+    curl_divergence_graph, diffn_graph, divergence_graph, grad_graph, hessian_graph, hvp_graph,
+    jacobian_graph, jvp_graph, laplacian_graph, vjp_graph, vmap_graph,
+};
 pub use implicit::{fixed_point, implicit_root};
 pub use jet::jet;
 pub use linear::{linear_transpose, linearize};

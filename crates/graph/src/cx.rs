@@ -447,7 +447,7 @@ impl Cx {
             let operands: Vec<Var> =
                 n.inputs.iter().map(|v| map[v.node as usize][v.out as usize].clone()).collect();
             // The variable of a finished differentiation: kept, it could meet one of this builder under the same name.
-            if n.op == Op::Identity {
+            if n.op == Op::Identity && !n.attrs.flag("keep") {
                 map[i] = operands;
                 continue;
             }
@@ -498,11 +498,15 @@ impl Inner {
         inputs: Vec<Value>,
         place: Option<&'static Location<'static>>,
     ) -> Result<(u32, usize)> {
-        let key = (op, attrs, inputs);
+        let mut key = (op, attrs, inputs.clone());
+        // Sums and products do not depend on the order of their operands, to the bit.
+        if matches!(op, Op::Add | Op::Multiply) {
+            key.2.sort_unstable();
+        }
         if let Some(node) = self.shared.get(&key) {
             return Ok((*node, self.graph.nodes[*node as usize].types.len()));
         }
-        let (op, attrs, inputs) = key.clone();
+        let attrs = key.1.clone();
         let operand_types: Vec<Type> = inputs.iter().map(|v| self.graph.ty(*v).clone()).collect();
         let types = op.infer(&attrs, &operand_types).map_err(|problem| GraphError::Operands {
             op: op.name(),

@@ -79,7 +79,7 @@ activation!(
     },
     jet |n, x| {
         let s = n.inputs[0].sigmoid();
-        taylor::product((&n.inputs[0], x), (&s, &logistic_series(&s, x)), |a, b| a * b)
+        taylor::product((&n.inputs[0], x), (&s, &logistic_series(&s, x)))
     }
 );
 activation!(

@@ -83,7 +83,7 @@ binary!(
         [true, true] => None,
         _ => each(linear, || ct * &n.inputs[1], || &n.inputs[0] * ct),
     },
-    jet |n, s| taylor::product((&n.inputs[0], &s[0]), (&n.inputs[1], &s[1]), |a, b| a * b)
+    jet |n, s| taylor::product((&n.inputs[0], &s[0]), (&n.inputs[1], &s[1]))
 );
 binary!(
     /// a / b; integers truncate toward zero, and a division by zero gives zero.
@@ -129,7 +129,7 @@ binary!(
             _ => {
                 let safe = a.equal(&a.full_like(0.0)).select(&a.full_like(1.0), a);
                 let log = taylor::log(&safe, &s[0]);
-                taylor::exp(y, &taylor::product((b, &s[1]), (&safe.log(), &log), |a, b| a * b))
+                taylor::exp(y, &taylor::product((b, &s[1]), (&safe.log(), &log)))
             }
         }
     }

@@ -201,7 +201,7 @@ impl OpDef for DotGeneral {
     }
     fn jet(n: &NodeCx, s: &[Vec<Tangent>]) -> Option<Vec<Vec<Tangent>>> {
         let (a, b) = (&n.inputs[0], &n.inputs[1]);
-        Some(vec![super::taylor::product((a, &s[0]), (b, &s[1]), |a, b| {
+        Some(vec![super::taylor::bilinear((a, &s[0]), (b, &s[1]), |a, b| {
             n.cx.push1(crate::Op::DotGeneral, n.attrs.clone(), &[a, b])
         })])
     }

@@ -8,11 +8,12 @@ use crate::scalar::Scalar;
 use crate::types::Type;
 
 /// The same value under a name of its own (`id`): the variable of one differentiation, so that an inner derivative
-/// is never confused with an outer one.
+/// is never confused with an outer one. With `keep`, passes leave it in place: what is computed from it is computed
+/// anew, though the same was computed from its operand.
 pub struct Identity;
 impl OpDef for Identity {
     const NAME: &'static str = "identity";
-    const ATTRS: &'static [&'static str] = &["id"];
+    const ATTRS: &'static [&'static str] = &["id", "keep"];
     const CLASS: Class = Class::Elementwise;
     fn infer(_: &Attrs, inputs: &[Type]) -> Result<Vec<Type>, String> {
         arity(inputs, 1)?;
