@@ -5,12 +5,13 @@ use furnace::typed::{self, Q, Quantity};
 use graph::Cx;
 
 axes! { Batch; In = 3; Out = 2; Space = 3; }
-units! { Metre: "m"; Second: "s"; Newton: "N"; NewtonPerMetre: "N/m"; Joule: "J"; Speed: "m/s"; Acceleration: "m/s²"; }
+units! { Metre: "m"; Second: "s"; Newton: "N"; NewtonPerMetre: "N/m"; Joule: "J"; Speed: "m/s"; Acceleration: "m/s²"; PerSecond: "1/s"; }
 units! { @relations
     Newton * Metre = Joule;
     NewtonPerMetre * Metre = Newton;
     Speed * Second = Metre;
     Acceleration * Second = Speed;
+    PerSecond * Metre = Speed;
 }
 
 fn vector<A: axes::Axes, U>(cx: &Cx, sizes: &[usize], v: &[f64]) -> Quantity<A, U> {
@@ -77,8 +78,6 @@ fn fields() {
         );
         axes::Tensor::from_storage_unchecked(turned)
     };
-    units! { PerSecond: "1/s"; }
-    units! { @relations PerSecond * Metre = Speed; }
     let x = vector(&cx, &[3], &[0.1, 0.2, 0.3]);
     let c: Quantity<(Space,), PerSecond> = typed::curl(flow)(&x);
     assert_eq!(c.storage().array().unwrap().to_f64(), [0.0, 0.0, 2.0]);

@@ -246,7 +246,7 @@ mod tests {
     }
 
     fn close(a: Vec<f64>, b: Vec<f64>) {
-        a.iter().zip(&b).for_each(|(x, y)| assert!((x - y).abs() < 1e-5 * (1.0 + y.abs()), "{a:?} {b:?}"));
+        a.iter().zip(&b).for_each(|(x, y)| assert!((x - y).abs() < 1e-4 * (1.0 + y.abs()), "{a:?} {b:?}"));
     }
 
     #[test]
