@@ -4,11 +4,11 @@ use crate::{Remat, pullback, pushforward};
 use graph::{Dim, Graph, GraphError, NodeCx, Op, Tangent, Var};
 use std::sync::Arc;
 
-fn is_float(v: &Var) -> bool {
+pub(crate) fn is_float(v: &Var) -> bool {
     v.dtype().is_float()
 }
 
-fn inline(n: &NodeCx, g: &Graph, inputs: &[Var]) -> Vec<Var> {
+pub(crate) fn inline(n: &NodeCx, g: &Graph, inputs: &[Var]) -> Vec<Var> {
     let cx = inputs.iter().map(|v| v.cx()).next().unwrap_or(n.cx);
     cx.inline(g, inputs).unwrap_or_else(|e| {
         n.cx.fail(e);
@@ -21,17 +21,17 @@ fn zero(v: &Var) -> Var {
 }
 
 /// Groups of a scan's operands.
-struct ScanParts {
-    body: Arc<Graph>,
-    length: Dim,
-    reverse: bool,
-    consts: Vec<Var>,
-    init: Vec<Var>,
-    xs: Vec<Var>,
+pub(crate) struct ScanParts {
+    pub(crate) body: Arc<Graph>,
+    pub(crate) length: Dim,
+    pub(crate) reverse: bool,
+    pub(crate) consts: Vec<Var>,
+    pub(crate) init: Vec<Var>,
+    pub(crate) xs: Vec<Var>,
 }
 
 impl ScanParts {
-    fn new(n: &NodeCx) -> Option<ScanParts> {
+    pub(crate) fn new(n: &NodeCx) -> Option<ScanParts> {
         let (nc, nk) = (n.attrs.int("consts", 0) as usize, n.attrs.int("carries", 0) as usize);
         Some(ScanParts {
             body: n.attrs.graph("body")?.clone(),
@@ -44,7 +44,7 @@ impl ScanParts {
     }
 }
 
-fn refs(v: &[Var]) -> Vec<&Var> {
+pub(crate) fn refs(v: &[Var]) -> Vec<&Var> {
     v.iter().collect()
 }
 
@@ -172,6 +172,14 @@ fn while_jvp(n: &NodeCx, given: &[Tangent]) -> Option<Vec<Tangent>> {
             .map(|i| carried.iter().position(|c| *c == i).map(|k| last[init.len() + k].clone()))
             .collect(),
     )
+}
+
+/// The transpose of a node with regions in operands that it is linear in: a linear function is its own derivative.
+pub(crate) fn transpose(op: Op, n: &NodeCx, linear: &[bool], ct: &[Tangent]) -> Option<Vec<Tangent>> {
+    if !matches!(op, Op::Call | Op::Scan | Op::Cond) {
+        return None;
+    }
+    vjp(op, n, linear, ct, Remat::default())
 }
 
 /// Cotangents through a node with regions; `None` when the op has none.

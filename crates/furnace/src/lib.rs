@@ -19,17 +19,45 @@
 //! * Quantisers have the derivative of a stand-in: [`graph::Var::surrogate`].
 //! * `scan` is differentiated by a scan the other way, with memory chosen by [`Remat`].
 
+mod batch;
+mod batch_control;
 mod closures;
 mod control;
+mod custom;
+mod derivative;
 mod error;
 mod forward;
 mod graphs;
+mod implicit;
+mod jet;
+mod jet_control;
+mod laplacian;
+mod linear;
+mod linear_solve;
+pub mod numerical;
 mod reverse;
+mod trace;
+pub mod typed;
 
-pub use closures::{grad, grads, jvp, value_and_grad, vjp};
+pub use batch::{map, vmap, vmap_axes};
+pub use closures::{
+    curl, curl_divergence, diff, diff2, diffn, divergence, grad, grad_and_hessian, grad_and_laplacian,
+    grad_hvp, grads, hessian, hvp, jacobian, jvp, laplacian, value_and_curl, value_and_curl_divergence,
+    value_and_derivatives, value_and_diff, value_and_diff2, value_and_diffn, value_and_divergence,
+    value_and_grad, value_and_hessian, value_and_hvp, value_and_jacobian, value_and_laplacian,
+    value_grad_and_hessian, value_grad_and_hvp, vjp,
+};
+pub use custom::{checkpoint, custom_jvp, custom_vjp, stop_gradient};
 pub use error::{FurnaceError, Result};
 pub use forward::pushforward;
-pub use graphs::{grad_graph, jvp_graph, vjp_graph};
+pub use graphs::{
+    curl_divergence_graph, diffn_graph, divergence_graph, grad_graph, hessian_graph, hvp_graph,
+    jacobian_graph, jvp_graph, laplacian_graph, vjp_graph, vmap_graph,
+};
+pub use implicit::{fixed_point, implicit_root};
+pub use jet::jet;
+pub use linear::{linear_transpose, linearize};
+pub use linear_solve::{custom_linear_solve, linear_solve};
 pub use reverse::pullback;
 
 /// What the backward pass of a `scan` keeps of the forward pass.

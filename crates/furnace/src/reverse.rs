@@ -3,19 +3,32 @@
 //! Per node: the shortcut of the op table, or its jvp rule applied to placeholders and then transposed, or the same
 //! for its decomposition. So a rule is written once, in forward form.
 
-use crate::forward::jvp_node;
-use crate::{Remat, control};
+use crate::forward::{between, ends, jvp_node};
+use crate::{Remat, control, custom};
 use graph::{Cx, GraphError, NodeCx, Op, Tangent, Value, Var};
 use std::collections::{HashMap, HashSet};
 
 /// Cotangents of `xs` when `ys` have cotangents `cts`; `None` where nothing flows.
 pub fn pullback(cx: &Cx, ys: &[Var], cts: &[Tangent], xs: &[Var], remat: Remat) -> Vec<Tangent> {
-    walk(cx, ys, cts, xs, |op, n, wanted, ct| vjp_node(op, n, wanted, ct, remat))
+    pullback_into(cx, cx, ys, cts, xs, remat)
+}
+
+/// [`pullback`] along nodes of `cx` with the results built in `into`, which is `cx` or a region of it.
+pub(crate) fn pullback_into(
+    cx: &Cx,
+    into: &Cx,
+    ys: &[Var],
+    cts: &[Tangent],
+    xs: &[Var],
+    remat: Remat,
+) -> Vec<Tangent> {
+    walk(cx, into, ys, cts, xs, |op, n, wanted, ct| vjp_node(op, n, wanted, ct, remat))
 }
 
 /// The common walk; `rule` gives the cotangents of a node's operands.
 fn walk(
     cx: &Cx,
+    into: &Cx,
     ys: &[Var],
     cts: &[Tangent],
     xs: &[Var],
@@ -39,18 +52,20 @@ fn walk(
             add(&mut sums, y.id(), ct);
         }
     }
-    let Some(last) = sums.keys().map(|v| v.node).max().filter(|last| *last >= first) else {
+    if sums.keys().all(|v| v.node < first) {
         return xs.iter().map(|x| sums.get(&x.id()).cloned()).collect();
-    };
+    }
     // Which values depend on `xs`: the others get no cotangent.
     let mut active: HashSet<Value> = stops.clone();
-    for i in first..=last {
+    let nodes = between(cx, first, ys);
+    for i in &nodes {
+        let i = *i;
         let n = cx.node(i);
         if n.inputs.iter().any(|v| active.contains(v)) {
             active.extend((0..n.types.len() as u32).map(|out| Value { node: i, out }));
         }
     }
-    for i in (first..=last).rev() {
+    for i in nodes.into_iter().rev() {
         let n = cx.node(i);
         let outputs: Vec<Value> = (0..n.types.len() as u32).map(|out| Value { node: i, out }).collect();
         let ct: Vec<Tangent> =
@@ -63,9 +78,8 @@ fn walk(
         if n.op == Op::Input || ct.iter().all(Option::is_none) || !wanted.contains(&true) {
             continue;
         }
-        let inputs: Vec<Var> = n.inputs.iter().map(|v| Var::from_id(cx, *v)).collect();
-        let outputs: Vec<Var> = outputs.iter().map(|v| Var::from_id(cx, *v)).collect();
-        let node = NodeCx { cx, attrs: &n.attrs, inputs: &inputs, outputs: &outputs };
+        let (inputs, outputs) = ends(cx, into, i);
+        let node = NodeCx { cx: into, attrs: &n.attrs, inputs: &inputs, outputs: &outputs };
         let made = cx.in_scope_of(i, "", || rule(n.op, &node, &wanted, &ct));
         for ((v, ct), wanted) in n.inputs.iter().zip(made).zip(&wanted) {
             if let (Some(ct), true) = (ct, *wanted) {
@@ -78,19 +92,15 @@ fn walk(
 
 /// The cotangents of one node's operands.
 fn vjp_node(op: Op, n: &NodeCx, wanted: &[bool], ct: &[Tangent], remat: Remat) -> Vec<Tangent> {
-    if let Some(made) = control::vjp(op, n, wanted, ct, remat) {
+    let own = custom::vjp(op, n, wanted, ct, remat);
+    if let Some(made) = own.or_else(|| control::vjp(op, n, wanted, ct, remat)) {
         return made;
     }
     if let Some(made) = op.vjp(n, wanted, ct) {
         return made;
     }
     // Linearise: the node's tangents as functions of one placeholder per wanted operand.
-    let holders: Vec<Tangent> = n
-        .inputs
-        .iter()
-        .zip(wanted)
-        .map(|(x, wanted)| wanted.then(|| n.cx.variable(&x.full_like(0.0))))
-        .collect();
+    let holders = placeholders(n, wanted);
     if let Some(tangents) = op.jvp(n, &holders) {
         return transpose(n.cx, &tangents, ct, &holders);
     }
@@ -105,14 +115,22 @@ fn vjp_node(op: Op, n: &NodeCx, wanted: &[bool], ct: &[Tangent], remat: Remat) -
     }
 }
 
+/// Variables of value zero for the tangents of the wanted operands.
+pub(crate) fn placeholders(n: &NodeCx, wanted: &[bool]) -> Vec<Tangent> {
+    let holder = |(x, wanted): (&Var, &bool)| wanted.then(|| n.cx.variable(&n.cx.import(&x.full_like(0.0))));
+    n.inputs.iter().zip(wanted).map(holder).collect()
+}
+
 /// The cotangents of the placeholders through nodes that are linear in them.
-fn transpose(cx: &Cx, tangents: &[Tangent], ct: &[Tangent], holders: &[Tangent]) -> Vec<Tangent> {
+pub(crate) fn transpose(cx: &Cx, tangents: &[Tangent], ct: &[Tangent], holders: &[Tangent]) -> Vec<Tangent> {
     let live: Vec<(Var, Tangent)> =
         tangents.iter().zip(ct).filter_map(|(t, c)| t.clone().map(|t| (t, c.clone()))).collect();
     let (ys, cts): (Vec<Var>, Vec<Tangent>) = live.into_iter().unzip();
     let xs: Vec<Var> = holders.iter().flatten().cloned().collect();
-    let mut made = walk(cx, &ys, &cts, &xs, |op, n, linear, ct| {
-        op.transpose(n, linear, ct).unwrap_or_else(|| {
+    let mut made = walk(cx, cx, &ys, &cts, &xs, |op, n, linear, ct| {
+        let regions =
+            || custom::transpose(op, n, linear, ct).or_else(|| control::transpose(op, n, linear, ct));
+        regions().or_else(|| op.transpose(n, linear, ct)).unwrap_or_else(|| {
             cx.fail(GraphError::NotDifferentiable {
                 op: op.name(),
                 problem: "a derivative rule used it on a tangent, but it is not linear there".into(),

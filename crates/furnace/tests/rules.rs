@@ -708,3 +708,122 @@ fn the_dual_scalar_knows_the_same_kinks() {
     assert_eq!(d(-2.0).abs().tangent, -1.0);
     assert_eq!(d(1.5).floor().tangent, 0.0);
 }
+
+/// Every subset of operands as batches of 3 against the function slice by slice.
+fn check_batch(c: &Case, r: &mut Random) {
+    let n = c.at.len();
+    for set in 1..1u32 << n {
+        let mapped: Vec<bool> = (0..n).map(|i| set >> i & 1 == 1).collect();
+        let stacks: Vec<Vec<Array<f64>>> =
+            c.at.iter()
+                .zip(&mapped)
+                .map(|(a, m)| match m {
+                    // Every slice stays where the function is smooth.
+                    true => (0..3).map(|k| shifted_by(a, &r.like(a), 1e-2 * f64::from(k))).collect(),
+                    false => vec![a.clone(); 3],
+                })
+                .collect();
+        eager(|cx| {
+            let operands: Vec<Var> = stacks
+                .iter()
+                .zip(&mapped)
+                .map(|(s, m)| if *m { var(cx, &stacked(s)) } else { var(cx, &s[0]) })
+                .collect();
+            let axes: Vec<Option<usize>> = mapped.iter().map(|m| m.then_some(0)).collect();
+            let out = vec![0; outputs(c).len()];
+            let made = furnace::vmap_axes(&c.f, &axes, &out)(&operands.iter().collect::<Vec<_>>());
+            if let Some(e) = cx.error() {
+                panic!("{}: {e}", c.name);
+            }
+            let slices: Vec<Vec<Array<f64>>> = (0..3)
+                .map(|k| {
+                    let xs: Vec<Var> = stacks.iter().map(|s| var(cx, &s[k])).collect();
+                    (c.f)(&xs).iter().map(value).collect()
+                })
+                .collect();
+            for (i, y) in made.iter().enumerate() {
+                let each: Vec<Array<f64>> = slices.iter().map(|s| s[i].clone()).collect();
+                close(&format!("{}: batch of {mapped:?}", c.name), &value(y), &stacked(&each), 1e-12);
+            }
+        });
+    }
+}
+
+fn shifted_by(a: &Array<f64>, d: &Array<f64>, h: f64) -> Array<f64> {
+    shifted(std::slice::from_ref(a), std::slice::from_ref(d), h).remove(0)
+}
+
+fn stacked(slices: &[Array<f64>]) -> Array<f64> {
+    let shape: Vec<usize> = std::iter::once(slices.len()).chain(slices[0].shape.iter().copied()).collect();
+    let all: Vec<f64> = slices.iter().flat_map(Array::to_f64).collect();
+    Array::from_f64(slices[0].dtype, shape, &all)
+}
+
+/// Taylor coefficients along x + t v + t² w against nested forward mode.
+fn check_series(c: &Case, r: &mut Random, order: usize) {
+    let v: Vec<_> = c.at.iter().map(|a| r.like(a)).collect();
+    let w: Vec<_> = c.at.iter().map(|a| r.like(a)).collect();
+    eager(|cx| {
+        let vars = |list: &[Array<f64>]| -> Vec<Var> { list.iter().map(|a| var(cx, a)).collect() };
+        let (xs, vs, ws) = (vars(&c.at), vars(&v), vars(&w));
+        let zeros: Vec<Var> = xs.iter().map(|x| x.full_like(0.0)).collect();
+        let series: Vec<Vec<&Var>> = (0..xs.len())
+            .map(|i| (1..=order).map(|k| [&vs[i], &ws[i]].get(k - 1).copied().unwrap_or(&zeros[i])).collect())
+            .collect();
+        let series: Vec<&[&Var]> = series.iter().map(Vec::as_slice).collect();
+        let (_, made) = furnace::jet(&c.f, &xs.iter().collect::<Vec<_>>(), &series);
+        if let Some(e) = cx.error() {
+            panic!("{}: {e}", c.name);
+        }
+        for i in 0..made.len() {
+            let curve = |t: &Var| {
+                let at: Vec<Var> = (0..xs.len())
+                    .map(|k| {
+                        let wide = |t: &Var| t.broadcast(&xs[k].shape(), &[]);
+                        &xs[k] + &(&vs[k] * &wide(t)) + &ws[k] * &wide(&(t * t))
+                    })
+                    .collect();
+                (c.f)(&at).remove(i)
+            };
+            let t = cx.scalar(0.0);
+            let mut f: Box<dyn Fn(&Var) -> Var> = Box::new(curve);
+            let mut factorial = 1.0;
+            for k in 1..=order {
+                f = Box::new(furnace::diff(f));
+                factorial *= k as f64;
+                let expected = f(&t) * (1.0 / factorial);
+                let size = value(&expected).to_f64().iter().fold(0f64, |m, x| m.max(x.abs()));
+                let gap =
+                    value(&(&made[i][k - 1] - &expected)).to_f64().iter().fold(0f64, |m, x| m.max(x.abs()));
+                assert!(
+                    gap <= 1e-10 * size.max(1.0),
+                    "{}: coefficient {k} off by {gap:e} of {size:e}",
+                    c.name
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn every_op_on_a_batch() {
+    let mut r = Random::new(7);
+    cases().iter().for_each(|c| check_batch(c, &mut r));
+}
+
+#[test]
+fn every_op_along_a_curve() {
+    let mut r = Random::new(8);
+    cases().iter().for_each(|c| check_series(c, &mut r, 4));
+}
+
+proptest! {
+    #![proptest_config(fixed(32))]
+
+    #[test]
+    fn random_functions_on_batches_and_along_curves(seed in any::<u64>(), n in 1usize..16) {
+        let c = random(seed, n);
+        check_batch(&c, &mut Random::new(seed));
+        check_series(&c, &mut Random::new(seed), 3);
+    }
+}

@@ -22,6 +22,11 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::rc::Rc;
 
+thread_local! {
+    /// The regions that are being traced, outermost first.
+    static OPEN: RefCell<Vec<Cx>> = const { RefCell::new(vec![]) };
+}
+
 /// A graph under construction; cloning shares it.
 #[derive(Clone)]
 pub struct Cx(pub(crate) Rc<RefCell<Inner>>);
@@ -76,6 +81,51 @@ impl Cx {
         Cx::new(false, Some(self.clone()))
     }
 
+    /// A region that runs as it is traced when `self` does, so that Rust's own `if` works inside: for what is built at
+    /// one point, such as a function with a derivative rule of its own. Its inputs are made by [`Cx::sample`].
+    pub fn region_at(&self) -> Cx {
+        Cx::new(self.is_eager(), Some(self.clone()))
+    }
+
+    /// An input of a region with the type of `v`, and with its value where the region has values.
+    #[track_caller]
+    pub fn sample(&self, name: &str, v: &Var) -> Var {
+        let var = self.leaf(Op::Input, v.ty(), Some(Location::caller()), Some(v));
+        let value = var.value;
+        self.0.borrow_mut().graph.inputs.push(Named { name: name.to_string(), value });
+        var
+    }
+
+    /// Runs `f`, which traces this region; see [`Cx::innermost`].
+    pub fn within<R>(&self, f: impl FnOnce() -> R) -> R {
+        struct Close;
+        impl Drop for Close {
+            fn drop(&mut self) {
+                OPEN.with_borrow_mut(|open| open.pop());
+            }
+        }
+        OPEN.with_borrow_mut(|open| open.push(self.clone()));
+        let _close = Close;
+        f()
+    }
+
+    /// The innermost region of this builder that is being traced, or the builder itself: where an operator that makes a
+    /// region of its own has to put it, so that the function inside may use whatever is in sight.
+    pub fn innermost(&self) -> Cx {
+        let below = |cx: &Cx| {
+            let mut next = Some(cx.clone());
+            while let Some(cx) = next {
+                if cx.same(self) {
+                    return true;
+                }
+                next = cx.0.borrow().parent.clone();
+            }
+            false
+        };
+        OPEN.with_borrow(|open| open.iter().rev().find(|cx| below(cx)).cloned())
+            .unwrap_or_else(|| self.clone())
+    }
+
     /// Whether both are the same builder.
     pub fn same(&self, other: &Cx) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
@@ -114,16 +164,19 @@ impl Cx {
     /// Declares an input.
     #[track_caller]
     pub fn input(&self, name: &str, ty: Type) -> Var {
-        let var = self.leaf(Op::Input, ty, Some(Location::caller()));
+        let var = self.leaf(Op::Input, ty, Some(Location::caller()), None);
         let value = var.value;
         self.0.borrow_mut().graph.inputs.push(Named { name: name.to_string(), value });
         var
     }
 
-    fn leaf(&self, op: Op, ty: Type, place: Option<&'static Location<'static>>) -> Var {
+    fn leaf(&self, op: Op, ty: Type, place: Option<&'static Location<'static>>, sample: Option<&Var>) -> Var {
+        let value = sample.filter(|_| self.is_eager()).and_then(|v| v.array().ok());
         let mut inner = self.0.borrow_mut();
         let node = inner.graph.nodes.len() as u32;
-        if inner.values.is_some() {
+        if let (Some(values), Some(value)) = (&mut inner.values, value) {
+            values.push(vec![value]);
+        } else if inner.values.is_some() {
             inner.error.get_or_insert(GraphError::Operands {
                 op: "input",
                 problem: "an eager builder has values, not inputs; use `Cx::array`, or an abstract builder"
@@ -239,7 +292,7 @@ impl Cx {
             let before = cx.0.borrow_mut().branch.replace(inner.clone());
             outer.push((cx, before));
         }
-        let out = f(&inner);
+        let out = inner.within(|| f(&inner));
         outer.into_iter().for_each(|(cx, before)| cx.0.borrow_mut().branch = before);
         inner.finish_region(&out)
     }
@@ -273,7 +326,7 @@ impl Cx {
         if let Some((_, inner)) = self.0.borrow().captures.iter().find(|(o, _)| o.value == outer.value) {
             return inner.clone();
         }
-        let inner = self.leaf(Op::Input, outer.ty(), None);
+        let inner = self.leaf(Op::Input, outer.ty(), None, Some(&outer));
         self.0.borrow_mut().captures.push((outer, inner.clone()));
         inner
     }
@@ -393,6 +446,11 @@ impl Cx {
             }
             let operands: Vec<Var> =
                 n.inputs.iter().map(|v| map[v.node as usize][v.out as usize].clone()).collect();
+            // The variable of a finished differentiation: kept, it could meet one of this builder under the same name.
+            if n.op == Op::Identity && !n.attrs.flag("keep") {
+                map[i] = operands;
+                continue;
+            }
             let scope = &graph.scopes[n.scope as usize];
             let full = match (base.is_empty(), scope.is_empty()) {
                 (true, _) => scope.clone(),
@@ -440,11 +498,15 @@ impl Inner {
         inputs: Vec<Value>,
         place: Option<&'static Location<'static>>,
     ) -> Result<(u32, usize)> {
-        let key = (op, attrs, inputs);
+        let mut key = (op, attrs, inputs.clone());
+        // Sums and products do not depend on the order of their operands, to the bit.
+        if matches!(op, Op::Add | Op::Multiply) {
+            key.2.sort_unstable();
+        }
         if let Some(node) = self.shared.get(&key) {
             return Ok((*node, self.graph.nodes[*node as usize].types.len()));
         }
-        let (op, attrs, inputs) = key.clone();
+        let attrs = key.1.clone();
         let operand_types: Vec<Type> = inputs.iter().map(|v| self.graph.ty(*v).clone()).collect();
         let types = op.infer(&attrs, &operand_types).map_err(|problem| GraphError::Operands {
             op: op.name(),

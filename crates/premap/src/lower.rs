@@ -23,7 +23,13 @@ pub fn lower(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
             Ok(match n.op {
                 Op::Call => {
                     let callee = n.attrs.graph("callee").cloned().unwrap_or_default();
-                    cx.inline(&lower(&callee, target)?, &inputs)?
+                    let callee = lower(&callee, target)?;
+                    match n.attrs.flag("remat") {
+                        true => {
+                            cx.inline(&callee, &inputs.iter().map(|v| apart(&cx, v)).collect::<Vec<_>>())?
+                        }
+                        false => cx.inline(&callee, &inputs)?,
+                    }
                 }
                 op if op.class() == graph::Class::Composite && !target.fused.contains(&op) => {
                     let node = NodeCx { cx: &cx, attrs: &n.attrs, inputs: &inputs, outputs: &[] };
@@ -58,6 +64,12 @@ pub fn lower(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
         made.nodes.iter().any(|n| n.op.class() == graph::Class::Composite && !target.fused.contains(&n.op));
     // A decomposition may use composites in turn, and may leave what constants or dead results make superfluous.
     if again { lower(&made, target) } else { Ok(graph::passes::lower_for_execution(&made)) }
+}
+
+/// The same value under a name that the passes keep. What the backward pass computes again from it would else be found to
+/// equal what the forward pass has, and that would be held in memory after all.
+fn apart(cx: &Cx, v: &Var) -> Var {
+    cx.push1(Op::Identity, graph::attrs! { id: Int(cx.len() as i64), keep: Bool(true) }, &[v])
 }
 
 /// The join of two parts whose zero margins are added: what the gradient of two slices that tile an axis comes to.

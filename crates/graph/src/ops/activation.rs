@@ -1,6 +1,6 @@
 //! Activations with a fused form.
 
-use super::{arity, float, map};
+use super::{arity, float, map, taylor};
 use crate::array::Array;
 use crate::attrs::Attrs;
 use crate::op::{Class, Cost, EvalCx, NodeCx, OpDef, Tangent, bytes, elements};
@@ -10,7 +10,7 @@ use crate::var::Var;
 
 macro_rules! activation {
     ($(#[$doc:meta])* $op:ident, $name:literal, hard: $hard:literal, $f:expr, |$x:ident| $decompose:expr,
-     |$n:ident, $t:ident| $jvp:expr) => {
+     |$n:ident, $t:ident| $jvp:expr, jet |$m:ident, $s:ident| $jet:expr) => {
         $(#[$doc])*
         pub struct $op;
         impl OpDef for $op {
@@ -28,6 +28,10 @@ macro_rules! activation {
             }
             fn jvp($n: &NodeCx, t: &[Tangent]) -> Option<Vec<Tangent>> {
                 Some(vec![match &t[0] { Some($t) => $jvp, None => None }])
+            }
+            fn jet($m: &NodeCx, series: &[Vec<Tangent>]) -> Option<Vec<Vec<Tangent>>> {
+                let $s = &series[0];
+                Some(vec![$jet])
             }
             fn decompose(n: &NodeCx) -> Option<Vec<Var>> {
                 let $x = &n.inputs[0];
@@ -53,12 +57,18 @@ fn logistic<S: Scalar>(x: &S) -> S {
     }
 }
 
+/// The Taylor coefficients of the logistic function: y' = (y - y²) x'.
+fn logistic_series(y: &Var, x: &[Tangent]) -> Vec<Tangent> {
+    taylor::riccati(y, &(y * &(1.0 - y)), x, 1.0, -1.0)
+}
+
 activation!(
     /// 1 / (1 + e^-x).
     Sigmoid, "sigmoid", hard: true, logistic, |x| ((x * 0.5).tanh() + 1.0) * 0.5, |n, t| {
         let y = &n.outputs[0];
         Some(t * &(y * &(1.0 - y)))
-    }
+    },
+    jet |n, x| logistic_series(&n.outputs[0], x)
 );
 activation!(
     /// x / (1 + e^-x), also called swish.
@@ -66,6 +76,10 @@ activation!(
         let x = &n.inputs[0];
         let s = x.sigmoid();
         Some(t * &(&s * &(x * &(1.0 - &s) + 1.0)))
+    },
+    jet |n, x| {
+        let s = n.inputs[0].sigmoid();
+        taylor::product((&n.inputs[0], x), (&s, &logistic_series(&s, x)))
     }
 );
 activation!(
@@ -76,7 +90,8 @@ activation!(
     |n, t| {
         let zero = n.inputs[0].full_like(0.0);
         Some(n.inputs[0].gt(&zero).select(t, &zero))
-    }
+    },
+    jet |n, x| taylor::by_coefficient(n, std::slice::from_ref(x), <Relu as OpDef>::jvp)?.remove(0)
 );
 activation!(
     /// Nearest integer, ties away from zero (C's `round`).
@@ -96,5 +111,9 @@ activation!(
     |n, t| {
         let _ = (n, t);
         None
+    },
+    jet |n, x| {
+        let _ = n;
+        vec![None; x.len()]
     }
 );

@@ -1,6 +1,6 @@
 //! Functions of two elements at the same place.
 
-use super::{arity, map2, plus, same};
+use super::{arity, map2, plus, same, taylor};
 use crate::array::Array;
 use crate::attrs::Attrs;
 use crate::op::{Class, EvalCx, NodeCx, OpDef, Tangent};
@@ -9,7 +9,8 @@ use crate::types::Type;
 
 macro_rules! binary {
     ($(#[$doc:meta])* $op:ident, $name:literal, $f:expr, $g:expr, jvp |$n:ident, $t:ident| $jvp:expr,
-     transpose |$m:ident, $linear:ident, $ct:ident| $transpose:expr) => {
+     transpose |$m:ident, $linear:ident, $ct:ident| $transpose:expr
+     $(, jet |$o:ident, $s:ident| $jet:expr)? $(,)?) => {
         $(#[$doc])*
         pub struct $op;
         impl OpDef for $op {
@@ -40,6 +41,9 @@ macro_rules! binary {
                 let Some($ct) = &ct[0] else { return Some(vec![None, None]) };
                 $transpose
             }
+            $(fn jet($o: &NodeCx, $s: &[Vec<Tangent>]) -> Option<Vec<Vec<Tangent>>> {
+                Some(vec![$jet])
+            })?
         }
     };
 }
@@ -78,7 +82,8 @@ binary!(
     transpose |n, linear, ct| match linear {
         [true, true] => None,
         _ => each(linear, || ct * &n.inputs[1], || &n.inputs[0] * ct),
-    }
+    },
+    jet |n, s| taylor::product((&n.inputs[0], &s[0]), (&n.inputs[1], &s[1]))
 );
 binary!(
     /// a / b; integers truncate toward zero, and a division by zero gives zero.
@@ -90,7 +95,8 @@ binary!(
     transpose |n, linear, ct| match linear {
         [true, false] => each(linear, || ct / &n.inputs[1], || ct.clone()),
         _ => None,
-    }
+    },
+    jet |n, s| taylor::quotient(&n.outputs[0], &s[0], &n.inputs[1], &s[1])
 );
 binary!(
     /// a^b. The derivative with respect to the exponent takes ln a as 0 where a is 0, so that 0^b has slope 0.
@@ -114,19 +120,33 @@ binary!(
         });
         plus(base, exponent)
     },
-    transpose |n, linear, ct| { let _ = (n, linear, ct); None }
+    transpose |n, linear, ct| { let _ = (n, linear, ct); None },
+    jet |n, s| {
+        let (a, b, y) = (&n.inputs[0], &n.inputs[1], &n.outputs[0]);
+        match crate::rules::splat(b) {
+            Some(p) if s[1].iter().all(Option::is_none) => taylor::power(y, a, &s[0], p),
+            // a^b = e^(b ln a), with ln a = 0 at a = 0 as above.
+            _ => {
+                let safe = a.equal(&a.full_like(0.0)).select(&a.full_like(1.0), a);
+                let log = taylor::log(&safe, &s[0]);
+                taylor::exp(y, &taylor::product((b, &s[1]), (&safe.log(), &log)))
+            }
+        }
+    }
 );
 binary!(
     /// The larger; NaN if one is NaN. At a tie the first operand was taken, and its derivative is.
     Maximum, "maximum", S::maximum, std::cmp::max,
     jvp |n, t| choose(&n.inputs[0].ge(&n.inputs[1]), &n.outputs[0], t),
-    transpose |n, linear, ct| { let _ = (n, linear, ct); None }
+    transpose |n, linear, ct| { let _ = (n, linear, ct); None },
+    jet |n, s| taylor::by_coefficient(n, s, <Maximum as OpDef>::jvp)?.remove(0)
 );
 binary!(
     /// The smaller; NaN if one is NaN. At a tie the first operand was taken, and its derivative is.
     Minimum, "minimum", S::minimum, std::cmp::min,
     jvp |n, t| choose(&n.inputs[0].le(&n.inputs[1]), &n.outputs[0], t),
-    transpose |n, linear, ct| { let _ = (n, linear, ct); None }
+    transpose |n, linear, ct| { let _ = (n, linear, ct); None },
+    jet |n, s| taylor::by_coefficient(n, s, <Minimum as OpDef>::jvp)?.remove(0)
 );
 
 fn choose(first: &crate::Var, like: &crate::Var, t: &[Tangent]) -> Tangent {

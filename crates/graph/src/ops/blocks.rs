@@ -8,7 +8,7 @@ use super::arity;
 use crate::array::Array;
 use crate::attrs::Attrs;
 use crate::dim::Dim;
-use crate::op::{Class, Cost, EvalCx, OpDef, bytes, elements};
+use crate::op::{Class, Cost, EvalCx, NodeCx, OpDef, bytes, elements};
 use crate::scalar::Scalar;
 use crate::types::Type;
 use crate::var::Var;
@@ -244,6 +244,11 @@ impl OpDef for BlockLinear {
         }
         Ok(vec![Array::float(DType::F32, shape, out)])
     }
+    /// The rows of a batch are rows.
+    fn batch(n: &NodeCx, mapped: &[bool], _: &Dim) -> Option<Vec<Var>> {
+        (!mapped[1])
+            .then(|| n.cx.push(crate::Op::BlockLinear, n.attrs.clone(), &[&n.inputs[0], &n.inputs[1]]))
+    }
     fn cost(attrs: &Attrs, inputs: &[Type], out: &[Type]) -> Cost {
         let k = attrs.int("columns", 0) as f64;
         Cost { operations: 2.0 * k * elements(out), transcendental: 0.0, bytes: bytes(inputs) + bytes(out) }
@@ -278,6 +283,10 @@ impl OpDef for BlockRows {
         }
         let shape: Vec<usize> = i[0].shape.iter().copied().chain([k]).collect();
         Ok(vec![Array::float(DType::F32, shape, out)])
+    }
+    /// The rows of a batch are rows.
+    fn batch(n: &NodeCx, mapped: &[bool], _: &Dim) -> Option<Vec<Var>> {
+        (!mapped[1]).then(|| n.cx.push(crate::Op::BlockRows, n.attrs.clone(), &[&n.inputs[0], &n.inputs[1]]))
     }
     fn cost(_: &Attrs, inputs: &[Type], out: &[Type]) -> Cost {
         // Only the rows that are asked for are read.

@@ -202,10 +202,21 @@ impl OpDef for While {
 }
 
 /// A graph as a function.
+///
+/// `remat`: reverse mode keeps its operands only and computes the rest again. The other attributes give the function
+/// derivatives of its own, as graphs that take all operands first (the first `captures` of them are what the function
+/// uses from outside); `furnace` makes and reads them:
+/// * `jvp`: then tangents of the floating operands after the captured ones → tangents of the floating results;
+/// * `vjp`: then the results from number `results` on and cotangents of the floating results before → cotangents of the
+///   floating operands after the captured ones;
+/// * `matvec`, `transpose`: the function solves A x = b for its last operand b; in its place a vector → A times it, and c →
+///   the solution of A' y = c;
+/// * `residual`: then a value for the result → zero where the value is the result.
 pub struct Call;
 impl OpDef for Call {
     const NAME: &'static str = "call";
-    const ATTRS: &'static [&'static str] = &["callee", "name"];
+    const ATTRS: &'static [&'static str] =
+        &["callee", "name", "remat", "jvp", "vjp", "results", "matvec", "transpose", "residual", "captures"];
     const CLASS: Class = Class::Control;
     fn infer(attrs: &Attrs, inputs: &[Type]) -> Result<Vec<Type>, String> {
         let g = region(attrs, "callee")?;
@@ -221,7 +232,7 @@ impl OpDef for Call {
         crate::interp::run_region(cx, region(attrs, "callee")?, i.to_vec()).map_err(|e| e.to_string())
     }
     fn cost(attrs: &Attrs, _: &[Type], _: &[Type]) -> Cost {
-        regions_cost(attrs, 1.0)
+        attrs.graph("callee").map(|g| crate::interp::cost(g)).unwrap_or_default()
     }
 }
 
@@ -262,7 +273,7 @@ impl Cx {
                 inner.input(&format!("x.{i}"), Type { dtype: ty.dtype, shape })
             })
             .collect();
-        let (next, ys) = body(&carry, &slices);
+        let (next, ys) = inner.within(|| body(&carry, &slices));
         let n = init.len();
         let outputs: Vec<Var> = next.into_iter().chain(ys).collect();
         let made = inner.finish_region(&outputs).map(|(graph, captured)| {
@@ -325,8 +336,8 @@ impl Cx {
             init.iter().enumerate().map(|(i, v)| cx.input(&format!("carry.{i}"), v.ty())).collect()
         };
         let (c, b) = (self.region(), self.region());
-        let test = condition(&inputs(&c));
-        let next = body(&inputs(&b));
+        let test = c.within(|| condition(&inputs(&c)));
+        let next = b.within(|| body(&inputs(&b)));
         let made = c.finish_region(&[test]).and_then(|c| Ok((c, b.finish_region(&next)?)));
         match made {
             Err(e) => {

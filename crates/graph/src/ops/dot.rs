@@ -3,6 +3,7 @@
 use super::{arity, float};
 use crate::array::{Array, ravel, unravel};
 use crate::attrs::Attrs;
+use crate::dim::Dim;
 use crate::op::{Class, Cost, EvalCx, NodeCx, OpDef, Tangent, bytes, elements};
 use crate::scalar::Scalar;
 use crate::types::Type;
@@ -177,6 +178,32 @@ impl OpDef for DotGeneral {
             arrange(y, order)
         });
         Some(vec![left, right])
+    }
+    fn batch(n: &NodeCx, mapped: &[bool], _: &Dim) -> Option<Vec<Var>> {
+        let up = |key: &str, mapped: bool| -> Vec<usize> {
+            n.attrs.ints(key).into_iter().map(|a| a + usize::from(mapped)).collect()
+        };
+        let (lc, rc) = (up("lhs_contract", mapped[0]), up("rhs_contract", mapped[1]));
+        let (mut lb, mut rb) = (up("lhs_batch", mapped[0]), up("rhs_batch", mapped[1]));
+        let nb = lb.len();
+        if mapped[0] && mapped[1] {
+            lb.insert(0, 0);
+            rb.insert(0, 0);
+        }
+        let left_free = n.inputs[0].ty().rank() - lc.len() - lb.len();
+        let y = n.inputs[0].dot_general(&n.inputs[1], (&lc, &rc), (&lb, &rb));
+        // The new axis is the first free one of the operand that has it.
+        Some(vec![match mapped {
+            [true, false] => super::move_axis(&y, nb, 0),
+            [false, true] => super::move_axis(&y, nb + left_free, 0),
+            _ => y,
+        }])
+    }
+    fn jet(n: &NodeCx, s: &[Vec<Tangent>]) -> Option<Vec<Vec<Tangent>>> {
+        let (a, b) = (&n.inputs[0], &n.inputs[1]);
+        Some(vec![super::taylor::bilinear((a, &s[0]), (b, &s[1]), |a, b| {
+            n.cx.push1(crate::Op::DotGeneral, n.attrs.clone(), &[a, b])
+        })])
     }
     fn cost(attrs: &Attrs, inputs: &[Type], out: &[Type]) -> Cost {
         let d = DotAxes::new(attrs, inputs[0].rank(), inputs[1].rank());

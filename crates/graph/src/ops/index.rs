@@ -3,9 +3,11 @@
 use super::arity;
 use crate::array::Array;
 use crate::attrs::Attrs;
+use crate::dim::Dim;
 use crate::op::{Class, EvalCx, NodeCx, OpDef, Tangent};
 use crate::scalar::Scalar;
 use crate::types::Type;
+use crate::var::Var;
 
 pub(super) fn integer(t: &Type) -> Result<(), String> {
     use axes::DType::{I8, I32, I64, U8};
@@ -20,6 +22,16 @@ pub(super) fn row(index: i64, rows: usize) -> Result<usize, String> {
         .ok()
         .filter(|i| *i < rows)
         .ok_or_else(|| format!("index {index} is outside a table of {rows} rows"))
+}
+
+/// Indices (B, I…) into B tables of `rows` rows that lie one after another; one that is out of range stays so.
+fn into_stack(indices: &Var, rows: &Dim) -> Var {
+    let (cx, ty) = (indices.cx(), indices.ty());
+    let attrs = crate::attrs! { dtype: DType(ty.dtype), dims: Dims(ty.shape.clone()), axis: Int(0) };
+    let table = cx.push1(crate::Op::Iota, attrs, &[]);
+    let rows = cx.size_of(rows, ty.dtype);
+    let inside = indices.ge(&indices.full_like(0.0)).and(&indices.lt(&rows.broadcast(&ty.shape, &[])));
+    inside.select(&(indices + &(table * &rows)), &indices.full_like(-1.0))
 }
 
 /// Rows of a table [V, R…] at indices [I…]: [I…, R…].
@@ -49,6 +61,20 @@ impl OpDef for Gather {
     fn transpose(n: &NodeCx, _: &[bool], ct: &[Tangent]) -> Option<Vec<Tangent>> {
         let rows = n.inputs[0].shape()[0].clone();
         Some(vec![ct[0].as_ref().map(|c| n.inputs[1].scatter_add(c, &rows)), None])
+    }
+    fn batch(n: &NodeCx, mapped: &[bool], _: &Dim) -> Option<Vec<Var>> {
+        let (table, indices) = (&n.inputs[0], &n.inputs[1]);
+        let k = indices.ty().rank();
+        Some(vec![match mapped {
+            [true, true] => {
+                let shape = table.shape();
+                let flat: Vec<Dim> =
+                    std::iter::once(&shape[0] * &shape[1]).chain(shape[2..].to_vec()).collect();
+                table.reshape(&flat).gather(&into_stack(indices, &shape[1]))
+            }
+            [true, false] => super::move_axis(&super::move_axis(table, 0, 1).gather(indices), k, 0),
+            _ => table.gather(indices),
+        }])
     }
 }
 
@@ -97,5 +123,18 @@ impl OpDef for ScatterAdd {
     }
     fn transpose(n: &NodeCx, _: &[bool], ct: &[Tangent]) -> Option<Vec<Tangent>> {
         Some(vec![None, ct[0].as_ref().map(|c| c.gather(&n.inputs[0]))])
+    }
+    fn batch(n: &NodeCx, mapped: &[bool], size: &Dim) -> Option<Vec<Var>> {
+        let (indices, updates, rows) = (&n.inputs[0], &n.inputs[1], &n.attrs.dims("rows")[0]);
+        if !mapped[0] {
+            let k = indices.ty().rank();
+            let made = indices.scatter_add(&super::move_axis(updates, 0, k), rows);
+            return Some(vec![super::move_axis(&made, 1, 0)]);
+        }
+        let updates = super::spread(updates, mapped[1], size);
+        let flat = into_stack(indices, rows).scatter_add(&updates, &(size * rows));
+        let rest = flat.shape()[1..].to_vec();
+        let shape: Vec<Dim> = [size.clone(), rows.clone()].into_iter().chain(rest).collect();
+        Some(vec![flat.reshape(&shape)])
     }
 }

@@ -82,6 +82,29 @@ impl OpDef for LinearScan {
         let dh0 = wanted[2].then(|| initial(n, &dx));
         Some(vec![None, wanted[1].then_some(dx), dh0])
     }
+    fn batch(n: &NodeCx, mapped: &[bool], size: &Dim) -> Option<Vec<Var>> {
+        Some(folded(n, mapped, size, crate::Op::LinearScan))
+    }
+    /// h_t = f_t h_{t-1} + x_t coefficient by coefficient: those of the gate before f_0 act as inputs.
+    fn jet(n: &NodeCx, s: &[Vec<Tangent>]) -> Option<Vec<Vec<Tangent>>> {
+        let (f, reverse) = (&n.inputs[0], n.attrs.flag("reverse"));
+        let mut before = vec![Some(shifted(&n.outputs[0], &n.inputs[2], reverse))];
+        let mut made: Vec<Tangent> = vec![];
+        for k in 1..=s[0].len() {
+            let gates = (1..=k).filter_map(|j| Some(s[0][j - 1].as_ref()? * before[k - j].as_ref()?));
+            let x = gates.fold(s[1][k - 1].clone(), |a, b| super::plus(a, Some(b)));
+            let h0 = s[2][k - 1].clone();
+            let h = (x.is_some() || h0.is_some()).then(|| {
+                let x = x.unwrap_or_else(|| f.full_like(0.0));
+                let h0 = h0.unwrap_or_else(|| n.inputs[2].full_like(0.0));
+                let h = f.linear_scan(&x, &h0, reverse);
+                (shifted(&h, &h0, reverse), h)
+            });
+            before.push(h.as_ref().map(|h| h.0.clone()));
+            made.push(h.map(|h| h.1));
+        }
+        Some(vec![made])
+    }
     fn decompose(n: &NodeCx) -> Option<Vec<Var>> {
         let (f, x, h0) = (&n.inputs[0], &n.inputs[1], &n.inputs[2]);
         let time_first = |v: &Var| v.transpose(&[1, 0, 2]);
@@ -139,6 +162,9 @@ impl OpDef for LinearScanGrad {
         let float = |k: usize, v: Vec<S>| Array::float(types[k].dtype, i[[0, 0, 1][k]].shape.clone(), v);
         Ok(vec![float(0, df), float(1, dx), float(2, dh0)])
     }
+    fn batch(n: &NodeCx, mapped: &[bool], size: &Dim) -> Option<Vec<Var>> {
+        Some(folded(n, mapped, size, crate::Op::LinearScanGrad))
+    }
     fn decompose(n: &NodeCx) -> Option<Vec<Var>> {
         let (f, h0, h, dh) = (&n.inputs[0], &n.inputs[1], &n.inputs[2], &n.inputs[3]);
         let forward = NodeCx { inputs: &[f.clone(), h.clone(), h0.clone()], ..*n };
@@ -150,6 +176,23 @@ impl OpDef for LinearScanGrad {
     fn cost(_: &Attrs, inputs: &[Type], out: &[Type]) -> Cost {
         Cost { operations: 3.0 * elements(&out[..1]), transcendental: 0.0, bytes: bytes(inputs) + bytes(out) }
     }
+}
+
+/// The op on a batch, whose axis is taken together with the op's own batch axis.
+fn folded(n: &NodeCx, mapped: &[bool], size: &Dim, op: crate::Op) -> Vec<Var> {
+    let fold = |(x, mapped): (&Var, &bool)| {
+        let x = super::spread(x, *mapped, size);
+        let shape = x.shape();
+        let dims: Vec<Dim> = std::iter::once(&shape[0] * &shape[1]).chain(shape[2..].to_vec()).collect();
+        (x.reshape(&dims), shape[1].clone())
+    };
+    let (operands, rows): (Vec<Var>, Vec<Dim>) = n.inputs.iter().zip(mapped).map(fold).unzip();
+    let made = n.cx.push(op, n.attrs.clone(), &operands.iter().collect::<Vec<_>>());
+    let unfold = |y: &Var| {
+        let dims = [size.clone(), rows[0].clone()].into_iter().chain(y.shape()[1..].to_vec());
+        y.reshape(&dims.collect::<Vec<_>>())
+    };
+    made.iter().map(unfold).collect()
 }
 
 /// The state before each step: h moved one step along time, h0 in the free place.

@@ -27,6 +27,7 @@ pub mod source;
 pub mod special;
 pub mod transcendental;
 pub mod windows;
+pub(crate) mod taylor;
 
 use crate::array::{Array, Data};
 use crate::scalar::Scalar;
@@ -93,6 +94,22 @@ pub(crate) fn plus(a: Option<Var>, b: Option<Var>) -> Option<Var> {
         (Some(a), Some(b)) => Some(&a + &b),
         (a, b) => a.or(b),
     }
+}
+
+/// The operand of a batch: itself when it has the batch's axis in front, else repeated along one.
+pub(crate) fn spread(x: &Var, mapped: bool, size: &crate::Dim) -> Var {
+    if mapped {
+        return x.clone();
+    }
+    let (rank, dims) = (x.ty().rank(), shape::in_front(size, x.shape()));
+    x.broadcast(&dims, &(1..=rank).collect::<Vec<_>>())
+}
+
+/// The value with axis `from` moved to `to`, the others in order.
+pub(crate) fn move_axis(x: &Var, from: usize, to: usize) -> Var {
+    let mut perm: Vec<usize> = (0..x.ty().rank()).filter(|a| *a != from).collect();
+    perm.insert(to, from);
+    x.transpose(&perm)
 }
 
 /// Wraps integers into the range of a dtype, as the hardware would.

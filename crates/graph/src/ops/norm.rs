@@ -3,6 +3,7 @@
 use super::{arity, float};
 use crate::array::Array;
 use crate::attrs::Attrs;
+use crate::dim::Dim;
 use crate::op::{Class, Cost, EvalCx, NodeCx, OpDef, Tangent, bytes, elements};
 use crate::scalar::Scalar;
 use crate::types::Type;
@@ -73,6 +74,10 @@ impl OpDef for RmsNorm {
             }
             _ => None,
         }
+    }
+    /// The rows of a batch are rows.
+    fn batch(n: &NodeCx, mapped: &[bool], _: &Dim) -> Option<Vec<Var>> {
+        (!mapped[1]).then(|| n.cx.push(crate::Op::RmsNorm, n.attrs.clone(), &[&n.inputs[0], &n.inputs[1]]))
     }
     fn decompose(n: &NodeCx) -> Option<Vec<Var>> {
         let (x, w) = (&n.inputs[0], &n.inputs[1]);

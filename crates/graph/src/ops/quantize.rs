@@ -7,6 +7,7 @@
 use super::{arity, float};
 use crate::array::Array;
 use crate::attrs::Attrs;
+use crate::dim::Dim;
 use crate::op::{Class, Cost, EvalCx, NodeCx, OpDef, Tangent, bytes, elements};
 use crate::scalar::Scalar;
 use crate::types::Type;
@@ -68,6 +69,13 @@ impl OpDef for QuantizeActivations {
     fn jvp(_: &NodeCx, _: &[Tangent]) -> Option<Vec<Tangent>> {
         Some(vec![None, None])
     }
+    fn jet(_: &NodeCx, s: &[Vec<Tangent>]) -> Option<Vec<Vec<Tangent>>> {
+        Some(vec![vec![None; s[0].len()]; 2])
+    }
+    /// The rows of a batch are rows.
+    fn batch(n: &NodeCx, _: &[bool], _: &Dim) -> Option<Vec<Var>> {
+        Some(n.cx.push(crate::Op::QuantizeActivations, n.attrs.clone(), &[&n.inputs[0]]))
+    }
     fn decompose(n: &NodeCx) -> Option<Vec<Var>> {
         let y = &n.inputs[0];
         let last = y.ty().rank() - 1;
@@ -122,6 +130,9 @@ impl OpDef for QuantizeWeights {
     }
     fn jvp(_: &NodeCx, _: &[Tangent]) -> Option<Vec<Tangent>> {
         Some(vec![None, None])
+    }
+    fn jet(_: &NodeCx, s: &[Vec<Tangent>]) -> Option<Vec<Vec<Tangent>>> {
+        Some(vec![vec![None; s[0].len()]; 2])
     }
     fn decompose(n: &NodeCx) -> Option<Vec<Var>> {
         let w = &n.inputs[0];
@@ -183,6 +194,12 @@ impl OpDef for TernaryLinear {
             *last = m;
         }
         Ok(vec![Array::float(types[0].dtype, shape, out)])
+    }
+    /// The rows of a batch are rows.
+    fn batch(n: &NodeCx, mapped: &[bool], size: &Dim) -> Option<Vec<Var>> {
+        let (q, sx) =
+            (super::spread(&n.inputs[0], mapped[0], size), super::spread(&n.inputs[1], mapped[1], size));
+        (!mapped[2] && !mapped[3]).then(|| vec![q.ternary_linear(&sx, &n.inputs[2], &n.inputs[3])])
     }
     fn decompose(n: &NodeCx) -> Option<Vec<Var>> {
         let (q, sx, t, sw) = (&n.inputs[0], &n.inputs[1], &n.inputs[2], &n.inputs[3]);

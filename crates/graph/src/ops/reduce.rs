@@ -1,8 +1,9 @@
 //! Folding axes away.
 
-use super::arity;
+use super::{arity, taylor};
 use crate::array::{Array, ravel, unravel};
-use crate::attrs::Attrs;
+use crate::attrs::{Attr, Attrs};
+use crate::dim::Dim;
 use crate::op::{Class, Cost, EvalCx, NodeCx, OpDef, Tangent, bytes, elements};
 use crate::scalar::Scalar;
 use crate::types::Type;
@@ -18,6 +19,12 @@ fn infer(attrs: &Attrs, inputs: &[Type]) -> Result<Vec<Type>, String> {
     let shape =
         (0..inputs[0].rank()).filter(|a| !axes.contains(a)).map(|a| inputs[0].shape[a].clone()).collect();
     Ok(vec![Type { dtype: inputs[0].dtype, shape }])
+}
+
+/// The attributes with the axes counted behind a new first one.
+fn inner_axes(attrs: &Attrs) -> Attrs {
+    let behind = attrs.ints("axes").into_iter().map(|a| a as i64 + 1);
+    attrs.clone().with("axes", Attr::Ints(behind.collect()))
 }
 
 /// For each result element, the positions that fold into it, in row-major order.
@@ -93,6 +100,9 @@ impl OpDef for ReduceSum {
     fn transpose(n: &NodeCx, _: &[bool], ct: &[Tangent]) -> Option<Vec<Tangent>> {
         Some(vec![ct[0].as_ref().map(|c| spread(c, &n.inputs[0], &n.attrs.ints("axes")))])
     }
+    fn batch(n: &NodeCx, _: &[bool], _: &Dim) -> Option<Vec<Var>> {
+        Some(vec![n.cx.push1(crate::Op::ReduceSum, inner_axes(n.attrs), &[&n.inputs[0]])])
+    }
     fn cost(_: &Attrs, inputs: &[Type], out: &[Type]) -> Cost {
         work(inputs, out)
     }
@@ -135,6 +145,12 @@ macro_rules! extremum {
                 let taken = taken.convert(t.dtype());
                 Some(vec![Some((t * &taken).sum(&axes) / taken.sum(&axes))])
             }
+            fn batch(n: &NodeCx, _: &[bool], _: &Dim) -> Option<Vec<Var>> {
+                Some(vec![n.cx.push1(crate::Op::$op, inner_axes(n.attrs), &[&n.inputs[0]])])
+            }
+            fn jet(n: &NodeCx, s: &[Vec<Tangent>]) -> Option<Vec<Vec<Tangent>>> {
+                taylor::by_coefficient(n, s, Self::jvp)
+            }
             fn cost(_: &Attrs, inputs: &[Type], out: &[Type]) -> Cost {
                 work(inputs, out)
             }
@@ -173,6 +189,9 @@ impl OpDef for ArgMax {
             (0..l.len()).fold(0, |m, k| if values[l[k]] > values[l[m]] { k } else { m }) as i64
         };
         Ok(vec![Array::int(axes::DType::I64, shape, lists.iter().map(best).collect())])
+    }
+    fn batch(n: &NodeCx, _: &[bool], _: &Dim) -> Option<Vec<Var>> {
+        Some(vec![n.inputs[0].argmax(n.attrs.int("axis", 0) as usize + 1)])
     }
     fn jvp(_: &NodeCx, _: &[Tangent]) -> Option<Vec<Tangent>> {
         Some(vec![None])

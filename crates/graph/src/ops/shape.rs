@@ -7,6 +7,7 @@ use crate::dim::Dim;
 use crate::op::{Class, Cost, EvalCx, NodeCx, OpDef, Tangent, bytes};
 use crate::scalar::Scalar;
 use crate::types::Type;
+use crate::var::Var;
 
 /// The sizes of a type under the evaluation's bindings.
 pub(crate) fn bind(cx: &EvalCx, ty: &Type) -> Result<Vec<usize>, String> {
@@ -14,6 +15,16 @@ pub(crate) fn bind(cx: &EvalCx, ty: &Type) -> Result<Vec<usize>, String> {
         .iter()
         .map(|d| d.bind(&cx.bindings).map_err(|s| format!("the size `{s}` is not known")))
         .collect()
+}
+
+/// One more size before the others.
+pub(super) fn in_front(first: &Dim, rest: Vec<Dim>) -> Vec<Dim> {
+    std::iter::once(first.clone()).chain(rest).collect()
+}
+
+/// Axis 0, then these counted behind it.
+pub(super) fn behind(axes: &[usize]) -> Vec<usize> {
+    std::iter::once(0).chain(axes.iter().map(|a| a + 1)).collect()
 }
 
 fn moved(_: &Attrs, inputs: &[Type], out: &[Type]) -> Cost {
@@ -49,6 +60,9 @@ impl OpDef for Reshape {
     }
     fn transpose(n: &NodeCx, _: &[bool], ct: &[Tangent]) -> Option<Vec<Tangent>> {
         Some(vec![ct[0].as_ref().map(|c| c.reshape(&n.inputs[0].shape()))])
+    }
+    fn batch(n: &NodeCx, _: &[bool], size: &Dim) -> Option<Vec<Var>> {
+        Some(vec![n.inputs[0].reshape(&in_front(size, n.attrs.dims("dims")))])
     }
     fn cost(_: &Attrs, _: &[Type], _: &[Type]) -> Cost {
         Cost::default()
@@ -98,6 +112,9 @@ impl OpDef for Transpose {
         perm.iter().enumerate().for_each(|(i, p)| inverse[*p] = i);
         Some(vec![ct[0].as_ref().map(|c| c.transpose(&inverse))])
     }
+    fn batch(n: &NodeCx, _: &[bool], _: &Dim) -> Option<Vec<Var>> {
+        Some(vec![n.inputs[0].transpose(&behind(&n.attrs.ints("perm")))])
+    }
     fn cost(a: &Attrs, inputs: &[Type], out: &[Type]) -> Cost {
         moved(a, inputs, out)
     }
@@ -143,6 +160,10 @@ impl OpDef for Broadcast {
         let map = n.attrs.ints("map");
         let gone: Vec<usize> = (0..n.attrs.dims("dims").len()).filter(|a| !map.contains(a)).collect();
         Some(vec![ct[0].as_ref().map(|c| c.sum(&gone))])
+    }
+    fn batch(n: &NodeCx, _: &[bool], size: &Dim) -> Option<Vec<Var>> {
+        let dims = in_front(size, n.attrs.dims("dims"));
+        Some(vec![n.inputs[0].broadcast(&dims, &behind(&n.attrs.ints("map")))])
     }
     fn cost(_: &Attrs, _: &[Type], out: &[Type]) -> Cost {
         Cost { bytes: bytes(out), ..Cost::default() }

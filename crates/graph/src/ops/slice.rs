@@ -2,11 +2,14 @@
 
 use super::arity;
 use crate::array::{Array, ravel, unravel};
-use crate::attrs::Attrs;
+use crate::attrs::{Attr, Attrs};
 use crate::dim::Dim;
 use crate::op::{Class, EvalCx, NodeCx, OpDef, Tangent};
 use crate::scalar::Scalar;
 use crate::types::Type;
+use crate::var::Var;
+
+use super::shape::in_front;
 
 fn bind_all(cx: &EvalCx, dims: &[Dim]) -> Result<Vec<usize>, String> {
     super::shape::bind(cx, &Type { dtype: axes::DType::F32, shape: dims.to_vec() })
@@ -58,6 +61,10 @@ impl OpDef for Slice {
         let high: Vec<Dim> = n.inputs[0].shape().iter().zip(&limit).map(|(d, l)| d - l).collect();
         Some(vec![ct[0].as_ref().map(|c| c.pad(&start, &high, 0.0))])
     }
+    fn batch(n: &NodeCx, _: &[bool], size: &Dim) -> Option<Vec<Var>> {
+        let start = in_front(&Dim::from(0), n.attrs.dims("start"));
+        Some(vec![n.inputs[0].slice(&start, &in_front(size, n.attrs.dims("limit")))])
+    }
 }
 
 /// With `low` elements of `value` before each axis and `high` after it.
@@ -98,6 +105,12 @@ impl OpDef for Pad {
         let low = n.attrs.dims("low");
         let limit: Vec<Dim> = n.inputs[0].shape().iter().zip(&low).map(|(d, l)| d + l).collect();
         Some(vec![ct[0].as_ref().map(|c| c.slice(&low, &limit))])
+    }
+    fn batch(n: &NodeCx, _: &[bool], _: &Dim) -> Option<Vec<Var>> {
+        let widths = |key: &str| in_front(&Dim::from(0), n.attrs.dims(key));
+        let attrs = n.attrs.clone().with("low", Attr::Dims(widths("low")));
+        let attrs = attrs.with("high", Attr::Dims(widths("high")));
+        Some(vec![n.cx.push1(crate::Op::Pad, attrs, &[&n.inputs[0]])])
     }
 }
 
@@ -175,6 +188,11 @@ impl OpDef for Concatenate {
         }
         Some(out)
     }
+    fn batch(n: &NodeCx, mapped: &[bool], size: &Dim) -> Option<Vec<Var>> {
+        let parts: Vec<Var> = n.inputs.iter().zip(mapped).map(|(x, m)| super::spread(x, *m, size)).collect();
+        let parts: Vec<&Var> = parts.iter().collect();
+        Some(vec![Var::concatenate(&parts, n.attrs.int("axis", 0) as usize + 1)])
+    }
 }
 
 /// The elements of one axis in the opposite order.
@@ -211,5 +229,8 @@ impl OpDef for Reverse {
     }
     fn transpose(n: &NodeCx, _: &[bool], ct: &[Tangent]) -> Option<Vec<Tangent>> {
         Some(vec![ct[0].as_ref().map(|c| c.reverse(n.attrs.int("axis", 0) as usize))])
+    }
+    fn batch(n: &NodeCx, _: &[bool], _: &Dim) -> Option<Vec<Var>> {
+        Some(vec![n.inputs[0].reverse(n.attrs.int("axis", 0) as usize + 1)])
     }
 }

@@ -1,6 +1,6 @@
 //! Ops that exist for differentiation.
 
-use super::{arity, same};
+use super::{arity, same, taylor};
 use crate::array::Array;
 use crate::attrs::Attrs;
 use crate::op::{Class, EvalCx, NodeCx, OpDef, Tangent};
@@ -8,11 +8,12 @@ use crate::scalar::Scalar;
 use crate::types::Type;
 
 /// The same value under a name of its own (`id`): the variable of one differentiation, so that an inner derivative
-/// is never confused with an outer one.
+/// is never confused with an outer one. With `keep`, passes leave it in place: what is computed from it is computed
+/// anew, though the same was computed from its operand.
 pub struct Identity;
 impl OpDef for Identity {
     const NAME: &'static str = "identity";
-    const ATTRS: &'static [&'static str] = &["id"];
+    const ATTRS: &'static [&'static str] = &["id", "keep"];
     const CLASS: Class = Class::Elementwise;
     fn infer(_: &Attrs, inputs: &[Type]) -> Result<Vec<Type>, String> {
         arity(inputs, 1)?;
@@ -44,6 +45,9 @@ impl OpDef for StopGradient {
     fn jvp(_: &NodeCx, _: &[Tangent]) -> Option<Vec<Tangent>> {
         Some(vec![None])
     }
+    fn jet(n: &NodeCx, s: &[Vec<Tangent>]) -> Option<Vec<Vec<Tangent>>> {
+        taylor::by_coefficient(n, s, Self::jvp)
+    }
 }
 
 /// `surrogate(q, s)`: the value of `q`, every derivative of `s` (Bengio, Léonard and Courville 2013 when `s` is the
@@ -62,5 +66,8 @@ impl OpDef for Surrogate {
     }
     fn jvp(_: &NodeCx, t: &[Tangent]) -> Option<Vec<Tangent>> {
         Some(vec![t[1].clone()])
+    }
+    fn jet(n: &NodeCx, s: &[Vec<Tangent>]) -> Option<Vec<Vec<Tangent>>> {
+        taylor::by_coefficient(n, s, Self::jvp)
     }
 }

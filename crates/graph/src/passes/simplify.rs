@@ -26,7 +26,7 @@ pub fn simplify(graph: &Graph) -> Graph {
     r.finish()
 }
 
-/// The graph for an execution after which nobody differentiates: `identity(x)` and `stop_gradient(x)` become `x`,
+/// The graph for an execution after which nobody differentiates: `identity(x)` (unless marked `keep`) and `stop_gradient(x)` become `x`,
 /// `surrogate(q, s)` becomes `q`, and then [`super::standard`] runs, which removes the stand-ins.
 pub fn lower_for_execution(graph: &Graph) -> Graph {
     super::standard(&strip(graph))
@@ -36,7 +36,8 @@ fn strip(graph: &Graph) -> Graph {
     let mut r = Rewriter::new(graph);
     for old in &graph.nodes {
         let results = match old.op {
-            Op::Identity | Op::StopGradient | Op::Surrogate => vec![r.at(old.inputs[0])],
+            Op::StopGradient | Op::Surrogate => vec![r.at(old.inputs[0])],
+            Op::Identity if !old.attrs.flag("keep") => vec![r.at(old.inputs[0])],
             _ => {
                 let mut node = r.moved(old);
                 node.attrs = map_regions(&old.attrs, &strip);
