@@ -24,6 +24,7 @@ mod control;
 mod error;
 mod forward;
 mod graphs;
+pub mod precision;
 mod reverse;
 
 pub use closures::{grad, grads, jvp, value_and_grad, vjp};

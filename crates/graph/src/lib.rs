@@ -44,7 +44,7 @@ pub use dim::{Bindings, Dim};
 pub use error::{GraphError, Place, Result};
 pub use interp::Evaluated;
 pub use ir::{Graph, Named, Node, Value};
-pub use op::{Class, Cost, EvalCx, NodeCx, Op, Tangent};
+pub use op::{Class, Cost, EvalCx, Literals, NodeCx, Op, Tangent};
 pub use rules::splat;
 pub use scalar::{Dual, Scalar};
 pub use types::Type;

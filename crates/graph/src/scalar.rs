@@ -26,6 +26,15 @@ pub trait Scalar:
     fn from_decimal(text: &str) -> Option<Self> {
         text.trim().parse().ok().map(Self::from_f64)
     }
+    /// A decimal that reads as this number again (for arithmetics wider than f64, all their digits).
+    fn to_decimal(&self) -> String {
+        format!("{:e}", self.to_f64())
+    }
+    /// What went wrong since the last call, in an arithmetic that knows points without a value (intervals do: 0/0, the
+    /// logarithm of 0, a comparison that is not decided); the interpreter asks after every node.
+    fn take_fault() -> Option<String> {
+        None
+    }
     /// e^x.
     fn exp(&self) -> Self;
     /// Natural logarithm.
@@ -65,6 +74,16 @@ pub trait Scalar:
             self.clone()
         } else {
             zero
+        }
+    }
+    /// 1 / (1 + e^-x), without overflow.
+    fn logistic(&self) -> Self {
+        let one = Self::from_f64(1.0);
+        if *self >= Self::from_f64(0.0) {
+            one.clone() / (one + (-self.clone()).exp())
+        } else {
+            let e = self.exp();
+            e.clone() / (one + e)
         }
     }
     /// Whether this is not a number.
