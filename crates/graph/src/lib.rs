@@ -46,6 +46,6 @@ pub use interp::Evaluated;
 pub use ir::{Graph, Named, Node, Value};
 pub use op::{Class, Cost, EvalCx, Literals, NodeCx, Op, Tangent};
 pub use rules::splat;
-pub use scalar::{Dual, Scalar};
+pub use scalar::{Dual, Scalar, round_double};
 pub use types::Type;
 pub use var::Var;

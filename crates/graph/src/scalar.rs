@@ -100,14 +100,34 @@ pub trait Scalar:
     }
     /// Rounded to an element type that is narrower than this arithmetic; the default goes through f64.
     fn round_to(&self, dtype: axes::DType) -> Self {
-        let x = self.to_f64();
-        Self::from_f64(match dtype {
-            axes::DType::F32 => x as f32 as f64,
-            axes::DType::BF16 => half::bf16::from_f64(x).to_f64(),
-            axes::DType::F16 => half::f16::from_f64(x).to_f64(),
-            _ => return self.clone(),
-        })
+        match dtype {
+            axes::DType::F32 | axes::DType::BF16 | axes::DType::F16 => {
+                Self::from_f64(round_double(self.to_f64(), dtype))
+            }
+            _ => self.clone(),
+        }
     }
+}
+
+/// A double rounded once, to nearest with ties to even, to f32, bf16 or f16; other types leave it as it is.
+///
+/// Not by the conversions of `half`, which drop the last 32 bits of a double or go through f32 on the way.
+pub fn round_double(x: f64, dtype: axes::DType) -> f64 {
+    // Bits of the mantissa, exponent of the smallest subnormal, largest finite number.
+    let (bits, lowest, largest) = match dtype {
+        axes::DType::F32 => return f64::from(x as f32),
+        axes::DType::BF16 => (8, -133, half::bf16::MAX.to_f64()),
+        axes::DType::F16 => (11, -24, half::f16::MAX.to_f64()),
+        _ => return x,
+    };
+    if x == 0.0 || !x.is_finite() {
+        return x;
+    }
+    let exponent = ((x.to_bits() >> 52 & 0x7ff) as i32) - 1023;
+    // Both factors are powers of two in the range of doubles, so only the rounding rounds.
+    let quantum = (exponent - (bits - 1)).max(lowest);
+    let y = (x * 2f64.powi(-quantum)).round_ties_even() * 2f64.powi(quantum);
+    if y.abs() > largest { f64::INFINITY.copysign(x) } else { y }
 }
 
 macro_rules! native {

@@ -1,6 +1,6 @@
 //! The precisions are real: sums and differences that each format must get wrong in its own way.
 
-use furnace::precision::{Digits, F128};
+use furnace::precision::{Digits, DoubleDouble, F128};
 use graph::Scalar;
 
 /// 10^16 + 1 + … + 1, a thousand times, from the left; less 10^16.
@@ -22,6 +22,14 @@ fn sums_and_differences_that_tell_formats_apart() {
     assert_eq!((ones::<f32>(), square::<f32>()), (0.0, 0.0));
     // In f64 each 1 is half of the last place and ties to even; the square loses its last digit.
     assert_eq!((ones::<f64>(), square::<f64>()), (0.0, 2e8));
+    #[cfg(target_arch = "x86_64")]
+    {
+        use furnace::precision::F80;
+        assert_eq!((ones::<F80>(), square::<F80>()), (1000.0, 200_000_001.0));
+        assert!(sees::<F80>("1e-19") && !sees::<F80>("1e-20"));
+    }
+    assert_eq!((ones::<DoubleDouble>(), square::<DoubleDouble>()), (1000.0, 200_000_001.0));
+    assert!(sees::<DoubleDouble>("1e-32"));
     assert_eq!((ones::<F128>(), square::<F128>()), (1000.0, 200_000_001.0));
     assert_eq!((ones::<Digits>(), square::<Digits>()), (1000.0, 200_000_001.0));
 }
@@ -57,6 +65,7 @@ fn rounding_to_narrow_types_happens_once() {
         F128::from_decimal(text).expect("a decimal").round_to(F64),
         F128::from_decimal(text).expect("a decimal")
     );
+    assert_eq!(DoubleDouble::from_decimal(text).expect("a decimal").round_to(F32).to_f64(), up);
     let digits = |t: &str| Digits::from_decimal(t).expect("a decimal");
     assert_eq!(digits("1.00390625000000000001").round_to(BF16).to_f64(), 1.0078125);
     assert_eq!(digits("65519.99999999999999999999").round_to(F16).to_f64(), 65504.0);
@@ -83,4 +92,27 @@ fn decimals() {
     assert_eq!(F128::from_decimal(&tenth.to_decimal()), Some(tenth));
     assert_ne!(tenth, F128::from_f64(0.1));
     assert_eq!(Digits::from_decimal("inf").expect("infinity").to_f64(), f64::INFINITY);
+}
+
+/// Whether 1 beside a large number is not lost.
+fn holds<S: Scalar>(big: &str) -> bool {
+    let big = S::from_decimal(big).expect("a decimal");
+    big.clone() + S::from_f64(1.0) - big == S::from_f64(1.0)
+}
+
+#[test]
+fn every_format_ends_somewhere_else() {
+    let ladder = ["1e6", "1e15", "1e18", "1e31", "1e33", "1e60"];
+    let reach = [
+        ladder.map(holds::<f32>),
+        ladder.map(holds::<f64>),
+        #[cfg(target_arch = "x86_64")]
+        ladder.map(holds::<furnace::precision::F80>),
+        ladder.map(holds::<DoubleDouble>),
+        ladder.map(holds::<F128>),
+        Digits::with(61, || ladder.map(holds::<Digits>)),
+    ];
+    for pair in reach.windows(2) {
+        assert!(pair[0].iter().zip(&pair[1]).all(|(a, b)| a <= b) && pair[0] != pair[1], "{reach:?}");
+    }
 }

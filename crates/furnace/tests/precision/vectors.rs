@@ -105,3 +105,49 @@ fn digits_of_two_and_three_words() {
         });
     }
 }
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn x87() {
+    use furnace::precision::F80;
+    check("f80", 64, -16445, |x| F80::from(x), Digits::from);
+}
+
+/// Bounds in units of 2^-106 of the result: those of Joldes, Muller and Popescu for the arithmetic, for functions 2 units in
+/// the last place of 106 bits.
+#[test]
+fn double_double() {
+    use furnace::precision::DoubleDouble;
+    let bounds = [("add", 3.01), ("sub", 3.01), ("mul", 4.01), ("div", 9.81), ("sqrt", 3.13)];
+    let mut worst: std::collections::BTreeMap<&str, f64> = Default::default();
+    let mut count = 0;
+    for line in include_str!("vectors.txt").lines() {
+        let parts: Vec<&str> = line.split(' ').collect();
+        if parts[0] != "dd" {
+            continue;
+        }
+        let (op, args, want) = (parts[1], &parts[2..parts.len() - 1], parts[parts.len() - 1]);
+        let args: Vec<DoubleDouble> = Digits::with(WIDE, || {
+            let pair = |a: &&str| {
+                let (hi, lo) = a.split_once(',').expect("two doubles");
+                DoubleDouble::new(read(hi).0.to_f64(), read(lo).0.to_f64())
+            };
+            args.iter().map(pair).collect()
+        });
+        let got = apply(op, &args);
+        let off = Digits::with(WIDE, || {
+            let want = read(want).0;
+            if want == Digits::from_f64(0.0) {
+                return if got == DoubleDouble::ZERO { 0.0 } else { f64::INFINITY };
+            }
+            ((Digits::from(got) - want.clone()) / want * Digits::from_f64(2f64.powi(106))).abs().to_f64()
+        });
+        let bound = bounds.iter().find(|b| b.0 == op).map_or(4.0, |b| b.1);
+        assert!(off <= bound, "{line}: {off} of 2^-106");
+        let w = worst.entry(op).or_default();
+        *w = w.max(off);
+        count += 1;
+    }
+    println!("dd: {count} vectors; largest relative errors in 2^-106: {worst:.2?}");
+    assert!(count > 200, "{count} vectors");
+}
