@@ -98,6 +98,10 @@ fn evaluate<S: Scalar>(
         if n.op != Op::Input {
             let operands: Vec<Array<S>> =
                 n.inputs.iter().map(|v| values[v.node as usize][v.out as usize].clone()).collect();
+            S::entering(&|| match n.place {
+                Some(at) => format!("%{i} {} at {}:{}:{}", n.op.name(), at.file(), at.line(), at.column()),
+                None => format!("%{i} {}", n.op.name()),
+            });
             let mut made =
                 n.op.eval(cx, &n.attrs, &operands, &n.types)
                     .map_err(|problem| GraphError::Eval { op: n.op.name(), problem })?;

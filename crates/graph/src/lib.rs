@@ -18,6 +18,7 @@
 //! assert_eq!(out.outputs[0].1.to_f64(), [14.0]);
 //! ```
 
+pub mod accumulate;
 pub mod array;
 mod attrs;
 mod cx;
@@ -37,6 +38,7 @@ mod types;
 mod var;
 mod verify;
 
+pub use accumulate::Accumulator;
 pub use array::{Array, Data};
 pub use attrs::{Attr, Attrs};
 pub use cx::Cx;

@@ -4,6 +4,7 @@
 //! knows of the op: type inference, the plain-loop evaluation that is its specification, its derivative rules written
 //! as graph builders, its decomposition into core ops and its cost.
 
+use crate::accumulate::Accumulator;
 use crate::array::Array;
 use crate::attrs::Attrs;
 use crate::cx::Cx;
@@ -83,9 +84,20 @@ pub struct EvalCx {
     pub round: bool,
     /// What constants and attributes of the graph mean.
     pub literals: Literals,
+    /// How `reduce_sum` and `dot_general` keep their sums, where the node does not say; `None`: as each op's
+    /// specification does, in pairs and plainly.
+    pub accumulator: Option<Accumulator>,
 }
 
 impl EvalCx {
+    /// How a node with these attributes keeps its sums.
+    pub fn accumulator(&self, attrs: &Attrs) -> Result<Option<Accumulator>, String> {
+        match attrs.str("accumulator") {
+            "" => Ok(self.accumulator),
+            name => name.parse().map(Some),
+        }
+    }
+
     /// The number that a double written in the graph stands for.
     pub fn literal<S: Scalar>(&self, x: f64) -> S {
         self.literals.read(x)

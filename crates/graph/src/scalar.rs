@@ -3,6 +3,7 @@
 //! A graph says what to compute; the scalar says in which arithmetic. `f32` is what the engine does, `f64` is the
 //! reference for it, [`Dual`] carries a tangent along as an oracle for the derivative rules.
 
+use crate::accumulate::{self, Accumulator};
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -35,6 +36,8 @@ pub trait Scalar:
     fn take_fault() -> Option<String> {
         None
     }
+    /// Told before each node which one is evaluated next (`node` makes the text), so that a fault can name it.
+    fn entering(_node: &dyn Fn() -> String) {}
     /// e^x.
     fn exp(&self) -> Self;
     /// Natural logarithm.
@@ -75,6 +78,14 @@ pub trait Scalar:
         } else {
             zero
         }
+    }
+    /// The sum of many, kept as the accumulator says.
+    fn sum_in(how: Accumulator, terms: &[Self]) -> Self {
+        accumulate::sum(how, terms)
+    }
+    /// The sum of the products of pairs, kept as the accumulator says.
+    fn dot_in(how: Accumulator, a: &[Self], b: &[Self]) -> Self {
+        accumulate::dot(how, a, b)
     }
     /// 1 / (1 + e^-x), without overflow.
     fn logistic(&self) -> Self {
@@ -131,13 +142,19 @@ pub fn round_double(x: f64, dtype: axes::DType) -> f64 {
 }
 
 macro_rules! native {
-    ($t:ty) => {
+    ($t:ty, $sum:path, $dot:path) => {
         impl Scalar for $t {
             fn from_f64(x: f64) -> $t {
                 x as $t
             }
             fn to_f64(&self) -> f64 {
                 *self as f64
+            }
+            fn sum_in(how: Accumulator, terms: &[$t]) -> $t {
+                $sum(how, terms)
+            }
+            fn dot_in(how: Accumulator, a: &[$t], b: &[$t]) -> $t {
+                $dot(how, a, b)
             }
             fn exp(&self) -> $t {
                 <$t>::exp(*self)
@@ -187,8 +204,8 @@ macro_rules! native {
         }
     };
 }
-native!(f32);
-native!(f64);
+native!(f32, accumulate::sum_f32, accumulate::dot_f32);
+native!(f64, accumulate::sum_f64, accumulate::dot_f64);
 
 /// A number with a first-order tangent: a second, independent way to the derivative of whatever is evaluated.
 ///

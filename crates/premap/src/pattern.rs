@@ -36,7 +36,10 @@ pub fn find(g: &Graph, target: &Target, options: &Options) -> Vec<Fused> {
     for products in [true, false] {
         for i in 0..count as u32 {
             let made = match s.node(i).op {
-                Op::DotGeneral if products => s.dequantized_product(i),
+                // A sum that is to be kept in a certain way is left as it stands.
+                Op::DotGeneral if products && s.node(i).attrs.get("accumulator").is_none() => {
+                    s.dequantized_product(i)
+                }
                 Op::RmsNorm if !products => s.norm_quantize(i),
                 Op::QuantizeWeights if !products => s.weights(i),
                 Op::Multiply if !products => s.products(i),
@@ -209,7 +212,8 @@ impl Search<'_> {
             let view = op == Op::Slice && !crate::schedule::contiguous_slice(self.g, v.node as usize);
             op != Op::Broadcast && !view && crate::group::splat(self.g, *v).is_none()
         };
-        let fits = last && n.types[0].dtype == DType::F32 && n.inputs.iter().all(lies);
+        let free = self.node(reduce).attrs.get("accumulator").is_none();
+        let fits = last && free && n.types[0].dtype == DType::F32 && n.inputs.iter().all(lies);
         fits.then(|| Fused {
             pattern: Pattern::SumOfProducts,
             nodes: vec![multiply, reduce],

@@ -31,6 +31,12 @@ pub(super) fn with_consts(f: impl FnOnce(&mut Consts) -> BigFloat) -> BigFloat {
 /// A double, exactly (64 bits hold it).
 pub(super) fn from_f64(x: f64, bits: usize) -> BigFloat {
     let mut made = BigFloat::from_f64(x, bits);
+    if x.is_subnormal() {
+        // The crate (0.9.6) reads subnormals as half of what they are.
+        const UP: i32 = 200;
+        made = BigFloat::from_f64(x * 2f64.powi(UP), bits);
+        made.set_exponent(made.exponent().unwrap_or(0) - UP as Exponent);
+    }
     if x == 0.0 && x.is_sign_negative() {
         made.set_sign(Sign::Neg);
     }

@@ -147,3 +147,10 @@ impl Scalar for Digits {
         big::round_to(&self.0, dtype).map_or_else(|| self.clone(), Digits::from_f64)
     }
 }
+
+impl From<f64> for Digits {
+    /// Exactly.
+    fn from(x: f64) -> Digits {
+        Digits(big::from_f64(x, 64))
+    }
+}

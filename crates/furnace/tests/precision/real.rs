@@ -116,3 +116,13 @@ fn every_format_ends_somewhere_else() {
         assert!(pair[0].iter().zip(&pair[1]).all(|(a, b)| a <= b) && pair[0] != pair[1], "{reach:?}");
     }
 }
+
+#[test]
+fn subnormal_doubles_are_read_as_what_they_are() {
+    for x in [5e-324, 1.5e-310, -f64::MIN_POSITIVE / 3.0] {
+        assert_eq!(Digits::from_f64(x).to_f64(), x);
+        assert_eq!(F128::from_f64(x).to_f64(), x);
+        let half = Digits::from_f64(x * 2f64.powi(100)) / Digits::from_f64(2f64.powi(100));
+        assert_eq!(half, Digits::from_f64(x), "{x:e}");
+    }
+}
