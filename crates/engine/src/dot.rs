@@ -3,10 +3,11 @@
 
 use crate::copy::{Copy, Layout};
 use crate::kernels::gemm::{MatMut, MatRef, gemm_parallel};
+use crate::kernels::sums;
 use crate::pool::Pool;
-use graph::Node;
 use graph::array::strides;
 use graph::ops::dot::DotAxes;
+use graph::{Accumulator, Node};
 
 /// One factor: an offset per product of the batch, and two strides.
 pub(crate) struct Factor {
@@ -26,6 +27,8 @@ pub(crate) struct Dot {
     k: usize,
     a: Factor,
     b: Factor,
+    /// Sums row by row in an accumulator that the node names.
+    how: Option<Accumulator>,
 }
 
 /// Rows of the left factor from which on it pays to lay the right one out anew.
@@ -44,9 +47,16 @@ pub(crate) fn product(shape: &[usize], axes: &[usize]) -> usize {
 
 impl Factor {
     pub(crate) fn new(shape: &[usize], batch: &[usize], free: &[usize], contract: &[usize]) -> Factor {
+        Factor::lying(shape, batch, free, contract, false)
+    }
+
+    /// As [`Factor::new`]; with `rows`, contracted axes lie side by side.
+    fn lying(shape: &[usize], batch: &[usize], free: &[usize], contract: &[usize], rows: bool) -> Factor {
         let own = strides(shape);
         let count = product(shape, batch);
-        if let (Some(f), Some(c)) = (merged(shape, &own, free), merged(shape, &own, contract)) {
+        let strides_of = |axes: &[usize]| merged(shape, &own, axes);
+        let lies = |c: &usize| !rows || *c == 1 || product(shape, contract) == 1;
+        if let (Some(f), Some(c)) = (strides_of(free), strides_of(contract).filter(lies)) {
             let sizes: Vec<usize> = batch.iter().map(|a| shape[*a]).collect();
             let offsets = (0..count).map(|i| {
                 let index = graph::array::unravel(i, &sizes);
@@ -103,6 +113,18 @@ impl Factor {
 impl Dot {
     pub(crate) fn new(n: &Node, sa: &[usize], sb: &[usize]) -> Dot {
         let mut d = DotAxes::new(&n.attrs, sa.len(), sb.len());
+        let how = n.attrs.str("accumulator").parse().ok();
+        if how.is_some() {
+            // In the node's own order of the contracted pairs, which is the order of the terms.
+            return Dot {
+                m: product(sa, &d.lhs_free),
+                n: product(sb, &d.rhs_free),
+                k: product(sa, &d.lhs_contract),
+                a: Factor::lying(sa, &d.lhs_batch, &d.lhs_free, &d.lhs_contract, true),
+                b: Factor::lying(sb, &d.rhs_batch, &d.rhs_free, &d.rhs_contract, true),
+                how,
+            };
+        }
         // The order of the contracted pairs is free: the left factor's own.
         let mut pairs: Vec<(usize, usize)> = d.lhs_contract.iter().copied().zip(d.rhs_contract).collect();
         pairs.sort_unstable();
@@ -112,7 +134,7 @@ impl Dot {
         if b.contract == 1 && b.free != 1 && m >= MANY && n >= 16 && k >= 16 {
             b = Factor::by_columns(sb, &d.rhs_batch, &d.rhs_free, &d.rhs_contract);
         }
-        Dot { m, n, k, a: Factor::new(sa, &d.lhs_batch, &d.lhs_free, &d.lhs_contract), b }
+        Dot { m, n, k, a: Factor::new(sa, &d.lhs_batch, &d.lhs_free, &d.lhs_contract), b, how }
     }
 
     /// Elements of scratch.
@@ -131,6 +153,14 @@ impl Dot {
         }
         let (left, right) = scratch.split_at_mut(self.a.scratch());
         let (a, b) = (self.a.elements(a, left), self.b.elements(b, right));
+        if let Some(how) = self.how {
+            pool.chunks(c, self.n, |row, c| {
+                let (i, row) = (row / self.m, row % self.m);
+                let a = &a[self.a.offsets[i] + row * self.a.free..][..self.k];
+                sums::dot_row(how, a, &b[self.b.offsets[i]..], self.b.free, c);
+            });
+            return;
+        }
         pool.chunks(c, self.m * self.n, |i, c| {
             let (a, b) = (&a[self.a.offsets[i]..], &b[self.b.offsets[i]..]);
             let lhs = MatRef::with_strides(a, self.m, self.k, self.a.free, self.a.contract);

@@ -117,6 +117,8 @@ fn has_kernel(plan: &Plan, n: &Node) -> bool {
         }
         Op::BlockLinear => true,
         Op::BlockRows => plan.graph.ty(n.inputs[0]).dtype == DType::I64,
+        // The kernel adds as updates come; an accumulator that the node names is the plain evaluation's.
+        Op::ScatterAdd if n.attrs.get("accumulator").is_some() => false,
         Op::ScatterAdd => n.types[0].dtype == DType::F32 && plan.graph.ty(n.inputs[0]).dtype == DType::I64,
         _ => false,
     }
@@ -130,7 +132,8 @@ fn fold(plan: &Plan, n: &Node) -> Option<Fold> {
         _ => return None,
     };
     let shape = sizes(plan, n.inputs[0]);
-    Fold::new(n.op, &shape, &axes).filter(|_| plan.graph.ty(n.inputs[0]).dtype == DType::F32)
+    let how = n.attrs.str("accumulator").parse().ok();
+    Fold::new(n.op, &shape, &axes, how).filter(|_| plan.graph.ty(n.inputs[0]).dtype == DType::F32)
 }
 
 fn scratch_of(plan: &Plan, n: &Node) -> usize {

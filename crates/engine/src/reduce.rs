@@ -2,10 +2,10 @@
 #![allow(unsafe_code)]
 
 use crate::copy::{Copy, Layout};
-use crate::kernels::rows;
+use crate::kernels::{rows, sums};
 use crate::pool::Pool;
-use graph::Op;
 use graph::array::strides;
+use graph::{Accumulator, Op};
 
 /// How a reduction runs through its operand, seen as (outer, folded, inner).
 pub(crate) struct Fold {
@@ -13,13 +13,15 @@ pub(crate) struct Fold {
     outer: usize,
     n: usize,
     inner: usize,
+    /// Sums in an accumulator that the node names.
+    how: Option<Accumulator>,
     /// The copy that brings the folded axes to the end, where they lie apart or a kernel takes rows only.
     pack: Option<Copy>,
 }
 
 impl Fold {
     /// `None` for what the plain evaluation must do: extrema over nothing.
-    pub(crate) fn new(op: Op, shape: &[usize], axes: &[usize]) -> Option<Fold> {
+    pub(crate) fn new(op: Op, shape: &[usize], axes: &[usize], how: Option<Accumulator>) -> Option<Fold> {
         let n: usize = axes.iter().map(|a| shape[*a]).product();
         if n == 0 && op != Op::ReduceSum {
             return None;
@@ -31,8 +33,8 @@ impl Fold {
         let size = |list: &[usize]| list.iter().map(|a| shape[*a]).product::<usize>();
         let (outer, inner) = (size(&solid[..first]), size(&solid[last..]));
         let joined = solid[first..last].iter().all(is_folded);
-        if joined && (inner == 1 || op == Op::ReduceSum) {
-            return Some(Fold { op, outer, n, inner, pack: None });
+        if joined && (inner == 1 || op == Op::ReduceSum && how.is_none()) {
+            return Some(Fold { op, outer, n, inner, how, pack: None });
         }
         let order: Vec<usize> =
             (0..shape.len()).filter(|a| !is_folded(a)).chain(axes.iter().copied()).collect();
@@ -42,7 +44,7 @@ impl Fold {
             |s: Vec<usize>| Layout { offset: 0, strides: s.into_iter().map(|s| s as isize).collect() };
         let pack = Copy::new(&dims, layout(order.iter().map(|a| own[*a]).collect()), layout(strides(&dims)));
         let outer = order[..order.len() - axes.len()].iter().map(|a| shape[*a]).product();
-        Some(Fold { op, outer, n, inner: 1, pack: Some(pack) })
+        Some(Fold { op, outer, n, inner: 1, how, pack: Some(pack) })
     }
 
     /// Elements of scratch.
@@ -67,6 +69,9 @@ impl Fold {
             Op::ReduceMax => rows::max_rows(pool, x, self.n, out),
             Op::ReduceMin => rows::min_rows(pool, x, self.n, out),
             _ if self.n == 0 => out.fill(0.0),
+            _ if self.how.is_some() => {
+                sums::sum_rows(pool, self.how.unwrap_or(Accumulator::Pairwise), x, self.n, out);
+            }
             _ if self.inner == 1 => rows::sum_rows(pool, x, self.n, out),
             _ if self.inner == 0 => {}
             _ => {

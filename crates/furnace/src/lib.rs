@@ -35,6 +35,7 @@ mod laplacian;
 mod linear;
 mod linear_solve;
 pub mod numerical;
+pub mod precision;
 mod reverse;
 mod trace;
 pub mod typed;

@@ -18,6 +18,7 @@
 //! assert_eq!(out.outputs[0].1.to_f64(), [14.0]);
 //! ```
 
+pub mod accumulate;
 pub mod array;
 mod attrs;
 mod complex;
@@ -39,6 +40,7 @@ mod types;
 mod var;
 mod verify;
 
+pub use accumulate::Accumulator;
 pub use array::{Array, Data};
 pub use attrs::{Attr, Attrs};
 pub use complex::Complex;
@@ -47,8 +49,8 @@ pub use dim::{Bindings, Dim};
 pub use error::{GraphError, Place, Result};
 pub use interp::Evaluated;
 pub use ir::{Graph, Named, Node, Value};
-pub use op::{Class, Cost, EvalCx, NodeCx, Op, Tangent};
+pub use op::{Class, Cost, EvalCx, Literals, NodeCx, Op, Tangent};
 pub use rules::splat;
-pub use scalar::{Dual, Scalar};
+pub use scalar::{Dual, Scalar, round_double};
 pub use types::Type;
 pub use var::Var;

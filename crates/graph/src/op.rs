@@ -4,6 +4,7 @@
 //! knows of the op: type inference, the plain-loop evaluation that is its specification, its derivative rules written
 //! as graph builders, its decomposition into core ops and its cost.
 
+use crate::accumulate::Accumulator;
 use crate::array::Array;
 use crate::attrs::Attrs;
 use crate::cx::Cx;
@@ -52,6 +53,28 @@ impl std::ops::AddAssign for Cost {
     }
 }
 
+/// What a number written in a graph means in an arithmetic wider than f64.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Literals {
+    /// The double itself: 0.1 is 0.1000000000000000055511151231257827….
+    #[default]
+    Binary,
+    /// The shortest decimal that reads as the double: 0.1 is a tenth.
+    Decimal,
+}
+
+impl Literals {
+    /// The number that the double `x`, written in a graph, stands for.
+    pub fn read<S: Scalar>(self, x: f64) -> S {
+        match self {
+            Literals::Decimal if x.is_finite() && x.fract() != 0.0 => {
+                S::from_decimal(&format!("{x:e}")).unwrap_or_else(|| S::from_f64(x))
+            }
+            _ => S::from_f64(x),
+        }
+    }
+}
+
 /// The circumstances of one evaluation.
 #[derive(Clone, Debug, Default)]
 pub struct EvalCx {
@@ -59,6 +82,26 @@ pub struct EvalCx {
     pub bindings: Bindings,
     /// Round every result to the node's dtype (as the engine would store it) instead of keeping the scalar's precision.
     pub round: bool,
+    /// What constants and attributes of the graph mean.
+    pub literals: Literals,
+    /// How `reduce_sum` and `dot_general` keep their sums, where the node does not say; `None`: as each op's
+    /// specification does, in pairs and plainly.
+    pub accumulator: Option<Accumulator>,
+}
+
+impl EvalCx {
+    /// How a node with these attributes keeps its sums.
+    pub fn accumulator(&self, attrs: &Attrs) -> Result<Option<Accumulator>, String> {
+        match attrs.str("accumulator") {
+            "" => Ok(self.accumulator),
+            name => name.parse().map(Some),
+        }
+    }
+
+    /// The number that a double written in the graph stands for.
+    pub fn literal<S: Scalar>(&self, x: f64) -> S {
+        self.literals.read(x)
+    }
 }
 
 /// A node as its derivative rules and its decomposition see it.

@@ -36,7 +36,10 @@ pub fn find(g: &Graph, target: &Target, options: &Options) -> Vec<Fused> {
     for products in [true, false] {
         for i in 0..count as u32 {
             let made = match s.node(i).op {
-                Op::DotGeneral if products => s.dequantized_product(i),
+                // A sum that is to be kept in a certain way is left as it stands.
+                Op::DotGeneral if products && s.node(i).attrs.get("accumulator").is_none() => {
+                    s.dequantized_product(i)
+                }
                 Op::RmsNorm if !products => s.norm_quantize(i),
                 Op::QuantizeWeights if !products => s.weights(i),
                 Op::Multiply if !products => s.gated(i, target).or_else(|| s.products(i)),
@@ -325,7 +328,8 @@ impl Search<'_> {
         let rank = n.types[0].rank();
         let axes = self.node(reduce).attrs.ints("axes");
         let last = axes.iter().rev().zip((0..rank).rev()).all(|(a, b)| *a == b);
-        let fits = last && n.types[0].dtype == DType::F32 && n.inputs.iter().all(|v| self.lies(v));
+        let free = self.node(reduce).attrs.get("accumulator").is_none();
+        let fits = last && free && n.types[0].dtype == DType::F32 && n.inputs.iter().all(|v| self.lies(v));
         fits.then(|| Fused {
             pattern: Pattern::SumOfProducts,
             nodes: vec![multiply, reduce],

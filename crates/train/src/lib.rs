@@ -15,6 +15,7 @@ pub mod data;
 pub mod error;
 pub mod memory;
 pub mod metrics;
+mod micro;
 pub mod plot;
 pub mod random;
 pub mod report;

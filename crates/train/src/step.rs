@@ -13,7 +13,7 @@ use crate::error::{Result, TrainError};
 use axes::DType;
 use engine::{Blame, Executable, Tensor, pool::Pool};
 use furnace::{Remat, grad_graph};
-use graph::{Bindings, Cx, Graph, Type, Var};
+use graph::{Accumulator, Bindings, Cx, Graph, Type, Var};
 use models::config::MatMulFreeConfig;
 use models::matmulfree::{Form, GraphOptions, sequence_graph};
 use premap::Options;
@@ -87,6 +87,8 @@ pub struct StepOptions {
     pub products: Products,
     /// What gradients are kept in between the backward pass and the update: f32 or bf16.
     pub gradients: DType,
+    /// How sums of gradients and of the optimiser are kept; `None`: as the kernels do.
+    pub accumulator: Option<Accumulator>,
     /// Fused loops and kernels; without, one step per op, whose result is kept until its last reader and never computed
     /// again: the form that a fused plan is measured against.
     pub fuse: bool,
@@ -102,6 +104,7 @@ impl StepOptions {
             memory: None,
             products: Products::Integer,
             gradients: DType::F32,
+            accumulator: None,
             fuse: true,
         }
     }
@@ -116,6 +119,7 @@ impl StepOptions {
                 GradientType::F32 => DType::F32,
                 GradientType::BF16 => DType::BF16,
             },
+            accumulator: c.precision.accumulator.accumulator(),
             fuse: c.train.fuse,
             ..StepOptions::new(c.train.batch_size, c.data.seq_len)
         }
@@ -128,6 +132,18 @@ fn loss_and_gradients(g: &Graph, names: &[&str], batch: usize, length: usize) ->
     let mut g = grad_graph(&g.specialize(&bindings), "loss", names, Remat::default())?;
     g.taps.clear();
     Ok(g)
+}
+
+/// The same graph with the sums of its gradients kept in the accumulator. The norms' weight gradients are sums inside a
+/// composite op; they are written out first.
+fn kept(g: Graph, how: Option<Accumulator>) -> Result<Graph> {
+    let Some(how) = how else { return Ok(g) };
+    let mut target = engine::target();
+    target.fused.retain(|op| *op != graph::Op::RmsNormGrad);
+    let g = premap::lower::lower(&g, &target)?;
+    let forward: Vec<_> =
+        g.outputs.iter().filter(|o| !o.name.starts_with("grad.")).map(|o| o.value).collect();
+    Ok(graph::passes::accumulate(&g, how, &forward))
 }
 
 /// The graph of a whole step; see the module's head.
@@ -146,7 +162,7 @@ pub fn step_graph(c: &MatMulFreeConfig, optimizer: &OptimizerConfig, options: &S
     // The published code has a weight that nothing uses; it gets no gradient and stays as it is.
     let used: Vec<&str> =
         names.iter().copied().filter(|n| model.inputs.iter().any(|i| i.name == *n)).collect();
-    let inner = loss_and_gradients(&model, &used, batch, length)?;
+    let inner = kept(loss_and_gradients(&model, &used, batch, length)?, options.accumulator)?;
     let cx = Cx::abstract_();
     let f32s = |shape: &[usize]| Type::new(DType::F32, shape.iter().copied());
     let inputs = |prefix: &str| -> Vec<Var> {
@@ -171,22 +187,17 @@ pub fn step_graph(c: &MatMulFreeConfig, optimizer: &OptimizerConfig, options: &S
     // Outputs of the inner graph: logits, loss, gradients in the order of the used names.
     let loss_at = inner.outputs.iter().position(|o| o.name == "loss").unwrap_or(0);
     let (loss, gradients) = if accumulate > 1 {
-        let zero = cx.full(&Type::scalar(DType::F32), 0.0);
-        let zeros: Vec<Var> = (names.iter().zip(&parameters))
-            .filter(|(n, _)| used.contains(n))
-            .map(|(_, p)| p.full_like(0.0))
-            .collect();
-        let init: Vec<&Var> = std::iter::once(&zero).chain(&zeros).collect();
-        let (sums, _) = cx.scan(&init, &[&ids, &labels], false, |carry, x| {
-            let region = carry[0].cx().clone();
-            let inside: Vec<Var> = parameters.iter().map(|p| region.import(p)).collect();
-            let made = region.inline(&inner, &feed(&inside, &x[0], &x[1])).unwrap_or_else(|e| {
-                region.fail(e);
-                vec![region.poison(); inner.outputs.len()]
+        let kinds: Vec<&Var> =
+            names.iter().zip(&parameters).filter(|(n, _)| used.contains(n)).map(|(_, p)| p).collect();
+        let sums =
+            crate::micro::sums(&cx, &kinds, [&ids, &labels], options.accumulator, |region, ids, labels| {
+                let inside: Vec<Var> = parameters.iter().map(|p| region.import(p)).collect();
+                let made = region.inline(&inner, &feed(&inside, ids, labels)).unwrap_or_else(|e| {
+                    region.fail(e);
+                    vec![region.poison(); inner.outputs.len()]
+                });
+                made[loss_at..].to_vec()
             });
-            let added = carry[1..].iter().zip(&made[loss_at + 1..]).map(|(a, g)| a + g);
-            (std::iter::once(&carry[0] + &made[loss_at]).chain(added).collect(), vec![])
-        });
         let share = 1.0 / accumulate as f64;
         (&sums[0] * share, sums[1..].iter().map(|g| g * share).collect::<Vec<_>>())
     } else {
@@ -194,8 +205,9 @@ pub fn step_graph(c: &MatMulFreeConfig, optimizer: &OptimizerConfig, options: &S
         (made[loss_at].clone(), made[loss_at + 1..].to_vec())
     };
     let grad_norm = cx.scope("optimizer.norm", || {
-        let squares: Vec<Var> = gradients.iter().map(|g| g.square().sum_all()).collect();
-        squares[1..].iter().fold(squares[0].clone(), |a, b| a + b).sqrt()
+        let squares: Vec<Var> =
+            gradients.iter().map(|g| crate::micro::sum_all(&g.square(), options.accumulator)).collect();
+        crate::micro::total(&squares, options.accumulator).sqrt()
     });
     // The norm is that of the unrounded gradients; from here to the update they wait, and bf16 halves what that takes.
     let gradients: Vec<Var> = match options.gradients {

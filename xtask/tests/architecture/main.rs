@@ -38,7 +38,7 @@ const UNSAFE_PLACES: &[&str] = &[
     "crates/engine/",
     "crates/barewire/",
     "crates/models/src/mapped.rs",
-    "crates/furnace/src/f80",
+    "crates/furnace/src/precision/f80",
     "crates/alex/src/loader",
     // An allocator that counts, for the tests of the decoders.
     "fuzz/src/allocation.rs",

@@ -20,4 +20,5 @@ pub mod packed;
 pub mod rows;
 pub mod scan;
 pub mod simd;
+pub mod sums;
 pub mod ternary;

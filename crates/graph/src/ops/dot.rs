@@ -48,11 +48,13 @@ impl DotAxes {
 pub struct DotGeneral;
 impl OpDef for DotGeneral {
     const NAME: &'static str = "dot_general";
-    const ATTRS: &'static [&'static str] = &["lhs_contract", "rhs_contract", "lhs_batch", "rhs_batch"];
+    const ATTRS: &'static [&'static str] =
+        &["lhs_contract", "rhs_contract", "lhs_batch", "rhs_batch", "accumulator"];
     const CLASS: Class = Class::Contract;
     fn infer(attrs: &Attrs, inputs: &[Type]) -> Result<Vec<Type>, String> {
         arity(inputs, 2)?;
         float(inputs, 0)?;
+        super::reduce::accumulator(attrs)?;
         if inputs[0].dtype != inputs[1].dtype {
             return Err(format!("the operands' dtypes differ: {} and {}", inputs[0], inputs[1]));
         }
@@ -84,7 +86,7 @@ impl OpDef for DotGeneral {
         Ok(vec![Type { dtype: inputs[0].dtype, shape: left.chain(right).collect() }])
     }
     fn eval<S: Scalar>(
-        _: &EvalCx,
+        cx: &EvalCx,
         attrs: &Attrs,
         i: &[Array<S>],
         types: &[Type],
@@ -110,6 +112,7 @@ impl OpDef for DotGeneral {
         };
         let (steps_a, steps_b) = (step(a, &d.lhs_contract), step(b, &d.rhs_contract));
         let (left, right) = (a.floats(), b.floats());
+        let how = cx.accumulator(attrs)?;
         let mut out = Vec::with_capacity(total);
         for o in 0..total {
             let index = unravel(o, &shape);
@@ -121,6 +124,13 @@ impl OpDef for DotGeneral {
             d.lhs_free.iter().zip(il).for_each(|(ax, v)| at_a[*ax] = *v);
             d.rhs_free.iter().zip(ir).for_each(|(ax, v)| at_b[*ax] = *v);
             let (base_a, base_b) = (ravel(&at_a, &a.shape), ravel(&at_b, &b.shape));
+            if let Some(how) = how {
+                let row = |v: &[S], base: usize, steps: &[usize]| -> Vec<S> {
+                    steps.iter().map(|k| v[base + k].clone()).collect()
+                };
+                out.push(S::dot_in(how, &row(left, base_a, &steps_a), &row(right, base_b, &steps_b)));
+                continue;
+            }
             let mut sum = S::from_f64(0.0);
             for k in 0..inner {
                 sum = sum + left[base_a + steps_a[k]].clone() * right[base_b + steps_b[k]].clone();

@@ -82,12 +82,13 @@ impl OpDef for Gather {
 pub struct ScatterAdd;
 impl OpDef for ScatterAdd {
     const NAME: &'static str = "scatter_add";
-    const ATTRS: &'static [&'static str] = &["rows"];
+    const ATTRS: &'static [&'static str] = &["rows", "accumulator"];
     const CLASS: Class = Class::Index;
     fn infer(attrs: &Attrs, inputs: &[Type]) -> Result<Vec<Type>, String> {
         arity(inputs, 2)?;
         integer(&inputs[0])?;
         super::float(inputs, 1)?;
+        super::reduce::accumulator(attrs)?;
         if attrs.dims("rows").len() != 1 {
             return Err("needs the number of rows".into());
         }
@@ -103,13 +104,26 @@ impl OpDef for ScatterAdd {
     }
     fn eval<S: Scalar>(
         cx: &EvalCx,
-        _: &Attrs,
+        attrs: &Attrs,
         i: &[Array<S>],
         types: &[Type],
     ) -> Result<Vec<Array<S>>, String> {
         let shape = super::shape::bind(cx, &types[0])?;
         let width: usize = shape[1..].iter().product();
         let mut out = vec![S::from_f64(0.0); shape.iter().product()];
+        if let Some(how) = cx.accumulator(attrs)? {
+            let mut users = vec![vec![]; shape[0]];
+            for (k, index) in i[0].ints().iter().enumerate() {
+                users[row(*index, shape[0])?].push(k);
+            }
+            for (r, users) in users.iter().enumerate() {
+                for c in 0..width {
+                    let terms: Vec<S> = users.iter().map(|k| i[1].floats()[k * width + c].clone()).collect();
+                    out[r * width + c] = S::sum_in(how, &terms);
+                }
+            }
+            return Ok(vec![Array::float(types[0].dtype, shape, out)]);
+        }
         for (k, index) in i[0].ints().iter().enumerate() {
             let r = row(*index, shape[0])?;
             for c in 0..width {

@@ -1,6 +1,7 @@
 //! Folding axes away.
 
 use super::{arity, taylor};
+use crate::accumulate::Accumulator;
 use crate::array::{Array, ravel, unravel};
 use crate::attrs::{Attr, Attrs};
 use crate::dim::Dim;
@@ -40,16 +41,9 @@ fn groups(shape: &[usize], axes: &[usize]) -> (Vec<usize>, Vec<Vec<usize>>) {
     (out, lists)
 }
 
-/// Sums `v` by halves, so that the error grows with log n (Higham 1993).
-fn pairwise<S: Scalar>(v: &[S], at: &[usize]) -> S {
-    match at {
-        [] => S::from_f64(0.0),
-        [i] => v[*i].clone(),
-        _ => {
-            let (a, b) = at.split_at(at.len() / 2);
-            pairwise(v, a) + pairwise(v, b)
-        }
-    }
+/// What a node's attribute says, if it does.
+pub(crate) fn accumulator(attrs: &Attrs) -> Result<Option<Accumulator>, String> {
+    crate::op::EvalCx::default().accumulator(attrs)
 }
 
 fn work(inputs: &[Type], out: &[Type]) -> Cost {
@@ -63,25 +57,29 @@ fn spread(y: &Var, x: &Var, axes: &[usize]) -> Var {
     y.broadcast(&shape, &map)
 }
 
-/// Sum over axes, in pairs.
+/// Sum over axes, in pairs (Higham 1993), or as `accumulator` names.
 pub struct ReduceSum;
 impl OpDef for ReduceSum {
     const NAME: &'static str = "reduce_sum";
-    const ATTRS: &'static [&'static str] = &["axes"];
+    const ATTRS: &'static [&'static str] = &["axes", "accumulator"];
     const CLASS: Class = Class::Reduce;
     fn infer(attrs: &Attrs, inputs: &[Type]) -> Result<Vec<Type>, String> {
+        accumulator(attrs)?;
         infer(attrs, inputs)
     }
     fn eval<S: Scalar>(
-        _: &EvalCx,
+        cx: &EvalCx,
         attrs: &Attrs,
         i: &[Array<S>],
         types: &[Type],
     ) -> Result<Vec<Array<S>>, String> {
         let (shape, lists) = groups(&i[0].shape, &attrs.ints("axes"));
         let dtype = types[0].dtype;
+        let how = cx.accumulator(attrs)?.unwrap_or(Accumulator::Pairwise);
         Ok(vec![if dtype.is_float() {
-            Array::float(dtype, shape, lists.iter().map(|l| pairwise(i[0].floats(), l)).collect())
+            let v = i[0].floats();
+            let sum = |l: &Vec<usize>| S::sum_in(how, &l.iter().map(|k| v[*k].clone()).collect::<Vec<_>>());
+            Array::float(dtype, shape, lists.iter().map(sum).collect())
         } else {
             let v = i[0].ints();
             Array::int(

@@ -8,6 +8,8 @@
 //! * [`standard`]: all of them until nothing changes.
 //! * [`lower_for_execution`]: drops what only derivatives see.
 //!
+//! [`fn@accumulate`] is none of these: it chooses how sums are kept, which changes their last bits.
+//!
 //! ```
 //! use graph::{Graph, passes};
 //! let g = Graph::parse("graph(x=%0) -> (y=%3) {
@@ -19,11 +21,13 @@
 //! assert_eq!(passes::standard(&g).nodes.len(), 1);
 //! ```
 
+mod accumulate;
 mod cse;
 mod dce;
 mod fold;
 mod simplify;
 
+pub use accumulate::accumulate;
 pub use cse::common_subexpressions;
 pub use dce::dead_code;
 pub use fold::constants;

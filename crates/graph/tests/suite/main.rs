@@ -1,5 +1,6 @@
 //! The tests of the crate that go through its public interface, in one binary.
 
+mod accumulate;
 mod draw;
 mod dual;
 mod functions;

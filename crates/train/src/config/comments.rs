@@ -141,6 +141,13 @@ pub(super) fn comment(key: &str) -> Option<&'static str> {
             "Text that a sample is generated from at each evaluation; \"\" generates none."
         }
         "train.sample_tokens" => "Length of that sample in tokens.",
+        "precision" => {
+            "How sums of gradients and of the optimiser are kept; the arithmetic of a step is f32."
+        }
+        "precision.accumulator" => {
+            "\"fast\" (the kernels' own), \"plain\", \"pairwise\", \"compensated\", \"f64\", or \"exact\" (no order matters); \
+             all but the first are slower."
+        }
         "output" => "Where results go.",
         "output.dir" => "Folder of the run: checkpoints, metrics, the page report.html, the trained model.",
         "output.tensorboard" => "Whether TensorBoard event files are written.",

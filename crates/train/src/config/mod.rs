@@ -33,8 +33,9 @@ use crate::error::{Result, TrainError};
 
 pub use bytes::ByteSize;
 pub use sections::{
-    DataConfig, GradientType, LoopConfig, MlgruForm, ModelConfig, OptimizerConfig, OptimizerKind,
-    OutputConfig, Products, SamplerKind, ScheduleConfig, ScheduleKind, SplitConfig, SplitKind,
+    AccumulatorKind, DataConfig, GradientType, LoopConfig, MlgruForm, ModelConfig, OptimizerConfig,
+    OptimizerKind, OutputConfig, PrecisionConfig, Products, SamplerKind, ScheduleConfig, ScheduleKind,
+    SplitConfig, SplitKind,
 };
 
 /// Everything that `fidelity train` can be told.
@@ -51,6 +52,8 @@ pub struct TrainConfig {
     pub schedule: ScheduleConfig,
     /// The loop.
     pub train: LoopConfig,
+    /// How sums are kept.
+    pub precision: PrecisionConfig,
     /// Where results go.
     pub output: OutputConfig,
 }

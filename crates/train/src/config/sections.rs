@@ -346,6 +346,48 @@ pub struct LoopConfig {
     pub sample_tokens: usize,
 }
 
+/// `[precision]`: how sums of gradients and of the optimiser are kept. The arithmetic of a step is f32.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PrecisionConfig {
+    /// The accumulator.
+    pub accumulator: AccumulatorKind,
+}
+
+/// How sums are kept; see [`graph::Accumulator`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccumulatorKind {
+    /// As the engine's fastest kernels do: f32 within blocks, f64 across blocks where a kernel has several.
+    #[default]
+    Fast,
+    /// f32 from the first term to the last.
+    Plain,
+    /// f32 in pairs.
+    Pairwise,
+    /// f32 with the lost parts kept beside it.
+    Compensated,
+    /// f64.
+    F64,
+    /// Without error, so that no order of sequences or batches matters.
+    Exact,
+}
+
+impl AccumulatorKind {
+    /// As an attribute of nodes; `None` for the kernels' own way.
+    pub fn accumulator(self) -> Option<graph::Accumulator> {
+        use graph::Accumulator;
+        match self {
+            AccumulatorKind::Fast => None,
+            AccumulatorKind::Plain => Some(Accumulator::Plain),
+            AccumulatorKind::Pairwise => Some(Accumulator::Pairwise),
+            AccumulatorKind::Compensated => Some(Accumulator::Compensated),
+            AccumulatorKind::F64 => Some(Accumulator::Wider),
+            AccumulatorKind::Exact => Some(Accumulator::Exact),
+        }
+    }
+}
+
 /// How projections multiply in training; see `models::matmulfree::Form`. The two agree to float rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -12,7 +12,8 @@ impl TrainConfig {
     /// # Errors
     /// [`TrainError::Value`] naming the key, the value and the values that are allowed.
     pub fn validate(&self) -> Result<()> {
-        let TrainConfig { model, data, optimizer, schedule, train, output } = self;
+        // Every value of `precision` is one of a list.
+        let TrainConfig { model, data, optimizer, schedule, train, precision: _, output } = self;
         for (key, value) in [
             ("model.hidden_size", model.hidden_size),
             ("model.num_hidden_layers", model.num_hidden_layers),
