@@ -21,6 +21,7 @@
 pub mod array;
 mod attrs;
 mod cx;
+pub mod decimal;
 pub mod dim;
 pub mod draw;
 mod error;

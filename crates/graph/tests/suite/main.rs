@@ -1,5 +1,6 @@
 //! The tests of the crate that go through its public interface, in one binary.
 
+mod decimals;
 mod draw;
 mod dual;
 mod generate;
