@@ -25,6 +25,7 @@ mod error;
 mod forward;
 mod graphs;
 mod reverse;
+pub mod symbolic;
 
 pub use closures::{grad, grads, jvp, value_and_grad, vjp};
 pub use error::{FurnaceError, Result};
