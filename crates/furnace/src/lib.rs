@@ -24,6 +24,8 @@ mod control;
 mod error;
 mod forward;
 mod graphs;
+pub mod kernels;
+pub mod precision;
 mod reverse;
 pub mod symbolic;
 

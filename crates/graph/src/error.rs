@@ -52,6 +52,16 @@ pub enum GraphError {
         /// The cause.
         problem: String,
     },
+    /// A function has no value at the point where it was evaluated, or the arithmetic cannot tell which value.
+    #[error("{op}: {problem}{}", render(.places))]
+    Undefined {
+        /// The op's name.
+        op: &'static str,
+        /// The operands and the cause.
+        problem: String,
+        /// The node and where it was written.
+        places: Vec<Place>,
+    },
     /// A symbolic size has no value.
     #[error("the size `{symbol}` is not known: bind it, or give an input that has it")]
     Unbound {

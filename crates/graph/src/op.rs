@@ -52,6 +52,28 @@ impl std::ops::AddAssign for Cost {
     }
 }
 
+/// What a number written in a graph means in an arithmetic wider than f64.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Literals {
+    /// The double itself: 0.1 is 0.1000000000000000055511151231257827….
+    #[default]
+    Binary,
+    /// The shortest decimal that reads as the double: 0.1 is a tenth.
+    Decimal,
+}
+
+impl Literals {
+    /// The number that the double `x`, written in a graph, stands for.
+    pub fn read<S: Scalar>(self, x: f64) -> S {
+        match self {
+            Literals::Decimal if x.is_finite() && x.fract() != 0.0 => {
+                S::from_decimal(&format!("{x:e}")).unwrap_or_else(|| S::from_f64(x))
+            }
+            _ => S::from_f64(x),
+        }
+    }
+}
+
 /// The circumstances of one evaluation.
 #[derive(Clone, Debug, Default)]
 pub struct EvalCx {
@@ -59,6 +81,15 @@ pub struct EvalCx {
     pub bindings: Bindings,
     /// Round every result to the node's dtype (as the engine would store it) instead of keeping the scalar's precision.
     pub round: bool,
+    /// What constants and attributes of the graph mean.
+    pub literals: Literals,
+}
+
+impl EvalCx {
+    /// The number that a double written in the graph stands for.
+    pub fn literal<S: Scalar>(&self, x: f64) -> S {
+        self.literals.read(x)
+    }
 }
 
 /// A node as its derivative rules and its decomposition see it.

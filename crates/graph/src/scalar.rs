@@ -26,6 +26,15 @@ pub trait Scalar:
     fn from_decimal(text: &str) -> Option<Self> {
         text.trim().parse().ok().map(Self::from_f64)
     }
+    /// A decimal that reads as this number again (for arithmetics wider than f64, all their digits).
+    fn to_decimal(&self) -> String {
+        format!("{:e}", self.to_f64())
+    }
+    /// What went wrong since the last call, in an arithmetic that knows points without a value (intervals do: 0/0, the
+    /// logarithm of 0, a comparison that is not decided); the interpreter asks after every node.
+    fn take_fault() -> Option<String> {
+        None
+    }
     /// e^x.
     fn exp(&self) -> Self;
     /// Natural logarithm.
@@ -67,6 +76,16 @@ pub trait Scalar:
             zero
         }
     }
+    /// 1 / (1 + e^-x), without overflow.
+    fn logistic(&self) -> Self {
+        let one = Self::from_f64(1.0);
+        if *self >= Self::from_f64(0.0) {
+            one.clone() / (one + (-self.clone()).exp())
+        } else {
+            let e = self.exp();
+            e.clone() / (one + e)
+        }
+    }
     /// Whether this is not a number.
     fn is_nan(&self) -> bool {
         self.to_f64().is_nan()
@@ -81,14 +100,34 @@ pub trait Scalar:
     }
     /// Rounded to an element type that is narrower than this arithmetic; the default goes through f64.
     fn round_to(&self, dtype: axes::DType) -> Self {
-        let x = self.to_f64();
-        Self::from_f64(match dtype {
-            axes::DType::F32 => x as f32 as f64,
-            axes::DType::BF16 => half::bf16::from_f64(x).to_f64(),
-            axes::DType::F16 => half::f16::from_f64(x).to_f64(),
-            _ => return self.clone(),
-        })
+        match dtype {
+            axes::DType::F32 | axes::DType::BF16 | axes::DType::F16 => {
+                Self::from_f64(round_double(self.to_f64(), dtype))
+            }
+            _ => self.clone(),
+        }
     }
+}
+
+/// A double rounded once, to nearest with ties to even, to f32, bf16 or f16; other types leave it as it is.
+///
+/// Not by the conversions of `half`, which drop the last 32 bits of a double or go through f32 on the way.
+pub fn round_double(x: f64, dtype: axes::DType) -> f64 {
+    // Bits of the mantissa, exponent of the smallest subnormal, largest finite number.
+    let (bits, lowest, largest) = match dtype {
+        axes::DType::F32 => return f64::from(x as f32),
+        axes::DType::BF16 => (8, -133, half::bf16::MAX.to_f64()),
+        axes::DType::F16 => (11, -24, half::f16::MAX.to_f64()),
+        _ => return x,
+    };
+    if x == 0.0 || !x.is_finite() {
+        return x;
+    }
+    let exponent = ((x.to_bits() >> 52 & 0x7ff) as i32) - 1023;
+    // Both factors are powers of two in the range of doubles, so only the rounding rounds.
+    let quantum = (exponent - (bits - 1)).max(lowest);
+    let y = (x * 2f64.powi(-quantum)).round_ties_even() * 2f64.powi(quantum);
+    if y.abs() > largest { f64::INFINITY.copysign(x) } else { y }
 }
 
 macro_rules! native {

@@ -42,27 +42,16 @@ macro_rules! activation {
     };
 }
 
-fn logistic<S: Scalar>(x: &S) -> S {
-    let one = S::from_f64(1.0);
-    // e^-|x| never overflows.
-    if *x >= S::from_f64(0.0) {
-        one.clone() / (one + (-x.clone()).exp())
-    } else {
-        let e = x.exp();
-        e.clone() / (one + e)
-    }
-}
-
 activation!(
     /// 1 / (1 + e^-x).
-    Sigmoid, "sigmoid", hard: true, logistic, |x| ((x * 0.5).tanh() + 1.0) * 0.5, |n, t| {
+    Sigmoid, "sigmoid", hard: true, S::logistic, |x| ((x * 0.5).tanh() + 1.0) * 0.5, |n, t| {
         let y = &n.outputs[0];
         Some(t * &(y * &(1.0 - y)))
     }
 );
 activation!(
     /// x / (1 + e^-x), also called swish.
-    Silu, "silu", hard: true, |x: &S| x.clone() * logistic(x), |x| x * &x.sigmoid(), |n, t| {
+    Silu, "silu", hard: true, |x: &S| x.clone() * x.logistic(), |x| x * &x.sigmoid(), |n, t| {
         let x = &n.inputs[0];
         let s = x.sigmoid();
         Some(t * &(&s * &(x * &(1.0 - &s) + 1.0)))

@@ -145,7 +145,7 @@ impl OpDef for KvAttention {
         Ok(out)
     }
     fn eval<S: Scalar>(
-        _: &EvalCx,
+        cx: &EvalCx,
         attrs: &Attrs,
         i: &[Array<S>],
         types: &[Type],
@@ -195,7 +195,7 @@ impl OpDef for KvAttention {
             }
         }
         let q = o.q.floats();
-        let factor = S::from_f64(attrs.float("scale", 1.0));
+        let factor = cx.literal::<S>(attrs.float("scale", 1.0));
         let mut out = vec![S::from_f64(0.0); q.len()];
         for (r, y) in out.chunks_mut(width.max(1)).enumerate() {
             let (b, t, g) = (r / heads / time, r / heads % time, r % heads * groups / heads);

@@ -38,7 +38,7 @@ impl OpDef for RmsNorm {
         Ok(vec![inputs[0].clone(), row_type(&inputs[0])])
     }
     fn eval<S: Scalar>(
-        _: &EvalCx,
+        cx: &EvalCx,
         attrs: &Attrs,
         i: &[Array<S>],
         types: &[Type],
@@ -52,7 +52,7 @@ impl OpDef for RmsNorm {
                 sum = sum + v.clone() * v.clone();
             }
             let mean = sum / S::from_f64(d as f64);
-            let r = S::from_f64(1.0) / (mean + S::from_f64(attrs.float("eps", 0.0))).sqrt();
+            let r = S::from_f64(1.0) / (mean + cx.literal(attrs.float("eps", 0.0))).sqrt();
             y.extend(row.iter().zip(w).map(|(v, w)| v.clone() * r.clone() * w.clone()));
             rstd.push(r);
         }

@@ -38,7 +38,7 @@ impl OpDef for QuantizeActivations {
         Ok(vec![inputs[0].with_dtype(DType::I8), Type { dtype: inputs[0].dtype, shape: rows }])
     }
     fn eval<S: Scalar>(
-        _: &EvalCx,
+        cx: &EvalCx,
         attrs: &Attrs,
         i: &[Array<S>],
         types: &[Type],
@@ -47,7 +47,7 @@ impl OpDef for QuantizeActivations {
         let away = attrs.str("rounding") == "half_away";
         let (mut q, mut scales) = (vec![], vec![]);
         for row in i[0].floats().chunks(k.max(1)) {
-            let peak = row.iter().fold(S::from_f64(FLOOR), |m, v| m.maximum(&v.abs()));
+            let peak = row.iter().fold(cx.literal::<S>(FLOOR), |m, v| m.maximum(&v.abs()));
             let s = S::from_f64(127.0) / peak;
             for v in row {
                 let scaled = v.clone() * s.clone();
@@ -96,7 +96,7 @@ impl OpDef for QuantizeWeights {
         Ok(vec![inputs[0].with_dtype(DType::Trit), Type::scalar(inputs[0].dtype)])
     }
     fn eval<S: Scalar>(
-        _: &EvalCx,
+        cx: &EvalCx,
         _: &Attrs,
         i: &[Array<S>],
         types: &[Type],
@@ -113,7 +113,7 @@ impl OpDef for QuantizeWeights {
         }
         let w = i[0].floats();
         let mean = total(w) / S::from_f64(w.len() as f64);
-        let s = S::from_f64(1.0) / mean.maximum(&S::from_f64(FLOOR));
+        let s = S::from_f64(1.0) / mean.maximum(&cx.literal(FLOOR));
         let trit = |v: &S| (v.clone() * s.clone()).round_half_even().to_f64().clamp(-1.0, 1.0) as i64;
         Ok(vec![
             Array::int(DType::Trit, i[0].shape.clone(), w.iter().map(trit).collect()),

@@ -2,7 +2,7 @@
 
 use crate::array::Array;
 use crate::attrs::{Attr, Attrs};
-use crate::op::{Class, Cost, EvalCx, NodeCx, OpDef, Tangent, bytes};
+use crate::op::{Class, Cost, EvalCx, Literals, NodeCx, OpDef, Tangent, bytes};
 use crate::scalar::Scalar;
 use crate::types::Type;
 
@@ -60,8 +60,14 @@ impl OpDef for Constant {
             let x = S::from_decimal(text).ok_or_else(|| format!("this arithmetic has no number `{text}`"))?;
             return Ok(vec![Array::float(types[0].dtype, shape, vec![x; n])]);
         }
+        let dtype = types[0].dtype;
+        if cx.literals == Literals::Decimal && dtype.is_float() {
+            let read: Vec<S> = v.iter().map(|x| cx.literal(*x)).collect();
+            let data = if v.len() == 1 { vec![read[0].clone(); n] } else { read };
+            return Ok(vec![Array::float(dtype, shape, data)]);
+        }
         let data = if v.len() == 1 { vec![v[0]; n] } else { v.to_vec() };
-        Ok(vec![Array::from_f64(types[0].dtype, shape, &data)])
+        Ok(vec![Array::from_f64(dtype, shape, &data)])
     }
     fn jvp(_: &NodeCx, _: &[Tangent]) -> Option<Vec<Tangent>> {
         Some(vec![None])
