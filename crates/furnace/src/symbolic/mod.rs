@@ -34,9 +34,12 @@ pub use parse::{DEEPEST, LONGEST};
 pub use rules::{Guard, Kind, Rule, Rules, TABLE};
 
 use crate::{FurnaceError, Result, pushforward};
-use graph::{Cx, Graph, GraphError, Scalar, Value, Var};
+use graph::{Cx, Graph, GraphError, Scalar, Value, Var, passes};
 use std::fmt;
 use std::str::FromStr;
+
+/// Nodes that a derivative may have.
+pub const MOST_NODES: usize = 20_000;
 
 /// An expression of real numbers: a graph with variables by name and one output.
 #[derive(Clone, Debug)]
@@ -108,23 +111,34 @@ impl Expression {
     }
 
     /// The expression and its derivatives up to an order.
+    ///
+    /// # Errors
+    /// A derivative of more than [`MOST_NODES`] nodes.
     pub fn derivatives(&self, variable: &str, order: usize, rules: Rules) -> Result<Vec<Expression>> {
         let mut all = vec![self.clone()];
-        for _ in 0..order {
-            let next = all[all.len() - 1].derivative(variable, rules)?;
+        for k in 1..=order {
+            let next = all[k - 1].derivative(variable, rules)?;
+            if next.nodes() > MOST_NODES {
+                let problem = format!("order {k} has {} nodes, at most {MOST_NODES} are made", next.nodes());
+                return Err(unfit(&format!("{problem}; ask for a lower order")));
+            }
             all.push(next);
         }
         Ok(all)
     }
 
     /// How many nodes nested derivatives of each order up to `order` have when nothing is simplified between them but what
-    /// every graph does while it is built.
+    /// every graph does while it is built. The list ends before the first with more than [`MOST_NODES`].
     pub fn nested_nodes(&self, variable: &str, order: usize) -> Result<Vec<usize>> {
         let mut g = self.graph.clone();
         let mut counts = vec![self.nodes()];
         for _ in 0..order {
-            g = derived(&g, variable)?;
-            counts.push(live(&g).iter().filter(|l| **l).count());
+            g = passes::dead_code(&derived(&g, variable)?);
+            let nodes = live(&g).iter().filter(|l| **l).count();
+            if nodes > MOST_NODES {
+                break;
+            }
+            counts.push(nodes);
         }
         Ok(counts)
     }
@@ -153,13 +167,24 @@ impl Expression {
 
     /// A Rust function of that name over `f64`, with helpers after it where std lacks a function.
     pub fn to_rust(&self, name: &str) -> Result<String> {
-        print::rust(&self.graph, output(&self.graph)?, name)
+        to_rust(&[(name, self)])
     }
 
     /// LaTeX, for a document that has `amsmath`.
     pub fn to_latex(&self) -> Result<String> {
         print::latex(&self.graph, output(&self.graph)?)
     }
+}
+
+/// Rust functions over `f64` by name, with one copy of the helpers that they call after them.
+pub fn to_rust(functions: &[(&str, &Expression)]) -> Result<String> {
+    let list = functions.iter().map(|(name, e)| Ok((*name, &e.graph, output(&e.graph)?)));
+    print::rust(&list.collect::<Result<Vec<_>>>()?)
+}
+
+/// Whether a word can be a variable of an expression: it is no function, constant or word of the language.
+pub fn is_variable(name: &str) -> bool {
+    parse::is_variable(name)
 }
 
 fn input(name: &str, expected: &str, found: &str) -> FurnaceError {

@@ -37,11 +37,13 @@ pub enum Kind {
 pub enum Guard {
     /// Nothing.
     Always,
+    /// `?a` is not known to be 0.
+    NotZero,
     /// `?a` is never negative.
     NotNegative,
     /// `?a` is positive.
     Positive,
-    /// `?n` is a whole number.
+    /// The exponents `?n` and `?m` are whole numbers.
     Whole,
 }
 
@@ -146,7 +148,7 @@ pub const TABLE: &[Rule] = &[
     rounding("+ 0", "(+ ?a 0)", "?a"),
     rounding("0 -", "(- 0 ?a)", "(neg ?a)"),
     domain("* 0", "(* 0 ?a)", "0", "the other factor is finite"),
-    domain("0 /", "(/ 0 ?a)", "0", "the divisor is not 0"),
+    when(Guard::NotZero, domain("0 /", "(/ 0 ?a)", "0", "the divisor is not 0")),
     domain("- same", "(- ?a ?a)", "0", "the part is finite"),
     // Products in another order.
     rounding("* left", "(* ?a (* ?b ?c))", "(* (* ?a ?b) ?c)"),
@@ -160,7 +162,7 @@ pub const TABLE: &[Rule] = &[
     rounding("factor - 1", "(- (* ?a ?b) ?a)", "(* ?a (- ?b 1))"),
     // Quotients.
     rounding("/ /", "(/ (/ ?a ?b) ?c)", "(/ ?a (* ?b ?c))"),
-    rounding("/ / below", "(/ ?a (/ ?b ?c))", "(/ (* ?a ?c) ?b)"),
+    domain("/ / below", "(/ ?a (/ ?b ?c))", "(/ (* ?a ?c) ?b)", "the inner divisor is not 0"),
     rounding("* of /", "(* ?a (/ ?b ?c))", "(/ (* ?a ?b) ?c)"),
     rounding("/ of *", "(/ (* ?a ?b) ?c)", "(* ?a (/ ?b ?c))"),
     rounding("+ over one", "(+ (/ ?a ?c) (/ ?b ?c))", "(/ (+ ?a ?b) ?c)"),
@@ -168,18 +170,37 @@ pub const TABLE: &[Rule] = &[
     rounding("+ over", "(+ ?a (/ ?b ?c))", "(/ (+ (* ?a ?c) ?b) ?c)"),
     rounding("- over", "(- ?a (/ ?b ?c))", "(/ (- (* ?a ?c) ?b) ?c)"),
     rounding("over -", "(- (/ ?b ?c) ?a)", "(/ (- ?b (* ?a ?c)) ?c)"),
-    domain("/ same", "(/ ?a ?a)", "1", "the part is neither 0 nor infinite"),
-    domain("cancel", "(/ (* ?a ?b) ?a)", "?b", "the cancelled factor is not 0"),
-    domain("cancel below", "(/ ?a (* ?a ?b))", "(/ 1 ?b)", "the cancelled factor is not 0"),
-    domain("cancel both", "(/ (* ?a ?b) (* ?a ?c))", "(/ ?b ?c)", "the cancelled factor is not 0"),
+    when(Guard::NotZero, domain("/ same", "(/ ?a ?a)", "1", "the part is neither 0 nor infinite")),
+    when(Guard::NotZero, domain("cancel", "(/ (* ?a ?b) ?a)", "?b", "the cancelled factor is not 0")),
+    when(
+        Guard::NotZero,
+        domain("cancel below", "(/ ?a (* ?a ?b))", "(/ 1 ?b)", "the cancelled factor is not 0"),
+    ),
+    when(
+        Guard::NotZero,
+        domain("cancel both", "(/ (* ?a ?b) (* ?a ?c))", "(/ ?b ?c)", "the cancelled factor is not 0"),
+    ),
     // Powers and roots.
     rounding("square", "(* ?a ?a)", "(pow ?a 2)"),
     rounding("square as *", "(pow ?a 2)", "(* ?a ?a)"),
-    rounding("* of ^", "(* ?a (pow ?a ?n))", "(pow ?a (+ ?n 1))"),
-    rounding("^ * ^", "(* (pow ?a ?n) (pow ?a ?m))", "(pow ?a (+ ?n ?m))"),
-    domain("^ / ^", "(/ (pow ?a ?n) (pow ?a ?m))", "(pow ?a (- ?n ?m))", "the base is not 0"),
-    domain("^ /", "(/ (pow ?a ?n) ?a)", "(pow ?a (- ?n 1))", "the base is not 0"),
-    domain("/ ^", "(/ ?a (pow ?a ?n))", "(pow ?a (- 1 ?n))", "the base is not 0"),
+    domain(
+        "* of ^",
+        "(* ?a (pow ?a ?n))",
+        "(pow ?a (+ ?n 1))",
+        "the base is not 0, or the exponent not below 0",
+    ),
+    domain(
+        "^ * ^",
+        "(* (pow ?a ?n) (pow ?a ?m))",
+        "(pow ?a (+ ?n ?m))",
+        "the base is not 0, or no exponent below 0",
+    ),
+    when(
+        Guard::NotZero,
+        domain("^ / ^", "(/ (pow ?a ?n) (pow ?a ?m))", "(pow ?a (- ?n ?m))", "the base is not 0"),
+    ),
+    when(Guard::NotZero, domain("^ /", "(/ (pow ?a ?n) ?a)", "(pow ?a (- ?n 1))", "the base is not 0")),
+    when(Guard::NotZero, domain("/ ^", "(/ ?a (pow ?a ?n))", "(pow ?a (- 1 ?n))", "the base is not 0")),
     rounding("^ -1", "(pow ?a -1)", "(/ 1 ?a)"),
     rounding("1 / ^", "(/ ?b (pow ?a ?n))", "(* ?b (pow ?a (neg ?n)))"),
     rounding("^ neg", "(pow ?a (neg ?n))", "(/ 1 (pow ?a ?n))"),
@@ -188,15 +209,18 @@ pub const TABLE: &[Rule] = &[
     rounding("^ 0.5", "(pow ?a 0.5)", "(sqrt ?a)"),
     rounding("sqrt square", "(sqrt (* ?a ?a))", "(abs ?a)"),
     domain("sqrt * sqrt", "(* (sqrt ?a) (sqrt ?a))", "?a", "the part under the root is not negative"),
-    domain("/ sqrt", "(/ ?a (sqrt ?a))", "(sqrt ?a)", "the part under the root is positive"),
+    when(
+        Guard::NotZero,
+        domain("/ sqrt", "(/ ?a (sqrt ?a))", "(sqrt ?a)", "the part under the root is positive"),
+    ),
     domain("sqrt of *", "(* (sqrt ?a) (sqrt ?b))", "(sqrt (* ?a ?b))", "both parts are not negative"),
     when(Guard::NotNegative, rounding("abs of +", "(abs ?a)", "?a")),
     when(Guard::NotNegative, rounding("relu of +", "(relu ?a)", "?a")),
     when(Guard::Positive, rounding("sign of +", "(sign ?a)", "1")),
     rounding("a sign a", "(* ?a (sign ?a))", "(abs ?a)"),
     rounding("abs sign", "(* (abs ?a) (sign ?a))", "?a"),
-    domain("sign sign", "(* (sign ?a) (sign ?a))", "1", "the part is not 0"),
-    domain("abs over", "(/ (abs ?a) ?a)", "(sign ?a)", "the part is not 0"),
+    when(Guard::NotZero, domain("sign sign", "(* (sign ?a) (sign ?a))", "1", "the part is not 0")),
+    when(Guard::NotZero, domain("abs over", "(/ (abs ?a) ?a)", "(sign ?a)", "the part is not 0")),
     // Exponentials and logarithms.
     rounding("e^ e^", "(* (exp ?a) (exp ?b))", "(exp (+ ?a ?b))"),
     rounding("e^ / e^", "(/ (exp ?a) (exp ?b))", "(exp (- ?a ?b))"),

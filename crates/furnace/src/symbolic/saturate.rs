@@ -33,6 +33,9 @@ type Forms = EGraph<SymbolLang, Facts>;
 #[derive(Clone, Copy, Debug, Default)]
 struct Facts {
     rules: Rules,
+    /// Two different numbers came out equal: rules that assume something met an expression that is defined nowhere, such
+    /// as 0/0.
+    broken: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -89,6 +92,8 @@ impl Analysis<SymbolLang> for Facts {
     }
 
     fn merge(&mut self, a: &mut Known, b: Known) -> DidMerge {
+        self.broken |= a.number.is_some_and(|x| b.number.is_some_and(|y| x != y))
+            || a.truth.is_some_and(|x| b.truth.is_some_and(|y| x != y));
         let all = Known {
             number: a.number.or(b.number),
             truth: a.truth.or(b.truth),
@@ -144,17 +149,17 @@ fn rewrites(real: bool) -> Vec<Rewrite<SymbolLang, Facts>> {
 }
 
 fn condition(guard: Guard) -> impl Fn(&mut Forms, Id, &Subst) -> bool {
-    let name = if guard == Guard::Whole { "?n" } else { "?a" };
-    let var: Option<PatternVar> = name.parse().ok();
+    let names: &[&str] = if guard == Guard::Whole { &["?n", "?m"] } else { &["?a"] };
+    let vars: Vec<PatternVar> = names.iter().filter_map(|n| n.parse().ok()).collect();
     move |forms, _, subst| {
-        let Some(id) = var.and_then(|v| subst.get(v)) else { return guard == Guard::Whole };
-        let known = forms[*id].data;
-        match guard {
+        let known = vars.iter().filter_map(|v| subst.get(*v)).map(|id| forms[*id].data);
+        known.into_iter().all(|known| match guard {
             Guard::Always => true,
+            Guard::NotZero => known.number != Some(Rational::ZERO),
             Guard::NotNegative => known.not_negative,
             Guard::Positive => known.positive,
             Guard::Whole => known.number.is_some_and(Rational::is_integer),
-        }
+        })
     }
 }
 
@@ -168,12 +173,15 @@ pub(super) fn saturate(graph: &Graph, rules: Rules) -> Result<Graph> {
         return Ok(graph.clone());
     }
     let Some(start) = to_forms(graph, output) else { return Ok(graph.clone()) };
-    let runner: Runner<_, _> = Runner::new(Facts { rules })
+    let runner: Runner<_, _> = Runner::new(Facts { rules, broken: false })
         .with_iter_limit(ROUNDS)
         .with_node_limit(FORMS)
         .with_time_limit(PATIENCE)
         .with_expr(&start)
         .run(if rules == Rules::Real { REAL.iter() } else { EXACT.iter() });
+    if runner.egraph.analysis.broken {
+        return Ok(graph.clone());
+    }
     let Some(best) = cheapest(&runner.egraph, runner.roots[0]) else { return Ok(graph.clone()) };
     let found = clean::clean(&from_forms(graph, &best)?)?;
     // Parts that were shared can come out apart, so what counts is measured on the graphs.

@@ -62,7 +62,7 @@ impl Style for Latex {
                 infix(if dot { " \\cdot " } else { "\\," }, rank::PRODUCT, a, b)
             }
             Op::Divide => Piece::new(format!("\\frac{{{}}}{{{}}}", next()?.text, next()?.text), rank::POWER),
-            Op::Negate => Piece::new(format!("-{}", at(next()?, rank::PRODUCT)), rank::SUM),
+            Op::Negate => Piece::new(format!("-{}", at(next()?, rank::PRODUCT)), rank::PRODUCT),
             Op::Power => {
                 let (a, b) = (next()?, next()?);
                 Piece::new(format!("{}^{{{}}}", at(a, rank::ATOM), b.text), rank::POWER)

@@ -68,6 +68,9 @@ pub(super) struct Printed {
     pub(super) whole: Piece,
 }
 
+/// Nodes inside each other before a part gets a name; each is at most three levels of the grammar.
+const DEEPEST: u32 = 30;
+
 /// Prints what `value` depends on.
 pub(super) fn print(graph: &Graph, value: Value, style: &dyn Style) -> Result<Printed> {
     let last = value.node as usize;
@@ -88,15 +91,25 @@ pub(super) fn print(graph: &Graph, value: Value, style: &dyn Style) -> Result<Pr
         .into_iter()
         .find(|p| !graph.inputs.iter().any(|i| i.name.starts_with(p)))
         .unwrap_or("shared_part_");
+    // How deep brackets, calls and signs are nested: the reader has a limit (`parse::DEEPEST`), and so have compilers.
+    let mut depth = vec![0u32; last + 1];
     let mut pieces: Vec<Option<Piece>> = vec![None; last + 1];
     let mut left = uses.clone();
     let mut parts = vec![];
     for i in (0..=last).filter(|i| uses[*i] > 0) {
         let node = &graph.nodes[i];
         let mut operands = vec![];
-        for v in &node.inputs {
+        for (k, v) in node.inputs.iter().enumerate() {
             let j = v.node as usize;
             left[j] -= 1;
+            // The first term of a sum of the same rank is not in brackets.
+            let open =
+                matches!((node.op, graph.nodes[j].op), (Op::Add | Op::Subtract, Op::Add | Op::Subtract))
+                    || matches!(
+                        (node.op, graph.nodes[j].op),
+                        (Op::Multiply | Op::Divide, Op::Multiply | Op::Divide)
+                    );
+            depth[i] = depth[i].max(depth[j] + u32::from(k > 0 || !open));
             // The last user takes the string, so that long sums are not copied at every term.
             let piece = if left[j] == 0 { pieces[j].take() } else { pieces[j].clone() };
             operands.push(piece.unwrap_or_default());
@@ -113,7 +126,9 @@ pub(super) fn print(graph: &Graph, value: Value, style: &dyn Style) -> Result<Pr
         };
         let truth = node.types.first().is_some_and(|t| t.dtype == axes::DType::Bool);
         let named = name_all && uses[i] > 1 && tree[i] > style.long() && !truth;
+        let named = (named || depth[i] > DEEPEST) && i != last;
         pieces[i] = Some(if named {
+            depth[i] = 0;
             let name = format!("{prefix}{}", parts.len() + 1);
             parts.push((name.clone(), piece.text));
             style.name(&name)

@@ -25,26 +25,29 @@ const HELPERS: [(&str, &str); 7] = [
     ("softplus", "fn softplus(x: f64) -> f64 {\n    x.max(0.0) + (-x.abs()).exp().ln_1p()\n}\n"),
 ];
 
-/// `fn NAME(x: f64, …) -> f64 { … }`, followed by the helpers that it calls.
-pub(in crate::symbolic) fn rust(graph: &Graph, value: Value, name: &str) -> Result<String> {
-    let printed = print(graph, value, &Source)?;
-    let arguments: Vec<String> =
-        graph.inputs.iter().map(|i| format!("{}: f64", identifier(&i.name))).collect();
-    let mut text = format!("fn {name}({}) -> f64 {{\n", arguments.join(", "));
-    for (part, source) in &printed.parts {
-        text.push_str(&format!("    let {part} = {source};\n"));
+/// `fn NAME(x: f64, …) -> f64 { … }` for each, followed by the helpers that they call.
+pub(in crate::symbolic) fn rust(functions: &[(&str, &Graph, Value)]) -> Result<String> {
+    let mut text = String::new();
+    for (name, graph, value) in functions {
+        let printed = print(graph, *value, &Source)?;
+        let arguments: Vec<String> =
+            graph.inputs.iter().map(|i| format!("{}: f64", identifier(&i.name))).collect();
+        let gap = if text.is_empty() { "" } else { "\n" };
+        text.push_str(&format!("{gap}fn {name}({}) -> f64 {{\n", arguments.join(", ")));
+        for (part, source) in &printed.parts {
+            text.push_str(&format!("    let {part} = {source};\n"));
+        }
+        text.push_str(&format!("    {}\n}}\n", printed.whole.text));
     }
-    text.push_str(&format!("    {}\n}}\n", printed.whole.text));
     // Helpers call only those that stand before them.
     let mut helpers = String::new();
     for (helper, source) in HELPERS.iter().rev() {
-        let called =
-            |code: &str| code.contains(&format!(" {helper}(")) || code.contains(&format!("({helper}("));
-        if called(&text) || called(&helpers) || text.contains(&format!("-{helper}(")) {
-            helpers = format!("{source}{helpers}");
+        let calls = [' ', '(', '-', '!'].map(|before| format!("{before}{helper}("));
+        if calls.iter().any(|call| text.contains(call) || helpers.contains(call)) {
+            helpers = format!("\n{source}{helpers}");
         }
     }
-    Ok(if helpers.is_empty() { text } else { format!("{text}\n{helpers}") })
+    Ok(text + &helpers)
 }
 
 /// A variable's name, with an underscore where it would be a word of Rust.
