@@ -9,7 +9,7 @@ pub enum FurnaceError {
     #[error(transparent)]
     Graph(#[from] GraphError),
     /// The text of an expression does not parse, or names what is not there.
-    #[error("column {column}: {problem}\n  {text}\n  {caret:>column$}", caret = "^")]
+    #[error("column {column}: {problem}{}", pointer(.text, *.column))]
     Expression {
         /// The expression.
         text: String,
@@ -42,6 +42,22 @@ pub enum FurnaceError {
         /// What cannot be done with it, and what can.
         problem: String,
     },
+}
+
+/// The place in the text with a caret below it; of a long text what is around it.
+fn pointer(text: &str, column: usize) -> String {
+    const AROUND: usize = 50;
+    let start = column.saturating_sub(AROUND + 1);
+    let mut line: String = text.chars().skip(start).take(2 * AROUND).collect();
+    let mut caret = column - start;
+    if start > 0 {
+        line.insert(0, '…');
+        caret += 1;
+    }
+    if text.chars().count() > start + 2 * AROUND {
+        line.push('…');
+    }
+    format!("\n  {line}\n  {:>caret$}", "^")
 }
 
 /// A result of this crate.

@@ -34,9 +34,11 @@ mod jet_control;
 mod laplacian;
 mod linear;
 mod linear_solve;
+pub mod kernels;
 pub mod numerical;
 pub mod precision;
 mod reverse;
+pub mod symbolic;
 mod trace;
 pub mod typed;
 

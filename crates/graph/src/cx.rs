@@ -214,6 +214,35 @@ impl Cx {
         self.push1(Op::Constant, attrs, &[])
     }
 
+    /// The number that a decimal such as `0.1` or `2.5e-3` says, exactly and in every arithmetic, repeated to a shape of
+    /// a floating type.
+    ///
+    /// ```
+    /// use graph::{Cx, Type, interp};
+    /// let cx = Cx::abstract_();
+    /// let tenth = cx.decimal(&Type::scalar(axes::DType::F64), "0.1");
+    /// let g = cx.finish(&[("y", &tenth)]).unwrap();
+    /// assert_eq!(interp::run::<f64>(&g, vec![], false).unwrap().outputs[0].1.to_f64(), [0.1]);
+    /// ```
+    #[track_caller]
+    pub fn decimal(&self, ty: &Type, text: &str) -> Var {
+        let text = text.trim();
+        let Some(value) = crate::decimal::nearest(text) else {
+            self.fail(GraphError::Operands {
+                op: "constant",
+                problem: format!("`{text}` is not a decimal number within the range of a double"),
+                places: vec![Place { what: "decimal".into(), at: Some(Location::caller()) }],
+            });
+            return self.poison();
+        };
+        if crate::decimal::is_exact(text, value) {
+            return self.full(ty, value);
+        }
+        let attrs = crate::attrs! { dtype: DType(ty.dtype), dims: Dims(ty.shape.clone()),
+        values: Floats(std::sync::Arc::new(vec![value])), decimal: Str(text.to_string()) };
+        self.push1(Op::Constant, attrs, &[])
+    }
+
     /// 0, 1, 2, … along the first axis.
     #[track_caller]
     pub fn iota(&self, dtype: DType, dims: &[Dim]) -> Var {

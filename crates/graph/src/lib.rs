@@ -23,6 +23,7 @@ pub mod array;
 mod attrs;
 mod complex;
 mod cx;
+pub mod decimal;
 pub mod dim;
 pub mod draw;
 mod error;

@@ -11,7 +11,8 @@ use crate::types::Type;
 use crate::var::Var;
 use axes::DType;
 
-/// The one number that a constant node repeats.
+/// The one number that a constant node repeats. `None` for a decimal that no double is equal to: what is computed from
+/// the double would not be what is computed from the decimal.
 pub fn splat(v: &Var) -> Option<f64> {
     splat_of(&v.cx.0.borrow().graph, v.value)
 }
@@ -20,10 +21,19 @@ pub fn splat(v: &Var) -> Option<f64> {
 pub(crate) fn splat_of(g: &Graph, v: Value) -> Option<f64> {
     let n = g.nodes.get(v.node as usize)?;
     match (n.op, n.attrs.get("values")) {
-        (Op::Constant, Some(Attr::Floats(x))) if x.len() == 1 => Some(x[0]),
+        (Op::Constant, Some(Attr::Floats(x))) if x.len() == 1 && n.attrs.get("decimal").is_none() => {
+            Some(x[0])
+        }
         (Op::Broadcast | Op::Reshape, _) => splat_of(g, n.inputs[0]),
         _ => None,
     }
+}
+
+/// Whether the value is a decimal other than 0 that no double is equal to; see [`Cx::decimal`](crate::Cx::decimal).
+pub(crate) fn is_decimal(v: &Var) -> bool {
+    let inner = v.cx.0.borrow();
+    let node = inner.graph.nodes.get(v.value.node as usize);
+    node.is_some_and(|n| n.op == Op::Constant && n.attrs.get("decimal").is_some())
 }
 
 /// What a node may be replaced by.

@@ -273,6 +273,9 @@ impl<S: Scalar> Scalar for Dual<S> {
     fn from_f64(x: f64) -> Self {
         Dual { value: S::from_f64(x), tangent: S::from_f64(0.0) }
     }
+    fn from_decimal(text: &str) -> Option<Self> {
+        Some(Dual { value: S::from_decimal(text)?, tangent: S::from_f64(0.0) })
+    }
     fn to_f64(&self) -> f64 {
         self.value.to_f64()
     }

@@ -275,8 +275,17 @@ pub(super) fn pow(x: &BigFloat, y: &BigFloat, bits: usize) -> BigFloat {
         if !y.is_int() {
             return BigFloat::nan(None);
         }
-        let size = with_consts(|c| x.abs().pow(y, bits, EVEN, c));
+        let size = power(&x.abs(), y, bits);
         return if odd(y) { size.neg() } else { size };
     }
-    with_consts(|c| x.pow(y, bits, EVEN, c))
+    power(x, y, bits)
+}
+
+/// x^y for x > 0. The crate's own rounding raises the precision until the result is not half way between two numbers, and
+/// never ends where the power is a number of few bits, such as 2.5² or 4^0.5; so a word more is computed, and rounded once.
+fn power(x: &BigFloat, y: &BigFloat, bits: usize) -> BigFloat {
+    let mut wide = with_consts(|c| x.pow(y, bits + 64, RoundingMode::None, c));
+    // Fails only where there is no mantissa, for infinities and NaN, which need no rounding.
+    let _ = wide.set_precision(bits, EVEN);
+    wide
 }

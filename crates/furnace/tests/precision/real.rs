@@ -126,3 +126,13 @@ fn subnormal_doubles_are_read_as_what_they_are() {
         assert_eq!(half, Digits::from_f64(x), "{x:e}");
     }
 }
+
+#[test]
+fn powers_that_are_numbers_of_few_bits_end() {
+    let pow = |x: f64, y: f64| Digits::from_f64(x).powf(&Digits::from_f64(y)).to_f64();
+    for (x, y, z) in
+        [(2.0, -5.0, 1.0 / 32.0), (2.5, 2.0, 6.25), (4.0, 0.5, 2.0), (-3.0, 3.0, -27.0), (16.0, 0.25, 2.0)]
+    {
+        assert_eq!(pow(x, y), z, "{x}^{y}");
+    }
+}

@@ -107,6 +107,7 @@ binary!(
         let slope = |b: &crate::Var| b * &a.pow(&(b - 1.0));
         let base = t[0].as_ref().and_then(|ta| match crate::rules::splat(b) {
             Some(k) => (k != 0.0).then(|| ta * &slope(b)),
+            None if crate::rules::is_decimal(b) => Some(ta * &slope(b)),
             None => {
                 let zero = b.full_like(0.0);
                 let none = b.equal(&zero);

@@ -23,14 +23,24 @@ impl OpDef for Input {
 }
 
 /// Numbers known at build time: one, repeated to `dims`, or as many as `dims` says.
+///
+/// One number may also have its `decimal` text. It is then that decimal in every arithmetic, so that `0.1` is one tenth
+/// and not the double nearest to it; `values` holds the double.
 pub struct Constant;
 impl OpDef for Constant {
     const NAME: &'static str = "constant";
-    const ATTRS: &'static [&'static str] = &["dtype", "dims", "values"];
+    const ATTRS: &'static [&'static str] = &["dtype", "dims", "values", "decimal"];
     const CLASS: Class = Class::Source;
     fn infer(attrs: &Attrs, _: &[Type]) -> Result<Vec<Type>, String> {
         let ty = Type { dtype: attrs.dtype("dtype").ok_or("needs a dtype")?, shape: attrs.dims("dims") };
         let Some(Attr::Floats(v)) = attrs.get("values") else { return Err("needs values".into()) };
+        if attrs.get("decimal").is_some() {
+            let text = attrs.str("decimal");
+            let fits = v.len() == 1 && ty.dtype.is_float() && crate::decimal::nearest(text) == Some(v[0]);
+            if !fits {
+                return Err(format!("`{text}` is not a decimal whose nearest double is the one value given"));
+            }
+        }
         match ty.elements() {
             _ if v.len() == 1 => Ok(vec![ty]),
             Some(n) if n == v.len() => Ok(vec![ty]),
@@ -46,6 +56,10 @@ impl OpDef for Constant {
         let shape = super::shape::bind(cx, &types[0])?;
         let Some(Attr::Floats(v)) = attrs.get("values") else { return Err("needs values".into()) };
         let n: usize = shape.iter().product();
+        if let Some(Attr::Str(text)) = attrs.get("decimal") {
+            let x = S::from_decimal(text).ok_or_else(|| format!("this arithmetic has no number `{text}`"))?;
+            return Ok(vec![Array::float(types[0].dtype, shape, vec![x; n])]);
+        }
         let dtype = types[0].dtype;
         if cx.literals == Literals::Decimal && dtype.is_float() {
             let read: Vec<S> = v.iter().map(|x| cx.literal(*x)).collect();

@@ -69,11 +69,11 @@ fn small<'a>(mut types: impl Iterator<Item = &'a Type>) -> bool {
     types.try_fold(0usize, |sum, t| sum.checked_add(t.elements()?)).is_some_and(|n| n <= LIMIT)
 }
 
-/// The numbers of a constant node.
+/// The numbers of a constant node, unless they are a decimal that no double is equal to.
 fn dense(g: &Graph, v: Value) -> Option<Arc<Vec<f64>>> {
     let n = g.node(v);
     match n.attrs.get("values") {
-        Some(Attr::Floats(x)) if n.op == Op::Constant => Some(x.clone()),
+        Some(Attr::Floats(x)) if n.op == Op::Constant && n.attrs.get("decimal").is_none() => Some(x.clone()),
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! The tests of the crate that go through its public interface, in one binary.
 
 mod accumulate;
+mod decimals;
 mod draw;
 mod dual;
 mod functions;
