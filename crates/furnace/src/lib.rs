@@ -16,7 +16,8 @@
 //!
 //! * Reverse mode is linearisation followed by transposition (Frostig et al. 2021, "Decomposing reverse-mode
 //!   automatic differentiation"), node by node; ops with a fused backward offer it as a shortcut (`OpDef::vjp`).
-//! * Quantisers have the derivative of a stand-in: [`graph::Var::surrogate`].
+//! * Quantisers have the derivative of a stand-in ([`graph::Var::surrogate`]), of which [`surrogates`] has a table; rules
+//!   that are not derivatives are in [`transformations`] and refuse to nest.
 //! * `scan` is differentiated by a scan the other way, with memory chosen by [`Remat`].
 
 mod closures;
@@ -25,6 +26,8 @@ mod error;
 mod forward;
 mod graphs;
 mod reverse;
+pub mod surrogates;
+pub mod transformations;
 
 pub use closures::{grad, grads, jvp, value_and_grad, vjp};
 pub use error::{FurnaceError, Result};

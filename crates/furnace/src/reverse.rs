@@ -4,7 +4,7 @@
 //! for its decomposition. So a rule is written once, in forward form.
 
 use crate::forward::jvp_node;
-use crate::{Remat, control};
+use crate::{Remat, control, transformations};
 use graph::{Cx, GraphError, NodeCx, Op, Tangent, Value, Var};
 use std::collections::{HashMap, HashSet};
 
@@ -79,6 +79,9 @@ fn walk(
 /// The cotangents of one node's operands.
 fn vjp_node(op: Op, n: &NodeCx, wanted: &[bool], ct: &[Tangent], remat: Remat) -> Vec<Tangent> {
     if let Some(made) = control::vjp(op, n, wanted, ct, remat) {
+        return made;
+    }
+    if let Some(made) = transformations::vjp(op, n, wanted, ct) {
         return made;
     }
     if let Some(made) = op.vjp(n, wanted, ct) {
