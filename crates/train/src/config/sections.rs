@@ -206,6 +206,7 @@ impl Default for SplitConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
     /// The rule.
+    #[serde(alias = "name")]
     pub kind: OptimizerKind,
     /// Peak learning rate.
     pub lr: f64,
