@@ -7,7 +7,7 @@ use graph::GraphError;
 pub enum FurnaceError {
     /// An op could not be traced, differentiated or evaluated.
     #[error(transparent)]
-    Graph(#[from] GraphError),
+    Graph(GraphError),
     /// The text of an expression does not parse, or names what is not there.
     #[error("column {column}: {problem}{}", pointer(.text, *.column))]
     Expression {
@@ -34,6 +34,28 @@ pub enum FurnaceError {
         /// Operands and remedy.
         problem: String,
     },
+    /// A name that no table has.
+    #[error("there is no {kind} `{name}`; there are {known}")]
+    Unknown {
+        /// What was looked for.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// A parameter outside its range.
+    #[error("`{rule}`: {what} is {value}: expected {expected}")]
+    Parameter {
+        /// The rule.
+        rule: String,
+        /// The parameter.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it may be.
+        expected: &'static str,
+    },
     /// A rule that is not linear in the cotangent was asked for as a derivative.
     #[error("`{rule}` is a gradient transformation, not a derivative: {problem}")]
     NotADerivative {
@@ -58,6 +80,15 @@ fn pointer(text: &str, column: usize) -> String {
         line.push('…');
     }
     format!("\n  {line}\n  {:>caret$}", "^")
+}
+
+impl From<GraphError> for FurnaceError {
+    fn from(error: GraphError) -> Self {
+        match error {
+            GraphError::NotADerivative { rule, problem } => Self::NotADerivative { rule, problem },
+            other => Self::Graph(other),
+        }
+    }
 }
 
 /// A result of this crate.

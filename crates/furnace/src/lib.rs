@@ -16,7 +16,8 @@
 //!
 //! * Reverse mode is linearisation followed by transposition (Frostig et al. 2021, "Decomposing reverse-mode
 //!   automatic differentiation"), node by node; ops with a fused backward offer it as a shortcut (`OpDef::vjp`).
-//! * Quantisers have the derivative of a stand-in: [`graph::Var::surrogate`].
+//! * Quantisers have the derivative of a stand-in ([`graph::Var::surrogate`]), of which [`surrogates`] has a table; rules
+//!   that are not derivatives are in [`transformations`] and refuse to nest.
 //! * `scan` is differentiated by a scan the other way, with memory chosen by [`Remat`].
 
 mod batch;
@@ -31,15 +32,17 @@ mod graphs;
 mod implicit;
 mod jet;
 mod jet_control;
+pub mod kernels;
 mod laplacian;
 mod linear;
 mod linear_solve;
-pub mod kernels;
 pub mod numerical;
 pub mod precision;
 mod reverse;
+pub mod surrogates;
 pub mod symbolic;
 mod trace;
+pub mod transformations;
 pub mod typed;
 
 pub use batch::{map, vmap, vmap_axes};

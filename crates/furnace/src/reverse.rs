@@ -4,7 +4,7 @@
 //! for its decomposition. So a rule is written once, in forward form.
 
 use crate::forward::{between, ends, jvp_node};
-use crate::{Remat, control, custom};
+use crate::{Remat, control, custom, transformations};
 use graph::{Cx, GraphError, NodeCx, Op, Tangent, Value, Var};
 use std::collections::{HashMap, HashSet};
 
@@ -94,6 +94,9 @@ fn walk(
 fn vjp_node(op: Op, n: &NodeCx, wanted: &[bool], ct: &[Tangent], remat: Remat) -> Vec<Tangent> {
     let own = custom::vjp(op, n, wanted, ct, remat);
     if let Some(made) = own.or_else(|| control::vjp(op, n, wanted, ct, remat)) {
+        return made;
+    }
+    if let Some(made) = transformations::vjp(op, n, wanted, ct) {
         return made;
     }
     if let Some(made) = op.vjp(n, wanted, ct) {

@@ -76,6 +76,14 @@ pub enum GraphError {
         /// Cause and remedy.
         problem: String,
     },
+    /// A rule that is not linear in the cotangent stands where a derivative was asked for.
+    #[error("`{rule}` is a gradient transformation, not a derivative: {problem}")]
+    NotADerivative {
+        /// The rule's name.
+        rule: String,
+        /// What cannot be done with it, and what can.
+        problem: String,
+    },
 }
 
 /// A source position with the type of the value made there.

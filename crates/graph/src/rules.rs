@@ -58,6 +58,8 @@ pub(crate) fn simplify(op: Op, attrs: &Attrs, inputs: &[Var]) -> Option<Var> {
 pub(crate) fn rewrite(g: &Graph, op: Op, attrs: &Attrs, inputs: &[Value]) -> Option<Rewrite> {
     match inputs {
         [x] => unary(g, op, attrs, *x),
+        // A gradient transformation of a value by itself still refuses to be differentiated.
+        [_, _] if op == Op::Surrogate && crate::ops::special::Surrogate::rule(attrs).is_some() => None,
         [x, y] => binary(g, op, *x, *y),
         [c, a, b] if op == Op::Select => select(g, [*c, *a, *b]),
         _ => None,

@@ -288,6 +288,17 @@ impl Var {
     pub fn surrogate(&self, stand_in: &Var) -> Var {
         self.op2(Op::Surrogate, Attrs::new(), stand_in)
     }
+    /// The value of `self`; reverse mode gives `to` the cotangent that the gradient transformation `rule` makes of this
+    /// value's. Not a derivative: forward mode and second derivatives are refused. Without parameters every derivative
+    /// is refused. The rules are `furnace::transformations`'.
+    #[track_caller]
+    pub fn transformed(&self, to: &Var, rule: &str, parameters: Option<&[f64]>) -> Var {
+        let mut attrs = attrs! { rule: Str(rule.to_string()) };
+        if let Some(parameters) = parameters {
+            attrs = attrs.with("parameters", attrs::Attr::Floats(std::sync::Arc::new(parameters.to_vec())));
+        }
+        self.op2(Op::Surrogate, attrs, to)
+    }
 
     /// The same elements in row-major order with other sizes.
     #[track_caller]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use axes::DType;
+use furnace::surrogates::Surrogate;
 use graph::{Cx, Dim, Graph, GraphError, Var};
 
 use crate::bundle::EmbeddingType;
@@ -50,6 +51,10 @@ pub struct GraphOptions {
     pub embedding: EmbeddingType,
     /// How keys and values are cached.
     pub cache: CacheType,
+    /// How derivatives pass the quantiser of the weights, in the forms that have derivatives (the MatMul-free model only).
+    /// One that changes over a run takes `quantizer.knob` f32 [], `lsq` a step `NAME.step` f32 [] for each matrix,
+    /// `stochastic` a key `quantizer.key` i64 [] for its noise.
+    pub surrogate: Surrogate,
 }
 
 /// The size of a state that grows with the text: places of a cache.

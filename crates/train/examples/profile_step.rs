@@ -2,18 +2,33 @@
 //!
 //! Random tokens. Arguments: threads (1), memory limit (0), then `30m` for a model of 30 million parameters with 8 × 256
 //! tokens instead of the reference run's (three layers of width 128, 8 × 64 tokens), then `stored` for the form without
-//! fusion or recomputation; `bf16` keeps gradients in bf16; `peak` lists what is in memory when most is.
+//! fusion or recomputation; `bf16` keeps gradients in bf16; `peak` lists what is in memory when most is. The name of a
+//! surrogate or of an optimiser (`ramp`, `lion`) takes that one.
 
+use furnace::surrogates::Surrogate;
 use std::sync::Arc;
-use train::config::{ByteSize, Products};
+use train::TrainConfig;
+use train::config::{ByteSize, OptimizerKind, Products};
 use train::data::Batch;
+use train::optimizers::Optimizer;
+use train::quantizer::{Quantizer, Transform};
 use train::step::{Rates, Step, StepOptions, TrainState};
+
+fn kind(name: &str) -> String {
+    format!("[optimizer]\nkind = \"{name}\"\n")
+}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let threads = arguments.first().map_or(Ok(1), |n| n.parse())?;
     let memory = arguments.get(1).map_or(Ok(0), |n| n.parse::<ByteSize>().map(ByteSize::bytes))?;
     let large = arguments.iter().any(|a| a == "30m");
+    // A surrogate or an optimiser by name.
+    let surrogate = arguments.iter().find_map(|a| a.parse::<Surrogate>().ok()).unwrap_or_default();
+    let kind = match arguments.iter().find(|a| TrainConfig::from_toml(&kind(a), "").is_ok()) {
+        Some(name) => TrainConfig::from_toml(&kind(name), "")?.optimizer.kind,
+        None => OptimizerKind::AdamW,
+    };
     let (length, rounds) = if large { (256, 6) } else { (64, 60) };
     let mut model = models::config::MatMulFreeConfig {
         vocab_size: 256,
@@ -33,10 +48,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let models::safetensors::Values::F32(v) = &t.values else { unreachable!("initial weights are f32") };
         (t.name.clone(), engine::Tensor::from_f32(t.shape.clone(), v))
     });
-    let mut state = TrainState::new(tensors.collect());
-    let optimizer = train::config::OptimizerConfig::default();
+    let config = train::config::OptimizerConfig { kind, ..Default::default() };
+    let optimizer = Optimizer::new(&config, Transform::None, &model);
+    let mut tensors: Vec<_> = tensors.collect();
+    let quantizer = Quantizer { surrogate, ..Default::default() };
+    let steps = quantizer.first_steps(&model, &tensors);
+    tensors.extend(steps);
+    let mut state = TrainState::new(tensors, &optimizer);
     let pool = Arc::new(engine::pool::Pool::new(threads));
-    let mut options = StepOptions { memory: (memory > 0).then_some(memory), ..StepOptions::new(8, length) };
+    let mut options =
+        StepOptions { memory: (memory > 0).then_some(memory), surrogate, ..StepOptions::new(8, length) };
     if arguments.iter().any(|a| a == "stored") {
         options = StepOptions { fuse: false, products: Products::Float, ..options };
     }
@@ -48,7 +69,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("planned in {:.2} s", start.elapsed().as_secs_f64());
     let ids = (0..8 * length).map(|i| (i * 7919 % 251) as u32).collect();
     let batch = Batch { ids, batch_size: 8, seq_len: length };
-    let rates = Rates { step: 0, lr: 1e-3, weight_decay: 0.0 };
+    let rates = Rates {
+        step: 0,
+        lr: 1e-3,
+        weight_decay: 0.0,
+        share: 1.0,
+        knob: surrogate.entry().knob.map_or(0.0, |k| k.from),
+    };
     let mut times = vec![];
     let skipped = rounds / 3;
     for i in 0..rounds as u64 {

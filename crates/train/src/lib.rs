@@ -6,7 +6,8 @@
 //! - [`checkpoint`]: files that are whole or absent;
 //! - [`metrics`] and [`plot`]: JSON lines, TensorBoard events, the loss curve, progress;
 //! - [`report`]: the page of a run; [`trits`]: which ternary weights still move;
-//! - [`step`]: forward, backward, clipping and AdamW as one plan; [`mod@run`]: the loop around it;
+//! - [`optimizers`]: the rules of an update, as graph; [`quantizer`]: how gradients pass the quantiser;
+//! - [`step`]: forward, backward, clipping and update as one plan; [`mod@run`]: the loop around it;
 //! - [`random`]: generators whose state a checkpoint holds.
 
 pub mod checkpoint;
@@ -16,7 +17,9 @@ pub mod error;
 pub mod memory;
 pub mod metrics;
 mod micro;
+pub mod optimizers;
 pub mod plot;
+pub mod quantizer;
 pub mod random;
 pub mod report;
 pub mod run;

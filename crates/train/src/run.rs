@@ -9,6 +9,8 @@ use crate::data::{Batch, Corpus, Sampler, validation_batches};
 use crate::error::{Result, TrainError};
 use crate::memory::ProcessMemory;
 use crate::metrics::{MemoryPoint, Metrics, MetricsOptions, TrainPoint, ValidationPoint};
+use crate::optimizers::Optimizer;
+use crate::quantizer::{Quantizer, folded};
 use crate::random::Rng;
 use crate::report::RunFacts;
 use crate::schedule::Schedule;
@@ -177,6 +179,10 @@ struct Session<'a> {
     config: &'a TrainConfig,
     options: &'a RunOptions<'a>,
     model: MatMulFreeConfig,
+    quantizer: Quantizer,
+    optimizer: Optimizer,
+    /// What the step in use was compiled for.
+    planned: StepOptions,
     tokenizer: Tokenizer,
     state: TrainState,
     sampler: Sampler,
@@ -205,11 +211,15 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
         n => n,
     };
     let pool = Arc::new(Pool::new(threads));
-    let (model, tensors) = start(config, &corpus.tokenizer)?;
+    let (model, mut tensors) = start(config, &corpus.tokenizer)?;
     corpus.check_vocab(model.vocab_size)?;
+    let quantizer = Quantizer::new(config)?;
+    let optimizer = Optimizer::new(&config.optimizer, quantizer.transform, &model);
+    let steps = quantizer.first_steps(&model, &tensors);
+    tensors.extend(steps);
     let store = CheckpointStore::open(dir.join("checkpoints"), config.train.keep_checkpoints)?;
     let mut sampler = corpus.sampler(&config.data)?;
-    let mut state = TrainState::new(tensors);
+    let mut state = TrainState::new(tensors, &optimizer);
     if let Some(blame) = not_finite(&state) {
         let checkpoint = "no checkpoint was written yet".into();
         return Err(TrainError::NotFinite { step: 0, quantity: "initial weight", blame, checkpoint });
@@ -229,12 +239,9 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
         if run.config_hash != config.fingerprint() {
             return Err(other_configuration(config, &run.config));
         }
-        for (i, slots) in state.slots.iter().enumerate() {
-            let shape = state.parameters[i].shape().to_vec();
-            let kinds = [&mut state.parameters[i], &mut state.first[i], &mut state.second[i]];
-            for (name, t) in slots.iter().zip(kinds) {
-                t.f32_mut().copy_from_slice(&checkpoint.take(name, &shape)?);
-            }
+        for (name, t) in state.tensors_mut() {
+            let shape = t.shape().to_vec();
+            t.f32_mut().copy_from_slice(&checkpoint.take(name, &shape)?);
         }
         if let (Some(watch), Some(look)) = (&mut watch, run.extra["trits_at"].as_u64()) {
             watch.restore(look, &checkpoint);
@@ -261,7 +268,10 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
             config.train.eval_batch_size,
         )?
     };
-    let step = Step::new(&model, &config.optimizer, &StepOptions::of(config), pool.clone())?;
+    let total = config.train.steps.max(1) as f64;
+    let surrogate = quantizer.surrogate_at(first as f64 / total);
+    let planned = StepOptions { surrogate, ..StepOptions::of(config) };
+    let step = Step::new(&model, &optimizer, &planned, pool.clone())?;
     // From here on the run's files change: what can be wrong with its settings has been found by now.
     if !options.resume {
         // The best weights of a run that ended before its first checkpoint are not this run's.
@@ -291,6 +301,9 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
         config,
         options,
         model,
+        quantizer,
+        optimizer,
+        planned,
         tokenizer: corpus.tokenizer.clone(),
         state,
         sampler,
@@ -321,7 +334,7 @@ impl Session<'_> {
         let total = c.train.steps as u64;
         let schedule = Schedule::new(c);
         let per_step = (c.train.batch_size * c.train.accumulate * c.data.seq_len) as u64;
-        let plan_bytes = step.executable().memory();
+        let mut plan_bytes = step.executable().memory();
         // Some two hundred points of memory, and chances to write the page, in a run of any length.
         let sparse = total.div_ceil(200).max(1);
         let mut times = vec![];
@@ -345,10 +358,30 @@ impl Session<'_> {
             if due || s.is_multiple_of(sparse) {
                 self.metrics.page()?;
             }
+            let progress = s as f64 / total as f64;
+            let surrogate = self.quantizer.surrogate_at(progress);
+            if surrogate != self.planned.surrogate {
+                let said = format!(
+                    "step {s}: the schedule of `{}` is over; `{surrogate}` from here on",
+                    self.planned.surrogate
+                );
+                self.metrics.say(&said);
+                self.planned.surrogate = surrogate;
+                // The new plan may be as large as the old one, which goes first.
+                drop(step);
+                step = Step::new(&self.model, &self.optimizer, &self.planned, self.pool.clone())?;
+                plan_bytes = step.executable().memory();
+            }
             let batches: Vec<Batch> =
                 (0..c.train.accumulate).map(|_| self.sampler.next_batch(c.train.batch_size)).collect();
-            let rates =
-                Rates { step: s, lr: schedule.learning_rate(s), weight_decay: schedule.weight_decay(s) };
+            let lr = schedule.learning_rate(s);
+            let rates = Rates {
+                step: s,
+                lr,
+                weight_decay: schedule.weight_decay(s),
+                share: lr / c.optimizer.lr,
+                knob: self.quantizer.knob_at(progress),
+            };
             let start = Instant::now();
             let made = step.run(&mut self.state, &batches, rates).map_err(|e| self.name_checkpoint(e))?;
             let took = start.elapsed().as_secs_f64();
@@ -430,8 +463,9 @@ impl Session<'_> {
         }
         if let (Some(sample), false) = (&self.options.sampling, self.config.train.sample_prompt.is_empty()) {
             let c = &self.config.train;
-            if let Some(text) =
-                sample(&self.model, &self.state, &self.tokenizer, &c.sample_prompt, c.sample_tokens)
+            let folded = folded(&self.state);
+            let state = folded.as_ref().unwrap_or(&self.state);
+            if let Some(text) = sample(&self.model, state, &self.tokenizer, &c.sample_prompt, c.sample_tokens)
             {
                 self.metrics.sample(step, &text)?;
             }
@@ -442,13 +476,13 @@ impl Session<'_> {
     /// Looks at the trits and reports what changed since the look before.
     fn look(&mut self, step: u64) -> Result<()> {
         let Some(watch) = &mut self.watch else { return Ok(()) };
-        let look = watch.look(step, &self.state, &self.pool);
+        let folded = folded(&self.state);
+        let look = watch.look(step, folded.as_ref().unwrap_or(&self.state), &self.pool);
         self.metrics.trits(&look, watch.shapes())
     }
 
     fn note_memory(&mut self, step: u64, plan_bytes: usize) -> Result<()> {
-        // Weights and both moments are f32.
-        let state_bytes = 3 * 4 * self.state.count();
+        let state_bytes = self.state.bytes();
         let process = ProcessMemory::now();
         self.metrics.memory(&MemoryPoint { step, elapsed: self.seconds, plan_bytes, state_bytes, process })
     }
@@ -504,14 +538,18 @@ impl Session<'_> {
     fn export(&mut self) -> Result<PathBuf> {
         let dir = self.config.output.dir.join("model");
         remove_temporaries(&dir);
-        let mut best = self.best_weights();
-        let rows = self.state.names.iter().zip(&self.state.parameters);
-        let named: Vec<NamedTensor<'_>> = rows
-            .map(|(name, p)| match &mut best {
-                Some(b) => Ok(NamedTensor::f32(name.as_str(), p.shape(), b.take(name, p.shape())?)),
-                None => Ok(NamedTensor::f32(name.as_str(), p.shape(), p.f32())),
-            })
-            .collect::<Result<_>>()?;
+        if let Some(mut best) = self.best_weights() {
+            // The run is over: its last weights make place for the best ones.
+            for (name, p) in self.state.names.iter().zip(&mut self.state.parameters) {
+                let shape = p.shape().to_vec();
+                p.f32_mut().copy_from_slice(&best.take(name, &shape)?);
+            }
+        }
+        let folded = folded(&self.state);
+        let state = folded.as_ref().unwrap_or(&self.state);
+        let rows = state.names.iter().zip(&state.parameters);
+        let named: Vec<NamedTensor<'_>> =
+            rows.map(|(name, p)| NamedTensor::f32(name.as_str(), p.shape(), p.f32())).collect();
         save_folder(&dir, &self.model.to_json(), &named, SaveOptions::default())?;
         self.tokenizer.save(dir.join(models::folder::TOKENIZER))?;
         Ok(dir)
@@ -541,16 +579,7 @@ fn not_finite(state: &TrainState) -> Option<String> {
     tensors(state).iter().find_map(found)
 }
 
-/// Weights and moments as a checkpoint holds them: `NAME`, `m.NAME`, `v.NAME`.
+/// Weights and the optimiser's states as a checkpoint holds them: `NAME`, and for AdamW `m.NAME`, `v.NAME`.
 fn tensors(state: &TrainState) -> Vec<TensorRef<'_>> {
-    let kinds = [&state.parameters, &state.first, &state.second];
-    let rows = state.slots.iter().enumerate();
-    rows.flat_map(|(i, names)| {
-        names.iter().zip(kinds).map(move |(name, k)| TensorRef {
-            name,
-            shape: k[i].shape(),
-            data: k[i].f32(),
-        })
-    })
-    .collect()
+    state.tensors().map(|(name, t)| TensorRef { name, shape: t.shape(), data: t.f32() }).collect()
 }

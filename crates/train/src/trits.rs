@@ -1,7 +1,7 @@
 //! Looking at a model's trits while it trains: how many flip, how many are zero, how many were never anything else.
 //!
 //! Training moves float master weights; what the model computes with is their trits, and a trit changes only when its
-//! master weight crosses half the matrix's mean magnitude. The loss does not show whether that still happens. Three
+//! master weight crosses half the matrix's mean magnitude. The loss does not show whether that still happens. A few
 //! numbers per matrix do:
 //!
 //! - **flip rate**: the share of trits that differ from those of the look before. A trit that left and came back
@@ -12,6 +12,9 @@
 //!   can only fall from look to look: once a trit has been used it never counts as dead again. (The alternative, "0 and
 //!   no flip in the last N looks", rises to the share of all zeros as soon as the learning rate decays, in good runs
 //!   and bad ones alike.) **Dead rows** are output units all of whose trits are 0 now: they give 0 for every input.
+//!
+//! - **distance to the threshold**: how far each |w| is from where its trit changes, in steps of the quantiser, as a
+//!   histogram. Weights that crowd at a threshold are those that flip; an empty neighbourhood means that flips are over.
 //!
 //! Between looks a matrix is kept at two bits a weight. Of the four codes three are trits; the fourth tells a zero that
 //! has been something else from one that has not, so the memory of the whole run fits in the same two bits. The
@@ -57,7 +60,14 @@ pub struct TritCounts {
     pub dead: u64,
     /// Rows (output units) all of whose trits are 0.
     pub dead_rows: u64,
+    /// Weights by the distance |w|/Δ − ½ to their threshold, in bins of [`BIN`] from −½ on; the last holds all beyond.
+    pub distance: [u64; BINS],
 }
+
+/// Bins of the histogram of distances.
+pub const BINS: usize = 16;
+/// Width of a bin, in steps of the quantiser.
+pub const BIN: f64 = 0.125;
 
 /// What a look found in the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,8 +140,11 @@ impl TritWatch {
         let mut counts = Vec::with_capacity(self.matrices.len());
         for (shape, matrix) in self.shapes.iter().zip(&mut self.matrices) {
             let trits = &mut self.trits[..shape.weights()];
-            quantize_weights(pool, state.parameters[matrix.parameter].f32(), trits);
-            counts.push(compare(trits, shape.columns, &mut matrix.codes, since.is_none()));
+            let weights = state.parameters[matrix.parameter].f32();
+            let scale = quantize_weights(pool, weights, trits);
+            let mut found = compare(trits, shape.columns, &mut matrix.codes, since.is_none());
+            found.distance = distances(weights, scale);
+            counts.push(found);
         }
         TritLook { step, since, counts }
     }
@@ -157,6 +170,26 @@ impl TritWatch {
         self.last = Some(last);
         true
     }
+}
+
+/// The histogram of distances to the threshold of weights whose scale is 1/Δ.
+fn distances(weights: &[f32], scale: f32) -> [u64; BINS] {
+    // Four tables, so that equal neighbours need not wait for one another.
+    let mut tables = [[0u32; BINS]; 4];
+    let bins = scale / BIN as f32;
+    let mut counts = [0; BINS];
+    for block in weights.chunks(1 << 20) {
+        for four in block.chunks(4) {
+            for (table, w) in tables.iter_mut().zip(four) {
+                // The conversion saturates, and takes what is not a number to 0.
+                table[((w.abs() * bins) as usize).min(BINS - 1)] += 1;
+            }
+        }
+        for table in &mut tables {
+            counts.iter_mut().zip(table.iter_mut()).for_each(|(c, n)| *c += u64::from(std::mem::take(n)));
+        }
+    }
+    counts
 }
 
 /// Trits of a word of codes.
@@ -201,7 +234,7 @@ fn compare(trits: &[i8], columns: usize, codes: &mut [u8], first: bool) -> TritC
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Rng;
+    use crate::random::Rng as Random;
 
     /// The definitions of the module's head, from the trits of every look.
     fn plain(history: &[Vec<i8>], columns: usize) -> TritCounts {
@@ -219,13 +252,13 @@ mod tests {
 
     #[test]
     fn counts_are_those_of_the_definitions() {
-        let mut random = Rng::new(3);
+        let mut random = Random::new(3);
         // 35 trits do not fill their last byte; a share of zeros that leaves some rows empty.
         for (rows, columns) in [(7, 5), (1, 1), (8, 4), (3, 1), (5, 37), (4, 32)] {
             let mut codes = vec![0xff; (rows * columns as usize).div_ceil(4)];
             let mut history: Vec<Vec<i8>> = vec![];
             for look in 0..12 {
-                let draw = |random: &mut Rng| match random.below(8) {
+                let draw = |random: &mut Random| match random.below(8) {
                     0 => 1,
                     1 => -1,
                     _ => 0,
@@ -243,7 +276,30 @@ mod tests {
         let mut codes = vec![0; 2];
         for first in [true, false] {
             let found = compare(&[0; 6], 3, &mut codes, first);
-            assert_eq!(found, TritCounts { flips: 0, zeros: 6, dead: 6, dead_rows: 2 });
+            assert_eq!(found, TritCounts { zeros: 6, dead: 6, dead_rows: 2, ..Default::default() });
         }
+    }
+
+    #[test]
+    fn distances_are_counted_in_steps_of_the_quantiser() {
+        let mut random = Random::new(5);
+        let weights: Vec<f32> = (0..1003).map(|_| random.below(4000) as f32 / 1000.0 - 2.0).collect();
+        for step in [0.5f32, 1.0, 0.01] {
+            let scaled: Vec<f32> = weights.iter().map(|w| w * step).collect();
+            let found = distances(&scaled, 1.0 / step);
+            let mut expected = [0; BINS];
+            for w in &scaled {
+                let distance = f64::from(w.abs() * (1.0 / step)) - 0.5;
+                expected[(((distance + 0.5) / BIN) as usize).min(BINS - 1)] += 1;
+            }
+            let off: u64 = found.iter().zip(expected).map(|(a, b)| a.abs_diff(b)).sum();
+            assert!(
+                off <= 4,
+                "a weight at the edge of a bin may round to either side: {found:?} {expected:?}"
+            );
+            assert_eq!(found.iter().sum::<u64>(), 1003);
+        }
+        assert_eq!(distances(&[0.0, 100.0, f32::NAN], 1.0)[..1], [2]);
+        assert_eq!(distances(&[], 1.0), [0; BINS]);
     }
 }

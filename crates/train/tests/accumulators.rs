@@ -6,6 +6,8 @@ use graph::Accumulator;
 use std::sync::Arc;
 use train::config::OptimizerConfig;
 use train::data::Batch;
+use train::optimizers::Optimizer;
+use train::quantizer::Transform;
 use train::step::{Rates, Step, StepOptions, TrainState};
 
 const BATCH: usize = 3;
@@ -40,14 +42,15 @@ fn update(how: Option<Accumulator>, batches: &[Batch], threads: usize) -> (Vec<V
         let models::safetensors::Values::F32(v) = &t.values else { unreachable!("initial weights are f32") };
         (t.name.clone(), engine::Tensor::from_f32(t.shape.clone(), v))
     });
-    let mut state = TrainState::new(tensors.collect());
+    let optimizer = Optimizer::new(&OptimizerConfig::default(), Transform::default(), &model);
+    let mut state = TrainState::new(tensors.collect(), &optimizer);
     let options =
         StepOptions { accumulate: batches.len(), accumulator: how, ..StepOptions::new(BATCH, LENGTH) };
-    let optimizer = OptimizerConfig::default();
     let mut step = Step::new(&model, &optimizer, &options, Arc::new(Pool::new(threads))).expect("a step");
-    let made =
-        step.run(&mut state, batches, Rates { step: 0, lr: 1e-3, weight_decay: 0.01 }).expect("an update");
-    (state.first.iter().map(|t| t.f32().to_vec()).collect(), made.grad_norm)
+    let made = step
+        .run(&mut state, batches, Rates { step: 0, lr: 1e-3, weight_decay: 0.01, share: 1.0, knob: 1.0 })
+        .expect("an update");
+    (state.slots.iter().map(|slots| slots[0].1.f32().to_vec()).collect(), made.grad_norm)
 }
 
 fn bits(m: &[Vec<f32>]) -> Vec<Vec<u32>> {

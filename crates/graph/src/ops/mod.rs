@@ -25,9 +25,9 @@ pub mod shape;
 pub mod slice;
 pub mod source;
 pub mod special;
+pub(crate) mod taylor;
 pub mod transcendental;
 pub mod windows;
-pub(crate) mod taylor;
 
 use crate::array::{Array, Data};
 use crate::scalar::Scalar;

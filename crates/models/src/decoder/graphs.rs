@@ -210,6 +210,13 @@ pub fn graph(d: &Decoder<'_>, o: &GraphOptions) -> Result<Graph, GraphError> {
             found: "one".into(),
         });
     }
+    if o.surrogate != Default::default() {
+        cx.fail(GraphError::Input {
+            name: "surrogate".into(),
+            expected: "`ste`: decoders are not trained here with another".into(),
+            found: o.surrogate.to_string(),
+        });
+    }
     let position = o.states.then(|| cx.input("position", Type::scalar(DType::I64)));
     let mut h = cx.scope("embeddings", || source.embedded(&ids));
     let angles = cx.scope("positions", || source.angles(&t, position.as_ref()));

@@ -1,6 +1,7 @@
 //! BitLinear: a norm, int8 activations, ternary weights.
 
 use axes::{Axis, Last};
+use furnace::surrogates::{Given, Surrogate};
 use graph::typed::{Traced, TracedExt, typed};
 
 /// The weights of a projection, output-major.
@@ -37,10 +38,13 @@ pub struct BitLinear<In: Axis, Out: Axis> {
     pub rounding: &'static str,
     /// How the product is computed; the ways agree to rounding.
     pub products: Products,
+    /// How derivatives pass the quantiser of the weights, where that is not plainly straight-through.
+    pub surrogate: Option<(Surrogate, Given)>,
 }
 
 impl<In: Axis, Out: Axis> BitLinear<In, Out> {
-    /// x (…, In) → (…, Out). The quantisers have the derivative of the identity (straight-through).
+    /// x (…, In) → (…, Out). The quantisers have the derivative of the identity (straight-through), or that of the weights
+    /// the one of [`BitLinear::surrogate`]; if that alters the weights' values, the product is one of floats.
     pub fn apply<A: Last<Axis = In>>(&self, x: &Traced<A>) -> Traced<A::Replace<Out>> {
         let cx = x.var().cx().clone();
         let name = self.path.rsplit('.').next().unwrap_or_default().to_string();
@@ -57,19 +61,30 @@ impl<In: Axis, Out: Axis> BitLinear<In, Out> {
                     let (t, s_w) = w.var().quantize_weights();
                     tap(&t, "trits");
                     tap(&s_w, "w_scale");
+                    let quantised = self.surrogate.as_ref().map(|(s, given)| (s, s.quantise(w.var(), given)));
                     let integer = || typed(q.var().ternary_linear(s_x.var(), &t, &s_w));
                     let float = || {
                         let last = y.var().shape().last().cloned().unwrap_or(0.into());
                         let dequantized = q.var().convert(axes::DType::F32) / s_x.var().broadcast_last(&last);
                         let y_q: Traced<A> = typed(dequantized.surrogate(y.var()));
-                        let ternary = t.convert(axes::DType::F32) / &s_w;
-                        let w_q: Traced<(Out, In)> = typed(ternary.surrogate(w.var()));
+                        let w_q: Traced<(Out, In)> = match &quantised {
+                            Some((_, q)) => typed(q.weight.clone()),
+                            None => typed((t.convert(axes::DType::F32) / &s_w).surrogate(w.var())),
+                        };
                         y_q.linear(&w_q)
                     };
-                    match self.products {
+                    // A bias beside the trits leaves the product as it is.
+                    let trits =
+                        quantised.as_ref().is_none_or(|(s, q)| !s.entry().alters_forward || q.bias.is_some());
+                    let product = match self.products {
                         Products::Float => float(),
+                        Products::Training if !trits => float(),
                         Products::Integer => integer(),
                         Products::Training => integer().surrogate(&float()),
+                    };
+                    match quantised.and_then(|(_, q)| q.bias) {
+                        Some(bias) => typed(product.var() + &bias.broadcast_like(product.var())),
+                        None => product,
                     }
                 }
             };

@@ -8,8 +8,11 @@ use crate::bundle::{EMBEDDING, EMBEDDING_SCALE, EmbeddingType};
 use crate::config::{ActivationRounding, MatMulFreeConfig, MlgruForm};
 use crate::forms::{Form, GraphOptions, finish, loss};
 use axes::{Axis, DType, Last};
+use furnace::surrogates::{Given, Surrogate, uniform};
 use graph::typed::{Traced, TracedExt, input, typed};
 use graph::{Cx, Dim, Graph, GraphError, Type, Var};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 /// Inputs and outputs of the states, in order: `state.N`, then `conv_state.N.K`.
 pub fn state_names(c: &MatMulFreeConfig) -> Vec<(String, Vec<usize>)> {
@@ -67,12 +70,17 @@ struct Source<'a> {
     bounds: Option<Traced<(Layers, Inner)>>,
     /// The embedding table, when the head shares it.
     table: Option<Var>,
+    /// How derivatives pass the quantiser of the weights.
+    surrogate: Surrogate,
+    /// Inputs beside weights and states.
+    shared: RefCell<BTreeMap<String, Var>>,
 }
 
 impl<'a> Source<'a> {
     fn new(cx: &'a Cx, c: &'a MatMulFreeConfig, form: Form, stored: EmbeddingType) -> Source<'a> {
         let stored = if form == Form::Prepared { stored } else { EmbeddingType::F32 };
-        let mut s = Source { cx, c, form, stored, bounds: None, table: None };
+        let (surrogate, shared) = (Surrogate::Ste, RefCell::default());
+        let mut s = Source { cx, c, form, stored, bounds: None, table: None, surrogate, shared };
         if c.use_lower_bound {
             let dims = [c.num_hidden_layers.into(), c.hidden_size.into()];
             s.bounds = Some(if form == Form::Prepared {
@@ -112,12 +120,44 @@ impl<'a> Source<'a> {
                 ActivationRounding::HalfAwayFromZero => "half_away",
                 _ => "half_even",
             },
+            surrogate: self.surrogate(&weight_name, [outputs, inputs]),
             products: match self.form {
                 Form::Float | Form::Prepared => Products::Float,
                 Form::Integer => Products::Integer,
                 Form::Training => Products::Training,
             },
         }
+    }
+
+    /// What the quantiser of a matrix is given, unless it is plainly straight-through.
+    fn surrogate(&self, name: &str, [rows, columns]: [usize; 2]) -> Option<(Surrogate, Given)> {
+        if self.surrogate == Surrogate::Ste || !matches!(self.form, Form::Float | Form::Training) {
+            return None;
+        }
+        let number = |name: &str| self.cx.input(name, Type::scalar(DType::F32));
+        let noise = || {
+            // One stream of random bits a matrix: keys that differ by less than 2²⁰ belong to one step.
+            let key = self.shared("quantizer.key", Type::scalar(DType::I64));
+            let at = projections(self.c).iter().position(|n| n == name).unwrap_or(0) as f64;
+            let like = self.cx.full(&Type::new(DType::F32, [rows, columns]), 0.0);
+            uniform(&like, &(&key + &key.full_like(at)))
+        };
+        let given = Given {
+            knob: self
+                .surrogate
+                .entry()
+                .knob
+                .map(|_| self.shared("quantizer.knob", Type::scalar(DType::F32))),
+            step: (self.surrogate == Surrogate::Lsq).then(|| number(&format!("{name}.step"))),
+            noise: (self.surrogate == Surrogate::Stochastic).then(noise),
+        };
+        Some((self.surrogate, given))
+    }
+
+    /// An input that several parts read; it is declared where it is wanted first.
+    fn shared(&self, name: &str, ty: Type) -> Var {
+        let mut shared = self.shared.borrow_mut();
+        shared.entry(name.to_string()).or_insert_with(|| self.cx.input(name, ty)).clone()
     }
 
     fn block(&self, l: usize) -> Block {
@@ -239,7 +279,7 @@ fn effective_bounds(cx: &Cx, param: &Traced<(Layers, Inner)>) -> Traced<(Layers,
 /// `hidden_states.L` (after the final norm).
 pub fn sequence_graph(c: &MatMulFreeConfig, o: &GraphOptions) -> Result<Graph, GraphError> {
     let cx = Cx::abstract_();
-    let mut source = Source::new(&cx, c, o.form, o.embedding);
+    let mut source = Source { surrogate: o.surrogate, ..Source::new(&cx, c, o.form, o.embedding) };
     let (b, t) = (Dim::symbol("B"), Dim::symbol("T"));
     let ids: Traced<(Batch, Seq), i64> = input(&cx, "input_ids", &[b.clone(), t.clone()]);
     let mask: Option<Traced<(Batch, Seq)>> =

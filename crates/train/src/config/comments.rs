@@ -85,13 +85,42 @@ pub(super) fn comment(key: &str) -> Option<&'static str> {
         "data.validation.offset" => "blocks: ... this one, counted from 0.",
         "data.validation.files" => "files: files, folders and patterns.",
         "optimizer" => "How a gradient becomes an update.",
-        "optimizer.kind" => "\"adamw\".",
+        "optimizer.kind" => {
+            "\"adamw\", \"adam\", \"sgd\", \"lion\", \"muon\" (matrices of the blocks), \"bop\" (flips of trits) or \"schedule-free\"."
+        }
         "optimizer.lr" => "Peak learning rate.",
-        "optimizer.betas" => "Decay rates of the first and the second moment.",
+        "optimizer.betas" => {
+            "Decay rates of the first and the second moment (lion, schedule-free: their two betas)."
+        }
         "optimizer.eps" => "Added to the root of the second moment.",
-        "optimizer.weight_decay" => "Decoupled weight decay.",
+        "optimizer.weight_decay" => "Weight decay, decoupled from the gradient but for \"adam\".",
+        "optimizer.momentum" => "sgd, muon: decay rate of the momentum; 0 (sgd) keeps none.",
+        "optimizer.nesterov" => "sgd, muon: whether the step looks ahead along the momentum.",
+        "optimizer.bop_gamma" => "bop: share of a new gradient in the average.",
+        "optimizer.bop_threshold" => "bop: a trit moves where the average's magnitude reaches this.",
         "optimizer.no_decay" => "Patterns of the parameter names that are not decayed; [] decays all.",
         "optimizer.grad_clip" => "The gradient is scaled down to this global norm; 0 leaves it alone.",
+        "quantizer" => "How gradients pass the quantiser of the ternary weights.",
+        "quantizer.surrogate" => {
+            "\"ste\", or clipped, hard-tanh, tanh, reste, trust (same forward, integer products), tequila (a bias), or dsq, softmax, lsq, ramp, stochastic, proximal (another forward, products of floats)."
+        }
+        "quantizer.from" => {
+            "First value of the surrogate's parameter (λ of ramp, temperature of softmax, ...); \"auto\": its own."
+        }
+        "quantizer.to" => "Last value of the parameter; \"auto\": the surrogate's own.",
+        "quantizer.until" => {
+            "Share of the run after which it is reached; from there on a surrogate with another forward is \"ste\". \"auto\": its own."
+        }
+        "quantizer.transform" => {
+            "What becomes of the gradients of ternary weights: \"none\", \"ewgs\", \"ags-bounded\", \"ags-flip-rate\" or, for ablation, \"ags-literal\". Not derivatives."
+        }
+        "quantizer.strength" => {
+            "ewgs: δ (auto: 0.2); ags-bounded: the largest gain (auto: 4); ags-flip-rate: speed of the control (auto: 0.05)."
+        }
+        "quantizer.horizon" => "ags-bounded: steps in which a weight may be carried over its threshold.",
+        "quantizer.flip_rate" => {
+            "ags-flip-rate: share of the trits to flip per update at the peak learning rate."
+        }
         "schedule" => "How the learning rate and the weight decay change over the run.",
         "schedule.kind" => {
             "\"constant\", \"linear\", \"cosine\", \"cosine-halve-midway\" (MatMul-free paper) or \"two-stage\" (BitNet)."

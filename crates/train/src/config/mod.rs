@@ -33,9 +33,9 @@ use crate::error::{Result, TrainError};
 
 pub use bytes::ByteSize;
 pub use sections::{
-    AccumulatorKind, DataConfig, GradientType, LoopConfig, MlgruForm, ModelConfig, OptimizerConfig,
-    OptimizerKind, OutputConfig, PrecisionConfig, Products, SamplerKind, ScheduleConfig, ScheduleKind,
-    SplitConfig, SplitKind,
+    AccumulatorKind, Auto, DataConfig, GradientType, LoopConfig, MlgruForm, ModelConfig, OptimizerConfig,
+    OptimizerKind, OutputConfig, PrecisionConfig, Products, QuantizerConfig, SamplerKind, ScheduleConfig,
+    ScheduleKind, SplitConfig, SplitKind,
 };
 
 /// Everything that `fidelity train` can be told.
@@ -48,6 +48,8 @@ pub struct TrainConfig {
     pub data: DataConfig,
     /// How a gradient becomes an update.
     pub optimizer: OptimizerConfig,
+    /// How gradients pass the quantiser of the weights.
+    pub quantizer: QuantizerConfig,
     /// How the learning rate and the weight decay change over the run.
     pub schedule: ScheduleConfig,
     /// The loop.

@@ -7,6 +7,9 @@ use crate::error::{Result, TrainError};
 
 use super::{TrainConfig, inline};
 
+/// Other names of keys, as people look for them; printed configurations have the second.
+const ALIASES: [(&str, &str); 1] = [("optimizer.name", "optimizer.kind")];
+
 impl TrainConfig {
     /// Applies `section.key=value` texts in order. A value is TOML; where the key holds a text, quotes may be
     /// left out, and where it holds a list, a single text stands for a list of one.
@@ -27,6 +30,7 @@ impl TrainConfig {
             return Err(problem("expected `section.key=value`, found no `=`".to_owned()));
         };
         let (key, text) = (key.trim(), text.trim());
+        let key = ALIASES.iter().find(|(alias, _)| *alias == key).map_or(key, |(_, key)| key);
         let mut table = Table::try_from(self).map_err(|e| problem(e.to_string()))?;
         let Some(slot) = lookup(&mut table, key) else {
             return Err(unknown(&place, key));
@@ -92,6 +96,7 @@ pub(super) fn check_keys(table: &Table, place: &str) -> Result<()> {
         for (key, value) in given {
             let full = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
             match (known.get(key), value) {
+                (None, _) if ALIASES.iter().any(|(alias, _)| *alias == full) => {}
                 (None, _) => return Err(unknown(place, &full)),
                 (Some(Value::Table(known)), Value::Table(given)) => walk(&full, given, known, place)?,
                 _ => {} // a wrong type, which the typed parser reports with its line

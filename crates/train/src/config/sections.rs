@@ -205,7 +205,8 @@ impl Default for SplitConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
-    /// Only AdamW so far.
+    /// The rule.
+    #[serde(alias = "name")]
     pub kind: OptimizerKind,
     /// Peak learning rate.
     pub lr: f64,
@@ -213,8 +214,16 @@ pub struct OptimizerConfig {
     pub betas: [f64; 2],
     /// Added to the root of the second moment.
     pub eps: f64,
-    /// Decoupled weight decay.
+    /// Weight decay.
     pub weight_decay: f64,
+    /// `sgd`, `muon`: decay of the momentum.
+    pub momentum: f64,
+    /// `sgd`, `muon`: whether the step looks ahead.
+    pub nesterov: bool,
+    /// `bop`: the share of a new gradient in the average.
+    pub bop_gamma: f64,
+    /// `bop`: how large the average must be for a trit to move.
+    pub bop_threshold: f64,
     /// Patterns of parameter names that are not decayed.
     pub no_decay: Vec<String>,
     /// Global norm that the gradient is cut to; 0: off.
@@ -228,6 +237,18 @@ pub enum OptimizerKind {
     /// Adam with decoupled weight decay (Loshchilov & Hutter 2017).
     #[serde(rename = "adamw")]
     AdamW,
+    /// Descent with momentum.
+    Sgd,
+    /// Adam with weight decay in the gradient (Kingma & Ba 2014).
+    Adam,
+    /// The sign of an average (Chen et al. 2023).
+    Lion,
+    /// Orthogonalised momentum for matrices, AdamW for the rest (Jordan et al. 2024).
+    Muon,
+    /// Flips of trits for ternary matrices, AdamW for the rest (Helwegen et al. 2019).
+    Bop,
+    /// AdamW whose weights are averages (Defazio et al. 2024).
+    ScheduleFree,
 }
 
 impl Default for OptimizerConfig {
@@ -238,6 +259,10 @@ impl Default for OptimizerConfig {
             betas: [0.9, 0.95],
             eps: 1e-8,
             weight_decay: 0.01,
+            momentum: 0.9,
+            nesterov: true,
+            bop_gamma: 1e-3,
+            bop_threshold: 1e-6,
             no_decay: ["*norm*", "*lower_bound*", "*bias", "*embed*"].map(String::from).to_vec(),
             grad_clip: 1.0,
         }
@@ -248,6 +273,84 @@ impl OptimizerConfig {
     /// Whether weight decay applies to the parameter `name`: whether no pattern of `no_decay` matches it.
     pub fn decays(&self, name: &str) -> bool {
         !self.no_decay.iter().any(|p| glob::Pattern::new(p).is_ok_and(|pattern| pattern.matches(name)))
+    }
+}
+
+/// `[quantizer]`; see [`crate::quantizer`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuantizerConfig {
+    /// Name of the surrogate.
+    pub surrogate: String,
+    /// First value of its parameter.
+    pub from: Auto,
+    /// Last value.
+    pub to: Auto,
+    /// Share of the run after which it has the last value.
+    pub until: Auto,
+    /// Name of the gradient transformation.
+    pub transform: String,
+    /// `ewgs`: δ; `ags-bounded`: the gain G; `ags-flip-rate`: the speed γ of the control.
+    pub strength: Auto,
+    /// `ags-bounded`: steps N in which a weight may reach its threshold.
+    pub horizon: f64,
+    /// `ags-flip-rate`: the share of trits to flip per update at the peak learning rate.
+    pub flip_rate: f64,
+}
+
+impl Default for QuantizerConfig {
+    fn default() -> Self {
+        QuantizerConfig {
+            surrogate: "ste".into(),
+            from: Auto(None),
+            to: Auto(None),
+            until: Auto(None),
+            transform: "none".into(),
+            strength: Auto(None),
+            horizon: 100.0,
+            flip_rate: 1e-3,
+        }
+    }
+}
+
+/// A number, or `"auto"` for a default that depends on other keys.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Auto(pub Option<f64>);
+
+impl Auto {
+    /// The number, or `default`.
+    pub fn or(self, default: f64) -> f64 {
+        self.0.unwrap_or(default)
+    }
+}
+
+impl Serialize for Auto {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        // A text in both cases, so that `--set` takes either.
+        match self.0 {
+            None => s.serialize_str("auto"),
+            Some(x) => s.serialize_str(&x.to_string()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Auto {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Text(String),
+            Number(f64),
+            Whole(i64),
+        }
+        match Given::deserialize(d)? {
+            Given::Number(x) => Ok(Auto(Some(x))),
+            Given::Whole(x) => Ok(Auto(Some(x as f64))),
+            Given::Text(text) if text == "auto" => Ok(Auto(None)),
+            Given::Text(text) => text.parse().map(|x| Auto(Some(x))).map_err(|_| {
+                serde::de::Error::custom(format!("expected a number or \"auto\", found `{text}`"))
+            }),
+        }
     }
 }
 

@@ -38,6 +38,19 @@ fn an_unknown_key_lists_what_was_meant() {
 }
 
 #[test]
+fn the_optimiser_has_two_names_and_auto_is_a_number_or_a_word() {
+    let lion = set(&["optimizer.name=lion"]).unwrap();
+    assert_eq!(lion.optimizer.kind, OptimizerKind::Lion);
+    let file = "[optimizer]\nname = \"lion\"\n[quantizer]\nsurrogate = \"ramp\"\nfrom = 0.25\nuntil = 1\n";
+    let read = TrainConfig::from_toml(file, "file").unwrap();
+    assert_eq!(read.optimizer, lion.optimizer);
+    assert_eq!((read.quantizer.from, read.quantizer.until), (Auto(Some(0.25)), Auto(Some(1.0))));
+    assert_eq!(TrainConfig::from_toml(&read.to_commented_toml(), "printed").unwrap(), read);
+    assert_eq!(set(&["quantizer.to=0.5"]).unwrap().quantizer.to, Auto(Some(0.5)));
+    assert!(set(&["quantizer.to=half"]).unwrap_err().to_string().contains("a number or \"auto\""));
+}
+
+#[test]
 fn overrides_take_toml_and_bare_texts() {
     let config = set(&[
         "train.steps=1_000",

@@ -13,7 +13,7 @@ impl TrainConfig {
     /// [`TrainError::Value`] naming the key, the value and the values that are allowed.
     pub fn validate(&self) -> Result<()> {
         // Every value of `precision` is one of a list.
-        let TrainConfig { model, data, optimizer, schedule, train, precision: _, output } = self;
+        let TrainConfig { model, data, optimizer, quantizer, schedule, train, precision: _, output } = self;
         for (key, value) in [
             ("model.hidden_size", model.hidden_size),
             ("model.num_hidden_layers", model.num_hidden_layers),
@@ -44,7 +44,11 @@ impl TrainConfig {
                 "a number up to 2^63 - 1, the largest that TOML holds",
             )?;
         }
-        for (key, value) in [("optimizer.lr", optimizer.lr), ("optimizer.eps", optimizer.eps)] {
+        for (key, value) in [
+            ("optimizer.lr", optimizer.lr),
+            ("optimizer.eps", optimizer.eps),
+            ("quantizer.horizon", quantizer.horizon),
+        ] {
             require(key, value, value.is_finite() && value > 0.0, "a number above 0")?;
         }
         for (key, value) in [
@@ -52,6 +56,7 @@ impl TrainConfig {
             ("model.rms_norm_eps", model.rms_norm_eps),
             ("optimizer.weight_decay", optimizer.weight_decay),
             ("optimizer.grad_clip", optimizer.grad_clip),
+            ("optimizer.bop_threshold", optimizer.bop_threshold),
             ("schedule.second_lr_fraction", schedule.second_lr_fraction),
             ("schedule.second_weight_decay", schedule.second_weight_decay),
             ("train.early_stopping_min_delta", train.early_stopping_min_delta),
@@ -66,6 +71,19 @@ impl TrainConfig {
         for value in optimizer.betas {
             require("optimizer.betas", value, (0.0..1.0).contains(&value), "two numbers from 0 to below 1")?;
         }
+        let momentum = optimizer.momentum;
+        require(
+            "optimizer.momentum",
+            momentum,
+            (0.0..1.0).contains(&momentum),
+            "a number from 0 to below 1",
+        )?;
+        for (key, value) in
+            [("optimizer.bop_gamma", optimizer.bop_gamma), ("quantizer.flip_rate", quantizer.flip_rate)]
+        {
+            require(key, value, value > 0.0 && value <= 1.0, "a share above 0 and up to 1")?;
+        }
+        crate::quantizer::Quantizer::new(self)?;
         for pattern in &optimizer.no_decay {
             let expected = "patterns of parameter names with `*` for any letters, such as \"*norm*\"";
             require("optimizer.no_decay", pattern, glob::Pattern::new(pattern).is_ok(), expected)?;

@@ -6,7 +6,7 @@
 //! {"kind":"run","step":0,"parameters":857216,"train_tokens":1672117,"bytes_per_token":1.0,"matrices":[{"name":"layers.0.attn.i_proj","rows":128,"columns":128},…]}
 //! {"kind":"train","step":0,"loss":5.56,"grad_norm":1.9,"lr":0.0002,"weight_decay":0.0,"tokens":512,"seconds":0.05,"elapsed":0.05}
 //! {"kind":"validation","step":50,"loss":2.8,"bits_per_byte":4.04,"best":true}
-//! {"kind":"trits","step":40,"since":20,"flips":[31,…],"zeros":[5204,…],"dead":[4907,…],"dead_rows":[0,…]}
+//! {"kind":"trits","step":40,"since":20,"flips":[31,…],"zeros":[5204,…],"dead":[4907,…],"dead_rows":[0,…],"distance":[[812,…],…]}
 //! {"kind":"memory","step":50,"seconds":2.5,"plan_bytes":36175872,"state_bytes":10286592,"resident_bytes":61865984,"peak_bytes":62390272}
 //! {"kind":"sample","step":50,"text":"…"}
 //! ```
@@ -14,7 +14,8 @@
 //! measured when `step` updates were done. A run that resumes with `n` updates done measures again whatever
 //! has `step ≥ n`; those lines are cut away first, so that no step is in the file twice.
 //!
-//! `trits` lines count trits, one number for each matrix of the `run` line, as [`crate::trits`] defines them; `since` is
+//! `trits` lines count trits, one number (`distance`: one histogram) for each matrix of the `run` line, as
+//! [`crate::trits`] defines them; `since` is
 //! the look from which flips are counted, `null` (and no `flips`) at the first. `elapsed`, and `seconds` of a `memory`
 //! line, are the seconds spent in updates since the run began, over all sessions. What the system does not tell of
 //! the process's memory is `null`.
@@ -33,7 +34,7 @@ use crate::error::{Result, TrainError};
 use crate::memory::ProcessMemory;
 use crate::plot::{Plot, Series};
 use crate::report::{Budget, History, RunFacts, State, write_page};
-use crate::trits::{TernaryShape, TritLook};
+use crate::trits::{BIN, BINS, TernaryShape, TritLook};
 
 pub use jsonl::JsonLines;
 pub use progress::{Progress, Snapshot};
@@ -235,6 +236,7 @@ impl Metrics {
         line["zeros"] = list(|c| c.zeros).into();
         line["dead"] = list(|c| c.dead).into();
         line["dead_rows"] = list(|c| c.dead_rows).into();
+        line["distance"] = look.counts.iter().map(|c| c.distance.to_vec()).collect::<Vec<_>>().into();
         self.record(&line)?;
         let Some(events) = &mut self.events else { return Ok(()) };
         let mut scalars: Vec<(String, f64)> = vec![];
@@ -254,7 +256,12 @@ impl Metrics {
         }
         scalars.push(("dead_rows/all".into(), sum(|c| c.dead_rows) as f64));
         let named: Vec<(&str, f64)> = scalars.iter().map(|(n, v)| (n.as_str(), *v)).collect();
-        events.scalars(look.step, &named)
+        events.scalars(look.step, &named)?;
+        let edges: Vec<f64> = (0..BINS).map(|i| i as f64 * BIN - 0.5).collect();
+        let named: Vec<(String, [u64; BINS])> = (shapes.iter().zip(&look.counts))
+            .map(|(shape, c)| (format!("distance_to_threshold/{}", shape.name), c.distance))
+            .collect();
+        events.histograms(look.step, &edges, BIN, named.iter().map(|(n, c)| (n.as_str(), c.as_slice())))
     }
 
     /// Reports what memory the run takes.

@@ -1,8 +1,8 @@
 //! TensorBoard event files.
 //!
 //! A file is a TFRecord sequence: length u64, masked crc32c of the length, data, masked crc32c of the data. The
-//! data are `tensorflow.Event` messages of protocol buffers, of which the few fields that scalars need are
-//! written by hand; the format is frozen, and a code generator would be a larger dependency than this file.
+//! data are `tensorflow.Event` messages of protocol buffers, of which the few fields that scalars and histograms need
+//! are written by hand; the format is frozen, and a code generator would be a larger dependency than this file.
 
 use std::fs::File;
 use std::io::Write;
@@ -54,6 +54,42 @@ impl EventWriter {
             key(&mut entry, 2, 5); // Summary.Value.simple_value
             entry.extend_from_slice(&(*value as f32).to_le_bytes());
             bytes_field(&mut summary, 1, &entry); // Summary.value
+        }
+        self.event(step, |message| bytes_field(message, SUMMARY, &summary))
+    }
+
+    /// Appends one event with histograms over common bins: their lower edges and their width.
+    pub fn histograms<'a>(
+        &mut self,
+        step: u64,
+        edges: &[f64],
+        width: f64,
+        values: impl Iterator<Item = (&'a str, &'a [u64])>,
+    ) -> Result<()> {
+        let mut summary = Vec::new();
+        for (tag, counts) in values {
+            let middle = |i: usize| edges[i] + width / 2.0;
+            let total: u64 = counts.iter().sum();
+            let moment =
+                |power: i32| counts.iter().enumerate().map(|(i, n)| *n as f64 * middle(i).powi(power)).sum();
+            let mut histogram = Vec::new();
+            // HistogramProto: min, max, num, sum, sum_squares, then packed upper edges and counts.
+            let (first, last) = (edges.first().copied(), edges.last().map(|e| e + width));
+            let numbers = [first.unwrap_or(0.0), last.unwrap_or(0.0), total as f64, moment(1), moment(2)];
+            for (field, number) in (1..).zip(numbers) {
+                key(&mut histogram, field, 1);
+                histogram.extend_from_slice(&f64::to_le_bytes(number));
+            }
+            let packed =
+                |numbers: &mut dyn Iterator<Item = f64>| numbers.flat_map(f64::to_le_bytes).collect();
+            let limits: Vec<u8> = packed(&mut edges.iter().map(|e| e + width));
+            let buckets: Vec<u8> = packed(&mut counts.iter().map(|n| *n as f64));
+            bytes_field(&mut histogram, 6, &limits);
+            bytes_field(&mut histogram, 7, &buckets);
+            let mut entry = Vec::new();
+            bytes_field(&mut entry, 1, tag.as_bytes()); // Summary.Value.tag
+            bytes_field(&mut entry, 5, &histogram); // Summary.Value.histo
+            bytes_field(&mut summary, 1, &entry);
         }
         self.event(step, |message| bytes_field(message, SUMMARY, &summary))
     }

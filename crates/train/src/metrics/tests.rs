@@ -193,6 +193,29 @@ fn event_files_parse_back() {
     assert_eq!((start[2].0, fields(&start[2].1)), (7, vec![(1, 1u64.to_le_bytes().to_vec())]));
 }
 
+#[test]
+fn histograms_parse_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = EventWriter::create(dir.path(), None).unwrap();
+    writer.histograms(9, &[-0.5, 0.0], 0.5, [("a", &[3u64, 1][..])].into_iter()).unwrap();
+    let event = fields(&records(writer.path())[2]);
+    let value = fields(&fields(&event[2].1)[0].1);
+    assert_eq!((value[0].1.as_slice(), value[1].0), (&b"a"[..], 5));
+    let numbers: Vec<(u64, Vec<f64>)> = fields(&value[1].1)
+        .into_iter()
+        .map(|(field, bytes)| {
+            let list = bytes.chunks(8).map(|b| f64::from_le_bytes(b.try_into().unwrap()));
+            (field, list.collect())
+        })
+        .collect();
+    // min, max, number, sum, sum of squares, upper edges, counts.
+    let expected = [vec![-0.5], vec![0.5], vec![4.0], vec![-0.5], vec![0.25], vec![0.0, 0.5], vec![3.0, 1.0]];
+    for ((field, found), (i, expected)) in numbers.iter().zip(expected.iter().enumerate()) {
+        assert_eq!((*field, found), (i as u64 + 1, expected));
+    }
+    assert_eq!(numbers.len(), 7);
+}
+
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Vec<u8>>>);
 

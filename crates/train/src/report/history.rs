@@ -159,8 +159,14 @@ fn look(step: u64, line: &Value) -> Option<TritLook> {
     if [dead.len(), dead_rows.len(), flips.len()] != [zeros.len(); 3] {
         return None;
     }
-    let counts =
-        |i: usize| TritCounts { flips: flips[i], zeros: zeros[i], dead: dead[i], dead_rows: dead_rows[i] };
+    let counts = |i: usize| TritCounts {
+        flips: flips[i],
+        zeros: zeros[i],
+        dead: dead[i],
+        dead_rows: dead_rows[i],
+        // Logs of earlier versions have none.
+        distance: serde_json::from_value(line["distance"][i].clone()).unwrap_or_default(),
+    };
     Some(TritLook { step, since, counts: (0..zeros.len()).map(counts).collect() })
 }
 
@@ -197,6 +203,9 @@ mod tests {
         history.take(
             &json!({"kind": "trits", "step": 0, "since": null, "zeros": [3], "dead": [3], "dead_rows": [1]}),
         );
-        assert_eq!(history.looks[0].counts, [TritCounts { flips: 0, zeros: 3, dead: 3, dead_rows: 1 }]);
+        assert_eq!(
+            history.looks[0].counts,
+            [TritCounts { zeros: 3, dead: 3, dead_rows: 1, ..Default::default() }]
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::History;
 use super::units::{byte_unit, bytes, grouped, percent, significant, time_unit};
 use crate::plot::{HeatMap, HeatRow, Plot, Series, Stroke};
-use crate::trits::{TernaryShape, TritCounts, TritLook};
+use crate::trits::{BIN, BINS, TernaryShape, TritCounts, TritLook};
 
 /// Width and height of a panel, a third of a wide page; smaller screens show it a little smaller.
 const SMALL: (f64, f64) = (400.0, 236.0);
@@ -172,7 +172,39 @@ pub(super) fn ternary(html: &mut String, history: &History) {
     let caption =
         "Can only fall. A matrix that keeps its colour is larger than it needs to be, or gets no gradient.";
     figure(html, &dead.to_inline_svg(), caption);
+    if let Some(map) = distances(&looks) {
+        let caption = "How far weights are from where their trit changes, in steps of the quantiser: below 0 the trit is \
+                       0. A dark row at 0 is where flips come from; rows that no longer change have settled.";
+        figure(html, &map.to_inline_svg(), caption);
+    }
     html.push_str("</div>\n");
+}
+
+/// The histogram of distances over the whole model, look by look; `None` where the log has none.
+fn distances(looks: &[&TritLook]) -> Option<HeatMap> {
+    let total = |look: &TritLook, bin: usize| look.counts.iter().map(|c| c.distance[bin]).sum::<u64>() as f64;
+    let all: Vec<f64> = looks.iter().map(|look| (0..BINS).map(|bin| total(look, bin)).sum()).collect();
+    if all.iter().all(|n| *n == 0.0) {
+        return None;
+    }
+    let rows = (0..BINS).rev().map(|bin| {
+        let (from, to) = (bin as f64 * BIN - 0.5, (bin + 1) as f64 * BIN - 0.5);
+        let name = if bin + 1 == BINS { format!("{from} and beyond") } else { format!("{from} to {to}") };
+        let values = looks.iter().zip(&all).map(|(look, n)| total(look, bin) / n).collect();
+        HeatRow { name, label: format!("{from}"), group: 0, values }
+    });
+    Some(HeatMap {
+        title: "Distance to the threshold".into(),
+        note: "strong colour: many weights".into(),
+        x_label: "step".into(),
+        x: looks.iter().map(|look| look.step as f64).collect(),
+        rows: rows.collect(),
+        groups: vec![String::new()],
+        colour: 3,
+        log: false,
+        format: percent,
+        width: SMALL.0,
+    })
 }
 
 /// Names the matrix with the most dead rows.
@@ -267,7 +299,7 @@ fn facts(html: &mut String, history: &History) {
     let peak = history.memory.iter().map(|m| m.peak).filter(|v| v.is_finite()).fold(f64::NAN, f64::max);
     let mut rows = vec![
         ("Plan of the step", "activations, gradients, scratch", last.plan),
-        ("Weights and moments", "12 bytes a parameter", last.state),
+        ("Weights and optimiser", "f32, 12 bytes a parameter for AdamW", last.state),
         ("Resident at the end", "with text, tokenizer, evaluation", last.resident),
         ("Peak", "of any session", peak),
     ];
