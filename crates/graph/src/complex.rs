@@ -81,6 +81,10 @@ impl Complex {
     pub fn reciprocal(&self) -> Complex {
         self.conjugate().scale(&self.abs_square().reciprocal())
     }
+    #[track_caller]
+    fn quotient(&self, o: &Complex) -> Complex {
+        self * &o.reciprocal()
+    }
     /// Times a real value.
     #[track_caller]
     pub fn scale(&self, by: &Var) -> Complex {
@@ -243,7 +247,7 @@ macro_rules! operator {
 operator!(Add, add, |a, b| Complex { re: &a.re + &b.re, im: &a.im + &b.im });
 operator!(Sub, sub, |a, b| Complex { re: &a.re - &b.re, im: &a.im - &b.im });
 operator!(Mul, mul, |a, b| Complex { re: &a.re * &b.re - &a.im * &b.im, im: &a.re * &b.im + &a.im * &b.re });
-operator!(Div, div, |a, b| a * &b.reciprocal());
+operator!(Div, div, |a, b| a.quotient(b));
 
 impl Neg for &Complex {
     type Output = Complex;

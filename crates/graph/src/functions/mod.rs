@@ -1,4 +1,4 @@
-//! Functions of [`Var`](crate::Var) that are compositions of ops of the table: no rows of their own, so their derivatives,
+//! Functions of [`Var`] that are compositions of ops of the table: no rows of their own, so their derivatives,
 //! batching and Taylor rules are those of the ops they are made of.
 //!
 //! One file per family. What needs sizes that are numbers says so and records an error like any op.
