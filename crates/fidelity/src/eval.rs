@@ -7,7 +7,8 @@ use anyhow::Result;
 use axes::DType;
 use engine::{Executable, Tensor, pool::Pool};
 use furnace::Remat;
-use graph::{Array, Bindings, Graph, Scalar, interp};
+use furnace::precision::{Precision, Real, Task};
+use graph::{Accumulator, Array, Bindings, Data, EvalCx, Graph, Scalar, interp};
 use models::forms::{CacheType, Form, GraphOptions, PLACES};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,13 +28,16 @@ pub enum Cut {
 }
 
 /// In which arithmetic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub enum Arithmetic {
     /// On the engine, in f32.
     #[default]
     F32,
     /// In the reference interpreter, in f64 throughout.
     F64,
+    /// In the reference interpreter, in any precision but the adaptive one; numbers of the model are the doubles that it
+    /// states.
+    Precise(Precision),
 }
 
 /// What is wanted.
@@ -51,6 +55,10 @@ pub struct Request {
     pub grads: bool,
     /// Every inner value that the reference's trace names.
     pub trace: bool,
+    /// The decimals of every number, in all digits of the arithmetic.
+    pub decimals: bool,
+    /// How sums and products of matrices are kept; `None`: as the engine's kernels, or the ops' specifications, do.
+    pub accumulator: Option<Accumulator>,
 }
 
 /// The inputs of an evaluation.
@@ -74,11 +82,27 @@ pub struct Evaluation {
     pub values: BTreeMap<String, Array<f64>>,
     /// Counted operations of each piece of the sequence.
     pub operations: Vec<f64>,
+    /// The numbers of `values` as decimals, row-major, where they were asked for.
+    pub decimals: BTreeMap<String, Vec<String>>,
+    /// How far the numbers of each of `values` may be from the exact ones at most, where the arithmetic tells.
+    pub bounds: BTreeMap<String, f64>,
 }
 
 impl Loaded {
     /// Evaluates a batch.
     pub fn eval(&self, batch: &Batch, request: &Request, pool: &Arc<Pool>) -> Result<Evaluation> {
+        self.eval_watched(batch, request, pool, &|_, _| {})
+    }
+
+    /// Like [`Loaded::eval`]; in the reference interpreter `watch` is told how many ops of how many are done, for each
+    /// piece of the sequence anew.
+    pub fn eval_watched(
+        &self,
+        batch: &Batch,
+        request: &Request,
+        pool: &Arc<Pool>,
+        watch: Watch<'_>,
+    ) -> Result<Evaluation> {
         self.check(batch)?;
         let pieces = pieces(&request.cut, batch.length);
         if pieces.len() > 1 && (request.grads || request.trace) {
@@ -126,10 +150,10 @@ impl Loaded {
                 })
             }
             Arithmetic::F64 => {
-                let weights = RefCell::new(BTreeMap::new());
-                self.eval_in::<f64>(batch, request, &options, &pieces, &|graph, feeds, sizes| {
-                    interpret(graph, feeds, sizes, &mut weights.borrow_mut())
-                })
+                Interpret { model: self, batch, request, options, pieces: &pieces, watch }.here::<f64>()
+            }
+            Arithmetic::Precise(precision) => {
+                precision.run(Interpret { model: self, batch, request, options, pieces: &pieces, watch })?
             }
         }?;
         if request.trace && packed {
@@ -169,7 +193,7 @@ impl Loaded {
         Ok(())
     }
 
-    fn eval_in<S: Scalar>(
+    fn eval_in<S: Real>(
         &self,
         batch: &Batch,
         request: &Request,
@@ -184,6 +208,9 @@ impl Loaded {
             let names: Vec<String> = self.parameters.keys().cloned().collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             graph = furnace::grad_graph(&graph, "loss", &names, Remat::default())?;
+        }
+        if let Some(how) = request.accumulator {
+            graph = graph::passes::accumulate(&graph, how, &[]);
         }
         let mut state: BTreeMap<String, Array<S>> = self
             .config
@@ -235,11 +262,23 @@ impl Loaded {
                 }
             }
         }
-        let mut values: BTreeMap<String, Array<f64>> = parts
-            .into_iter()
-            .filter(|(n, _)| request.hidden || !n.starts_with("hidden_states."))
-            .map(|(n, list)| (n, join(&list)))
-            .collect();
+        parts.retain(|n, _| request.hidden || !n.starts_with("hidden_states."));
+        let (mut values, mut decimals, mut bounds) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for (name, list) in parts {
+            let numbers = || list.iter().flat_map(|a| a.floats());
+            if let Some(f) = numbers().find_map(Real::undefined) {
+                let remedy = "use more digits, or an arithmetic without bounds";
+                return fault(format!("`{name}` has no value: {} ({})", f.problem, f.op), remedy);
+            }
+            if let Some(bound) = numbers().filter_map(Real::bound).reduce(f64::max) {
+                bounds.insert(name.clone(), bound);
+            }
+            if request.decimals {
+                decimals.insert(name.clone(), join(&list, S::to_decimal, i64::to_string).1);
+            }
+            let (shape, numbers) = join(&list, S::to_f64, |i| *i as f64);
+            values.insert(name, Array::from_f64(list[0].dtype, shape, &numbers));
+        }
         if let Some(v) = values.get_mut("loss") {
             v.shape = vec![1];
         }
@@ -247,7 +286,7 @@ impl Loaded {
             let loss = cross_entropy(&values["logits"], batch.labels.as_deref().unwrap_or(&[]));
             values.insert("loss".into(), Array::float(DType::F32, [1], vec![loss]));
         }
-        Ok(Evaluation { values, operations })
+        Ok(Evaluation { values, operations, decimals, bounds })
     }
 }
 
@@ -280,13 +319,48 @@ enum Feed<'a, S> {
 /// Outputs and taps by name, and the work of the run.
 type Made<S> = (Vec<(String, Array<S>)>, f64);
 
+/// Told how many ops of how many are done.
+pub type Watch<'a> = &'a dyn Fn(usize, usize);
+
+/// An evaluation in the reference interpreter.
+#[derive(Clone, Copy)]
+struct Interpret<'a> {
+    model: &'a Loaded,
+    batch: &'a Batch,
+    request: &'a Request,
+    options: GraphOptions,
+    pieces: &'a [(usize, usize)],
+    watch: Watch<'a>,
+}
+
+impl Interpret<'_> {
+    fn here<S: Real>(self) -> Result<Evaluation> {
+        let weights = RefCell::new(BTreeMap::new());
+        self.model.eval_in::<S>(
+            self.batch,
+            self.request,
+            &self.options,
+            self.pieces,
+            &|graph, feeds, sizes| interpret(graph, feeds, sizes, &mut weights.borrow_mut(), self.watch),
+        )
+    }
+}
+
+impl Task for Interpret<'_> {
+    type Out = Result<Evaluation>;
+    fn run<S: Real>(self) -> furnace::Result<Self::Out> {
+        Ok(self.here::<S>())
+    }
+}
+
 /// Runs a graph in the reference interpreter; `weights` keeps their copies from piece to piece.
-fn interpret(
+fn interpret<S: Scalar>(
     graph: &Graph,
-    feeds: Vec<Feed<'_, f64>>,
+    feeds: Vec<Feed<'_, S>>,
     sizes: &Bindings,
-    weights: &mut BTreeMap<String, Array<f64>>,
-) -> Result<Made<f64>> {
+    weights: &mut BTreeMap<String, Array<S>>,
+    watch: Watch<'_>,
+) -> Result<Made<S>> {
     let mut inputs = vec![];
     for (feed, input) in feeds.into_iter().zip(&graph.inputs) {
         inputs.push(match (feed, weights.get(&input.name)) {
@@ -299,7 +373,7 @@ fn interpret(
             }
         });
     }
-    let made = interp::run(graph, inputs, false)?;
+    let made = interp::run_watched(graph, inputs, EvalCx::default(), watch)?;
     let cost = interp::cost(&graph::passes::dead_code(&graph.specialize(sizes)));
     Ok((made.outputs.into_iter().chain(made.taps).collect(), cost.operations + cost.transcendental))
 }
@@ -353,17 +427,27 @@ impl Loaded {
     }
 }
 
-/// Joins pieces along the second axis.
-fn join<S: Scalar>(list: &[Array<S>]) -> Array<f64> {
+/// Joins pieces along the second axis: the sizes, and what `float` or `int` makes of each element.
+fn join<S: Scalar, T: Clone>(
+    list: &[Array<S>],
+    float: impl Fn(&S) -> T,
+    int: impl Fn(&i64) -> T,
+) -> (Vec<usize>, Vec<T>) {
+    let each = |a: &Array<S>| -> Vec<T> {
+        match &a.data {
+            Data::Float(v) => v.iter().map(&float).collect(),
+            Data::Int(v) => v.iter().map(&int).collect(),
+        }
+    };
     let first = &list[0];
-    let as_f64 = |a: &Array<S>| Array::from_f64(a.dtype, a.shape.clone(), &a.to_f64());
     if list.len() == 1 || first.shape.len() < 2 {
-        return as_f64(&list[list.len() - 1]);
+        let last = &list[list.len() - 1];
+        return (last.shape.clone(), each(last));
     }
     let (batch, inner) = (first.shape[0], first.shape[2..].iter().product::<usize>());
     let total: usize = list.iter().map(|a| a.shape[1]).sum();
     let mut data = Vec::with_capacity(batch * total * inner);
-    let flat: Vec<Vec<f64>> = list.iter().map(Array::to_f64).collect();
+    let flat: Vec<Vec<T>> = list.iter().map(each).collect();
     for b in 0..batch {
         for (a, v) in list.iter().zip(&flat) {
             let n = a.shape[1] * inner;
@@ -372,7 +456,7 @@ fn join<S: Scalar>(list: &[Array<S>]) -> Array<f64> {
     }
     let mut shape = first.shape.clone();
     shape[1] = total;
-    Array::from_f64(first.dtype, shape, &data)
+    (shape, data)
 }
 
 /// Mean cross entropy of logits (B, T, V) against labels shifted left by one.

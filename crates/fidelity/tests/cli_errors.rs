@@ -224,11 +224,15 @@ fn bad_forms_and_arithmetic() {
     for form in ["sideways", "chunks:", "chunks:0,1", "chunks:-1"] {
         fidelity(&with(run.clone(), &["--form", form])).fails(2, &["--form", "chunks:5,1,8"]);
     }
-    for dtype in ["f80", "f128", "digits:30"] {
-        fidelity(&with(run.clone(), &["--dtype", dtype]))
-            .fails(2, &["--dtype", "not available yet", "f32 and f64"]);
+    for (dtype, says) in [
+        ("int4", "write f32, f64"),
+        ("digits:0", "1 to 100000"),
+        ("digits", "digits:N"),
+        ("adaptive:1e-9", "interval:N"),
+    ] {
+        fidelity(&with(run.clone(), &["--dtype", dtype])).fails(2, &["--dtype", says]);
     }
-    fidelity(&with(run.clone(), &["--dtype", "int4"])).fails(2, &["--dtype", "f32 or f64"]);
+    fidelity(&with(run.clone(), &["--decimals", "no/such/folder/x.json"])).fails(1, &["no/such/folder"]);
     fidelity(&with(run.clone(), &["--want", "logits,everything"])).fails(2, &["everything", "hidden"]);
     fidelity(&with(run.clone(), &["--want", "loss"])).fails(1, &["`labels`", "leave loss"]);
     fidelity(&with(run.clone(), &["--want", "trace", "--form", "stream"])).fails(1, &["--form sequence"]);

@@ -5,8 +5,11 @@ use super::{eval_files, print};
 use anyhow::Result;
 use fidelity::error::Fault;
 use fidelity::eval::{Arithmetic, Batch, Cut, Evaluation, Request};
+use furnace::precision::Precision;
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use models::safetensors::NamedTensor;
 use serde_json::{Map, Value, json};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -22,7 +25,8 @@ Examples:
   fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --want loss,grads
   fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --form chunks:5,1,8
   fidelity eval model.fid --inputs i.safetensors --outputs o.safetensors --form stream
-  fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --dtype f64 --json";
+  fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --dtype f64 --json
+  fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --dtype digits:40 --decimals o.json";
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -40,9 +44,16 @@ pub(super) struct Args {
     /// sequence (all at once), stream (token by token), or chunks:5,1,8 (the list repeats, the last piece is cut)
     #[arg(long, default_value = "sequence", value_parser = parse_form)]
     form: Form,
-    /// Arithmetic: f32 (the engine) or f64 (the reference interpreter)
+    /// Arithmetic: f32 (the engine), or in the reference interpreter f64, f80, dd (two doubles), f128, digits:N,
+    /// interval or interval:N (with bounds); wider ones are slow
     #[arg(long, default_value = "f32", value_parser = parse_dtype)]
-    dtype: Dtype,
+    dtype: Precision,
+    /// How sums are kept: plain, pairwise, compensated, wider or exact; without it as the kernels do
+    #[arg(long, value_name = "KIND")]
+    accumulator: Option<graph::Accumulator>,
+    /// A JSON file to write with every number as a decimal, in all digits of the arithmetic
+    #[arg(long, value_name = "FILE")]
+    decimals: Option<PathBuf>,
     /// Products of int8 activations and trits instead of fake-quantised floats
     #[arg(long)]
     integer: bool,
@@ -61,13 +72,6 @@ pub(super) enum Want {
     Hidden,
     Grads,
     Trace,
-}
-
-/// The scalar of the arithmetic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dtype {
-    F32,
-    F64,
 }
 
 #[derive(Clone, Debug)]
@@ -99,38 +103,54 @@ fn parse_form(text: &str) -> Result<Form, String> {
     Ok(Form { name: text.to_owned(), cut })
 }
 
-fn parse_dtype(text: &str) -> Result<Dtype, String> {
-    match text {
-        "f32" => Ok(Dtype::F32),
-        "f64" => Ok(Dtype::F64),
-        "f80" | "f128" => Err(format!("{text} is not available yet; f32 and f64 are")),
-        _ if text.starts_with("digits:") => {
-            Err("arithmetic of any number of digits is not available yet; f32 and f64 are".into())
+fn parse_dtype(text: &str) -> Result<Precision, String> {
+    match text.parse::<Precision>() {
+        Ok(Precision::Adaptive { .. }) => {
+            Err("a tolerance is for single numbers; for a model write interval:N, and read the bound".into())
         }
-        _ => Err("there is no such arithmetic; write f32 or f64".into()),
+        made => made.map_err(|e| e.to_string()),
     }
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
     common::check_output(&args.outputs)?;
+    args.decimals.as_deref().map_or(Ok(()), common::check_output)?;
     let batch = eval_files::read_batch(&args.inputs)?;
     let want = want(args, &batch)?;
     let model = common::open(&args.model)?;
     eval_files::check_batch(&batch, model.config.vocab_size(), &args.inputs)?;
     let request = Request {
         cut: args.form.cut.clone(),
-        arithmetic: if args.dtype == Dtype::F64 { Arithmetic::F64 } else { Arithmetic::F32 },
+        arithmetic: match args.dtype {
+            Precision::F32 => Arithmetic::F32,
+            Precision::F64 => Arithmetic::F64,
+            wider => Arithmetic::Precise(wider),
+        },
+        decimals: args.decimals.is_some(),
+        accumulator: args.accumulator,
         integer: args.integer,
         hidden: want.contains(&Want::Hidden),
         grads: want.contains(&Want::Grads),
         trace: want.contains(&Want::Trace),
     };
     let started = Instant::now();
-    let evaluation = model.eval(&batch, &request, &args.threads.pool())?;
+    let bar = match std::io::stderr().is_terminal() && request.arithmetic != Arithmetic::F32 {
+        true => ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(8)),
+        false => ProgressBar::hidden(),
+    };
+    let evaluation = model.eval_watched(&batch, &request, &args.threads.pool(), &|done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    let evaluation = evaluation?;
     let seconds = started.elapsed().as_secs_f64();
-    let tensors = eval_files::tensors(&evaluation, &want, args.dtype);
+    let tensors = eval_files::tensors(&evaluation, &want, args.dtype != Precision::F32);
     let format = [("format".to_owned(), "pt".to_owned())].into();
     models::safetensors::write(&args.outputs, &tensors, &format)?;
+    if let Some(path) = &args.decimals {
+        eval_files::write_decimals(path, &evaluation, &want, args.dtype)?;
+    }
     if args.json {
         print::json(&summary(args, &batch, &evaluation, &tensors, seconds))
     } else {
@@ -205,7 +225,8 @@ fn summary(
         "batch": batch.batch,
         "length": batch.length,
         "form": args.form.name,
-        "dtype": if args.dtype == Dtype::F64 { "f64" } else { "f32" },
+        "dtype": args.dtype.to_string(),
+        "bounds": evaluation.bounds,
         "integer": args.integer,
         "shapes": shapes,
         "operations": {
@@ -237,6 +258,9 @@ fn told(
         "operations  {work:.0} per token ({form}, {pieces} {})\n",
         if pieces == 1 { "piece" } else { "pieces" }
     );
+    if let Some(worst) = evaluation.bounds.values().copied().reduce(f64::max) {
+        out += &format!("bound       {worst:.1e} at most between a number and the exact one\n");
+    }
     out += &format!("time        {seconds:.3} s\n");
     out += &format!("written     {} tensors to {}\n", tensors.len(), args.outputs.display());
     out
@@ -257,10 +281,10 @@ mod tests {
 
     #[test]
     fn arithmetic() {
-        assert_eq!(parse_dtype("f64"), Ok(Dtype::F64));
-        for later in ["f80", "f128", "digits:50"] {
-            assert!(parse_dtype(later).unwrap_err().contains("not available yet"), "{later}");
-        }
-        assert!(parse_dtype("int8").unwrap_err().contains("f32 or f64"));
+        assert_eq!(parse_dtype("f64"), Ok(Precision::F64));
+        assert_eq!(parse_dtype("digits:50"), Ok(Precision::Digits(50)));
+        assert!(parse_dtype("int8").unwrap_err().contains("f32, f64"));
+        assert!(parse_dtype("digits:none").unwrap_err().contains("digits:40"));
+        assert!(parse_dtype("adaptive:1e-9").unwrap_err().contains("interval:N"));
     }
 }

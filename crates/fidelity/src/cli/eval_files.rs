@@ -1,9 +1,10 @@
 //! The files of `eval`: inputs read and checked, results under the names of the golden data.
 
-use super::eval::{Dtype, Want};
+use super::eval::Want;
 use anyhow::Result;
 use fidelity::error::Fault;
 use fidelity::eval::{Batch, Evaluation};
+use furnace::precision::Precision;
 use graph::{Array, Data};
 use models::safetensors::{NamedTensor, TensorFile, Values};
 use std::path::Path;
@@ -71,18 +72,36 @@ pub(super) fn check_batch(batch: &Batch, vocab: usize, path: &Path) -> Result<()
 }
 
 /// The wanted results as tensors of a file.
-pub(super) fn tensors(evaluation: &Evaluation, want: &[Want], dtype: Dtype) -> Vec<NamedTensor<'static>> {
-    let wanted = |name: &str| {
-        want.contains(&match name {
-            "logits" => Want::Logits,
-            "loss" => Want::Loss,
-            _ if name.starts_with("hidden_states.") => Want::Hidden,
-            _ if name.starts_with("grad.") => Want::Grads,
-            _ => Want::Trace,
+pub(super) fn tensors(evaluation: &Evaluation, want: &[Want], wide: bool) -> Vec<NamedTensor<'static>> {
+    let chosen = evaluation.values.iter().filter(|(name, _)| wanted(want, name));
+    chosen.map(|(name, value)| tensor(file_name(name), value, wide)).collect()
+}
+
+/// Whether a value is one of those that were asked for.
+fn wanted(want: &[Want], name: &str) -> bool {
+    want.contains(&match name {
+        "logits" => Want::Logits,
+        "loss" => Want::Loss,
+        _ if name.starts_with("hidden_states.") => Want::Hidden,
+        _ if name.starts_with("grad.") => Want::Grads,
+        _ => Want::Trace,
+    })
+}
+
+/// Every number as a decimal: `{"dtype": …, "tensors": {NAME: {"shape": […], "values": ["…"], "bound": …}}}`.
+pub(super) fn write_decimals(path: &Path, e: &Evaluation, want: &[Want], dtype: Precision) -> Result<()> {
+    let chosen = e.values.iter().filter(|(name, _)| wanted(want, name));
+    let tensors: serde_json::Map<String, serde_json::Value> = chosen
+        .filter_map(|(name, value)| {
+            let shape = if value.shape.is_empty() { vec![1] } else { value.shape.clone() };
+            let values = e.decimals.get(name)?;
+            let made = serde_json::json!({ "shape": shape, "values": values, "bound": e.bounds.get(name) });
+            Some((file_name(name), made))
         })
-    };
-    let chosen = evaluation.values.iter().filter(|(name, _)| wanted(name));
-    chosen.map(|(name, value)| tensor(file_name(name), value, dtype)).collect()
+        .collect();
+    let text = serde_json::to_vec(&serde_json::json!({ "dtype": dtype.to_string(), "tensors": tensors }))?;
+    models::atomic::write_bytes(path, &text)?;
+    Ok(())
 }
 
 /// Taps of quantised weights under the names that the golden data has for them.
@@ -97,14 +116,14 @@ fn file_name(name: &str) -> String {
     name.to_owned()
 }
 
-fn tensor(name: String, value: &Array<f64>, dtype: Dtype) -> NamedTensor<'static> {
+fn tensor(name: String, value: &Array<f64>, wide: bool) -> NamedTensor<'static> {
     use axes::DType::{Bool, I8, I32, Trit, U8};
     let values = match (&value.data, value.dtype) {
         (Data::Int(v), I8 | Trit) => Values::I8(v.iter().map(|x| *x as i8).collect()),
         (Data::Int(v), U8 | Bool) => Values::U8(v.iter().map(|x| *x as u8).collect()),
         (Data::Int(v), I32) => Values::I32(v.iter().map(|x| *x as i32).collect()),
         (Data::Int(v), _) => Values::I64(v.to_vec().into()),
-        (Data::Float(v), _) if dtype == Dtype::F64 => Values::F64(v.to_vec().into()),
+        (Data::Float(v), _) if wide => Values::F64(v.to_vec().into()),
         (Data::Float(v), _) => Values::F32(v.iter().map(|x| *x as f32).collect()),
     };
     // A single number is stored as [1], as the reference stores it.
