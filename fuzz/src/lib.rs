@@ -8,6 +8,7 @@
 mod allocation;
 mod bundle;
 mod config;
+mod expression;
 mod gguf;
 mod graph_text;
 mod safetensors;
@@ -16,6 +17,7 @@ mod safetensors;
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("bundle", bundle::check),
     ("config", config::check),
+    ("expression", expression::check),
     ("gguf", gguf::check),
     ("gguf_vocabulary", gguf::vocabulary),
     ("graph_text", graph_text::check),

@@ -136,6 +136,11 @@ fn configurations() {
 }
 
 #[test]
+fn expressions() {
+    hold("expression");
+}
+
+#[test]
 fn gguf_files() {
     hold("gguf");
 }

@@ -7,6 +7,7 @@ mod bench;
 mod common;
 mod convert;
 mod demo;
+mod derive;
 mod doctor;
 mod eval;
 mod eval_files;
@@ -77,6 +78,9 @@ enum Verb {
     /// Show what a model folder or a bundle holds; draw, print or plan its graph
     #[command(after_help = inspect::EXAMPLES)]
     Inspect(inspect::Args),
+    /// Differentiate an expression: formulas of every order, values to any precision, a picture
+    #[command(after_help = derive::EXAMPLES)]
+    Derive(derive::Args),
     /// Measure this computer, the kernels and a model, each beside its limit
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::Args),
@@ -116,6 +120,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Convert(args) => convert::convert(&args),
         Verb::Synth(args) => convert::synth(&args),
         Verb::Inspect(args) => inspect::run(&args),
+        Verb::Derive(args) => derive::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Completions { shell } => completions(shell),

@@ -126,6 +126,10 @@ impl Style for Latex {
         Piece::new(if number.is_empty() { base } else { format!("{base}_{{{number}}}") }, rank::ATOM)
     }
 
+    fn pi(&self) -> Piece {
+        Piece::new("\\pi", rank::ATOM)
+    }
+
     fn long(&self) -> u64 {
         4
     }

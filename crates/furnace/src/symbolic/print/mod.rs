@@ -54,6 +54,8 @@ pub(super) trait Style {
     fn node(&self, node: &Node, operands: Vec<Piece>) -> Option<Piece>;
     /// A variable or a name of a shared part.
     fn name(&self, name: &str) -> Piece;
+    /// The constant π.
+    fn pi(&self) -> Piece;
     /// Parts whose tree has more nodes than this are named when they are used twice.
     fn long(&self) -> u64;
     /// Nodes of the tree that a printed expression may be without any names.
@@ -115,6 +117,7 @@ pub(super) fn print(graph: &Graph, value: Value, style: &dyn Style) -> Result<Pr
             operands.push(piece.unwrap_or_default());
         }
         let piece = match node.op {
+            _ if is_pi(graph, node) => Some(style.pi()),
             Op::Input => {
                 let named = graph.inputs.iter().find(|n| n.value.node as usize == i);
                 Some(style.name(named.map_or("input", |n| &n.name)))
@@ -139,6 +142,17 @@ pub(super) fn print(graph: &Graph, value: Value, style: &dyn Style) -> Result<Pr
     Ok(Printed { parts, whole: pieces[last].take().unwrap_or_default() })
 }
 
+/// Whether a node is what the reader makes of `pi`.
+fn is_pi(graph: &Graph, node: &Node) -> bool {
+    let minus_one = |v: &Value| decimal(graph.node(*v)).as_deref() == Some("-1");
+    match node.op {
+        Op::Constant => {
+            matches!(node.attrs.get("decimal"), Some(graph::Attr::Str(text)) if text == super::functions::PI)
+        }
+        op => op.name() == "acos" && node.inputs.first().is_some_and(minus_one),
+    }
+}
+
 /// The start of a part's text, for messages.
 pub(super) fn excerpt(graph: &Graph, value: Value) -> String {
     let text = match print(graph, value, &text::Text) {
@@ -150,6 +164,9 @@ pub(super) fn excerpt(graph: &Graph, value: Value) -> String {
 
 /// The number of a constant as a decimal, exactly; `None` for what is no finite number.
 pub(super) fn decimal(node: &Node) -> Option<String> {
+    if node.op != Op::Constant {
+        return None;
+    }
     if let Some(graph::Attr::Str(text)) = node.attrs.get("decimal") {
         return Some(text.clone());
     }

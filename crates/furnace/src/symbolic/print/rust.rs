@@ -7,7 +7,7 @@ use graph::{Graph, Node, Op, Value};
 struct Source;
 
 /// What std lacks, or has with another value at 0 or NaN: each as the op table defines it.
-const HELPERS: [(&str, &str); 7] = [
+const HELPERS: [(&str, &str); 8] = [
     (
         "sigmoid",
         "fn sigmoid(x: f64) -> f64 {\n    if x >= 0.0 {\n        1.0 / (1.0 + (-x).exp())\n    } else {\n        \
@@ -22,7 +22,19 @@ const HELPERS: [(&str, &str); 7] = [
     ),
     ("maximum", "fn maximum(a: f64, b: f64) -> f64 {\n    if a.is_nan() || a >= b { a } else { b }\n}\n"),
     ("minimum", "fn minimum(a: f64, b: f64) -> f64 {\n    if a.is_nan() || a <= b { a } else { b }\n}\n"),
-    ("softplus", "fn softplus(x: f64) -> f64 {\n    x.max(0.0) + (-x.abs()).exp().ln_1p()\n}\n"),
+    (
+        "softplus",
+        "fn softplus(x: f64) -> f64 {\n    let log1p = |e: f64| {\n        let u = 1.0 + e;\n        if u == 1.0 { e } else { \
+         u.ln() * e / (u - 1.0) }\n    };\n    if x > 0.0 { x + log1p((-x).exp()) } else { log1p(x.exp()) }\n}\n",
+    ),
+    (
+        "erf",
+        "fn erf(x: f64) -> f64 {\n    let square = x * x;\n    let scale = (-square).exp();\n    if x.is_nan() {\n        \
+         return x;\n    }\n    if 1.0 - scale == 1.0 {\n        return x.signum();\n    }\n    let (mut term, mut sum) = \
+         (x, x);\n    for n in 1..20_000 {\n        term = term * square * 2.0 / (2.0 * f64::from(n) + 1.0);\n        let \
+         next = sum + term;\n        if next == sum {\n            break;\n        }\n        sum = next;\n    }\n    sum * \
+         scale / 1.0_f64.atan().sqrt()\n}\n",
+    ),
 ];
 
 /// `fn NAME(x: f64, …) -> f64 { … }` for each, followed by the helpers that they call.
@@ -143,7 +155,7 @@ impl Style for Source {
             Op::RoundHalfAway => method("round", next()?),
             op => match op.name() {
                 name @ ("tan" | "asin" | "acos" | "atan" | "sinh" | "cosh") => method(name, next()?),
-                name @ ("sigmoid" | "silu" | "relu" | "sign" | "softplus") => call(name, next()?),
+                name @ ("sigmoid" | "silu" | "relu" | "sign" | "softplus" | "erf") => call(name, next()?),
                 _ => return None,
             },
         })
@@ -154,6 +166,10 @@ impl Style for Source {
     }
 
     /// A name costs nothing in a program, and a part written twice is computed twice.
+    fn pi(&self) -> Piece {
+        Piece::new("std::f64::consts::PI", rank::ATOM)
+    }
+
     fn long(&self) -> u64 {
         1
     }

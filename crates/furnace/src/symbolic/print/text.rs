@@ -104,6 +104,10 @@ impl Style for Text {
         Piece::new(name, rank::ATOM)
     }
 
+    fn pi(&self) -> Piece {
+        Piece::new("pi", rank::ATOM)
+    }
+
     fn long(&self) -> u64 {
         4
     }
