@@ -105,7 +105,7 @@ fn published(name: &str, lr: f64, decay: f64) -> Vec<f64> {
         }
         if name == "bop" {
             let mean = p.iter().map(|w| w.abs()).sum::<f64>() / 6.0;
-            let mut trits = vec![0.0; 6];
+            let mut trits = [0.0; 6];
             for i in 0..6 {
                 m[i] = 0.8 * m[i] + 0.2 * g[i];
                 trits[i] = (p[i] / mean).round_ties_even().clamp(-1.0, 1.0);

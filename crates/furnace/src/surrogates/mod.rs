@@ -18,10 +18,10 @@
 //! use graph::{Cx, Var};
 //! use axes::DType;
 //!
-//! let w = Cx::eager().array(DType::F64, &[4], &[-1.6, -0.1, 0.6, 1.7]); // mean |w| = 1
+//! let w = Cx::eager().array(DType::F64, &[4], &[-2.4, -0.1, 0.6, 0.9]); // mean |w| = 1
 //! let loss = |w: &Var| Surrogate::Clipped.quantise(w, &Given::default()).weight.sum_all();
 //! assert_eq!(loss(&w).val(), 1.0); // −1 + 0 + 1 + 1
-//! assert_eq!(grad(loss)(&w).array()?.to_f64(), [0.0, 1.0, 1.0, 0.0]);
+//! assert_eq!(grad(loss)(&w).array()?.to_f64(), [0.0, 1.0, 1.0, 1.0]);
 //! assert!("stee".parse::<Surrogate>().unwrap_err().to_string().contains("ste, clipped"));
 //! # Ok::<(), graph::GraphError>(())
 //! ```

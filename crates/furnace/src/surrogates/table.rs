@@ -216,7 +216,7 @@ static TABLE: [Entry; 13] = [
         equation: "value Q(w); S = clamp(v, −c, c) / s",
         source: "Hubara et al. 2016, Binarized Neural Networks, arXiv 1602.02830",
         alters_forward: false,
-        knob: constant("the bound c in steps of the quantiser", 1.5, above(0.0)),
+        knob: constant("the bound c in steps of the quantiser; at 1.5 it is `trust` at ½", 2.0, above(0.0)),
     },
     Entry {
         name: "hard-tanh",
@@ -318,9 +318,13 @@ static TABLE: [Entry; 13] = [
     Entry {
         name: "trust",
         equation: "value Q(w); S = w where |v − t| ≤ T, else constant",
-        source: "trust mask of QuEST, arXiv 2502.05003, without its rotation; T = ½, half a step, is the paper's",
+        source: "trust mask of QuEST, arXiv 2502.05003, without its rotation and its scale; T is half a step, as there",
         alters_forward: false,
-        knob: constant("the largest trusted rounding error T, in steps of the quantiser", 0.4, above(0.0)),
+        knob: constant(
+            "the largest trusted rounding error T, in steps of the quantiser; below ½ weights stick at thresholds",
+            0.5,
+            above(0.0),
+        ),
     },
     Entry {
         name: "stochastic",
