@@ -70,7 +70,7 @@ fn every_surrogate_trains_in_its_own_way() {
         assert!(run[19] < run[0] - 0.1, "{name} does not learn: {run:?}");
         last.push((name, run[19]));
         // The published layout, whatever trained it.
-        let folder = ModelFolder::open(&shop.path(&format!("{name}/model"))).unwrap();
+        let folder = ModelFolder::open(shop.path(&format!("{name}/model"))).unwrap();
         let model = models::config::MatMulFreeConfig::from_folder(&folder).unwrap();
         assert!(model.warnings.is_empty(), "{name}");
     }

@@ -62,6 +62,13 @@ pub trait Scalar:
     fn floor(&self) -> Self;
     /// Nearest integer, ties to even.
     fn round_half_even(&self) -> Self;
+    /// Nearest integer, ties away from zero.
+    fn round_half_away(&self) -> Self {
+        // Compared with the fraction, not by adding 0.5: that sum rounds up just below a tie.
+        let down = self.abs().floor();
+        let tie = self.abs() - down.clone() >= Self::from_f64(0.5);
+        self.sign() * if tie { down + Self::from_f64(1.0) } else { down }
+    }
     /// |x|.
     fn abs(&self) -> Self {
         if *self < Self::from_f64(0.0) { -self.clone() } else { self.clone() }

@@ -2,8 +2,9 @@
 //!
 //! Random tokens. Arguments: threads (1), memory limit (0), then `30m` for a model of 30 million parameters with 8 × 256
 //! tokens instead of the reference run's (three layers of width 128, 8 × 64 tokens), then `stored` for the form without
-//! fusion or recomputation; `bf16` keeps gradients in bf16; `peak` lists what is in memory when most is. The name of a
-//! surrogate or of an optimiser (`ramp`, `lion`) takes that one.
+//! fusion or recomputation; `bf16` keeps gradients in bf16; `sums=exact` (or another accumulator) keeps sums of gradients
+//! so; `peak` lists what is in memory when most is. The name of a surrogate or of an optimiser (`ramp`, `lion`) takes
+//! that one.
 
 use furnace::surrogates::Surrogate;
 use std::sync::Arc;
@@ -63,6 +64,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if arguments.iter().any(|a| a == "bf16") {
         options.gradients = axes::DType::BF16;
+    }
+    if let Some(how) = arguments.iter().find_map(|a| a.strip_prefix("sums=")) {
+        options.accumulator = Some(how.parse::<graph::Accumulator>()?);
     }
     let start = std::time::Instant::now();
     let mut step = Step::new(&model, &optimizer, &options, pool)?;

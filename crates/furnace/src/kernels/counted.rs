@@ -49,12 +49,17 @@ impl Counted {
     }
 }
 
+/// One more of a kind.
+fn one_more(kind: impl Fn(&mut Operations) -> &mut u64) {
+    note(|n| *kind(n) += 1);
+}
+
 macro_rules! operators {
     ($($trait:ident $f:ident $sign:tt $count:ident),*) => { $(
         impl $trait for Counted {
             type Output = Counted;
             fn $f(self, o: Counted) -> Counted {
-                note(|n| n.$count += 1);
+                one_more(|n| &mut n.$count);
                 Counted(self.0 $sign o.0)
             }
         }

@@ -12,9 +12,9 @@ use graph::Scalar;
 
 type D = DoubleDouble;
 
-const LN2: D = D { hi: 0.6931471805599453, lo: 2.3190468138462996e-17 };
+const LN2: D = D { hi: std::f64::consts::LN_2, lo: 2.3190468138462996e-17 };
 const LN2_THIRD: f64 = 5.707708438416212e-34;
-const HALF_PI: [f64; 3] = [1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33];
+const HALF_PI: [f64; 3] = [std::f64::consts::FRAC_PI_2, 6.123233995736766e-17, -1.4973849048591698e-33];
 /// From here on a multiple of π/2 of three doubles leaves too little.
 const FAR: f64 = 1e6;
 const CLOSE: f64 = 1e-8;

@@ -199,6 +199,18 @@ impl<E: End> Interval<E> {
         Interval::new(E::product(&a.lo, &a.lo, Down), E::product(&a.hi, &a.hi, Up))
     }
 
+    /// The nearest integer, when it is that of both ends.
+    fn rounded(&self, nearest: fn(&E) -> E) -> Self {
+        let (lo, hi) = (nearest(&self.lo), nearest(&self.hi));
+        if lo != hi || self.fault.is_some() {
+            let x = self.text();
+            self.open(format!(
+                "which integer is nearest to {x} is not decided by these bounds; use more digits"
+            ));
+        }
+        Interval { lo, hi, fault: self.fault.clone() }
+    }
+
     /// Reports a comparison or rounding that the bounds leave open.
     fn open(&self, what: String) {
         stop(match &self.fault {
@@ -404,14 +416,10 @@ impl<E: End> Scalar for Interval<E> {
         Interval { lo, hi, fault: self.fault.clone() }
     }
     fn round_half_even(&self) -> Self {
-        let (lo, hi) = (self.lo.round_half_even(), self.hi.round_half_even());
-        if lo != hi || self.fault.is_some() {
-            let x = self.text();
-            self.open(format!(
-                "which integer is nearest to {x} is not decided by these bounds; use more digits"
-            ));
-        }
-        Interval { lo, hi, fault: self.fault.clone() }
+        self.rounded(E::round_half_even)
+    }
+    fn round_half_away(&self) -> Self {
+        self.rounded(E::round_half_away)
     }
     fn abs(&self) -> Self {
         let zero = Self::zero();

@@ -343,7 +343,7 @@ impl Parser {
 
     fn power(&mut self) -> Result<Term> {
         let a = self.atom()?;
-        if !self.eat("^") && !(self.power_sign() && self.eat("**")) {
+        if !(self.eat("^") || self.power_sign() && self.eat("**")) {
             return Ok(a);
         }
         let b = self.nested(Parser::unary)?;

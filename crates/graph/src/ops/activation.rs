@@ -85,13 +85,7 @@ activation!(
 activation!(
     /// Nearest integer, ties away from zero (C's `round`).
     RoundHalfAway, "round_half_away", hard: false,
-    |x: &S| {
-        // Compared with the fraction, not by adding 0.5: that sum rounds up just below a tie.
-        let down = x.abs().floor();
-        let fraction = x.abs() - down.clone();
-        let up = if fraction >= S::from_f64(0.5) { S::from_f64(1.0) } else { S::from_f64(0.0) };
-        x.sign() * (down + up)
-    },
+    S::round_half_away,
     |x| {
         let down = x.abs().floor();
         let up = (x.abs() - &down).ge(&x.full_like(0.5)).convert(x.dtype());

@@ -52,13 +52,7 @@ impl OpDef for QuantizeActivations {
             let s = S::from_f64(127.0) / peak;
             for v in row {
                 let scaled = v.clone() * s.clone();
-                let whole = if away {
-                    let down = scaled.abs().floor();
-                    let tie = scaled.abs() - down.clone() >= S::from_f64(0.5);
-                    scaled.sign() * if tie { down + S::from_f64(1.0) } else { down }
-                } else {
-                    scaled.round_half_even()
-                };
+                let whole = if away { scaled.round_half_away() } else { scaled.round_half_even() };
                 q.push((whole.to_f64() as i64).clamp(-128, 127));
             }
             scales.push(s);
