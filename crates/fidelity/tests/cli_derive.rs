@@ -115,6 +115,7 @@ fn formulas_values_and_counts() {
     ] {
         assert!(out.contains(part), "no {part:?} in\n{out}");
     }
+    assert!(fidelity(&["derive", "-x^2", "--order", "1"]).ok().contains("f' = -2*x\n"));
     let out = fidelity(&["derive", "a*b + sin(b)", "--wrt", "b", "--at", "a=2,b=pi", "--digits", "20"]).ok();
     assert!(out.contains("df/db = a + cos(b)") && out.contains("df/db   1\n"), "{out}");
     let json = fidelity(&["derive", "x^3", "--order", "3", "--at", "2", "--json"]).json();
