@@ -17,8 +17,8 @@ impl Random {
     fn number(&mut self, low: i32, high: i32) -> f64 {
         let e = low + (self.bits() % (high - low + 1) as u64) as i32;
         let m = 1.0 + (self.bits() >> 12) as f64 * 2f64.powi(-52);
-        let short = if self.bits() % 4 == 0 { m.floor() } else { m };
-        short * 2f64.powi(e) * if self.bits() % 2 == 0 { 1.0 } else { -1.0 }
+        let short = if self.bits().is_multiple_of(4) { m.floor() } else { m };
+        short * 2f64.powi(e) * if self.bits().is_multiple_of(2) { 1.0 } else { -1.0 }
     }
 }
 
