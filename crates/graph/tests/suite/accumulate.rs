@@ -17,7 +17,7 @@ impl Random {
     fn f32(&mut self, low: i32, high: i32) -> f32 {
         let e = low + (self.bits() % (high - low + 1) as u64) as i32;
         let m = (self.bits() >> 40) as f32 / (1u64 << 24) as f32 + 0.5;
-        m * 2f32.powi(e) * if self.bits() % 2 == 0 { 1.0 } else { -1.0 }
+        m * 2f32.powi(e) * if self.bits().is_multiple_of(2) { 1.0 } else { -1.0 }
     }
 }
 
