@@ -9,7 +9,7 @@
 //! what follows. Many tokens pay for unpacking: there 32 rows are unpacked once, so that a vector holds sixteen rows and nothing is
 //! summed across lanes. Four rows are no run of memory that the machine would foresee, so the next ones are asked for by
 //! hand; without that the same loops took 1.4 to 3.9 times as long from memory on a Zen 5 core. `portable.rs` is the same in
-//! plain loops, AVX2 those loops with unpacking and products written out.
+//! plain loops, AVX2 and NEON those loops with unpacking and products written out.
 //!
 //! A binary matrix of one scale, such as sign(W − mean W), is `q1_0` with the same d in every block: 1.125 bits a weight, and the
 //! scale costs nothing beside the 128 products that it belongs to.
@@ -22,13 +22,15 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 
 use axes::BlockFormat;
 use graph::ops::blocks::Units;
 
 use super::rows::IndexOutOfRange;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::simd::Level;
 use super::simd::{Isa, level, multiversion};
 use crate::pool::{Pool, Split};
@@ -257,6 +259,8 @@ pub fn linear(pool: &Pool, x: &[f32], w: BlockMatrix<'_>, y: &mut [f32], scratch
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level has AVX2 only on machines that have it, and Avx512 is above it.
             Form::Plain if level().has_avx2() => unsafe { avx2::rows(&w, &acts, n, &mut out) },
+            #[cfg(target_arch = "aarch64")]
+            Form::Plain if level() == Level::Neon => neon::rows(&w, &acts, n, &mut out),
             Form::Plain => portable::rows(&w, &acts, n, &mut out),
         }
     });

@@ -24,7 +24,7 @@ mod avx512;
 mod avxvnni;
 mod joint;
 #[cfg(target_arch = "aarch64")]
-mod neon;
+pub(super) mod neon;
 mod pack;
 mod planes;
 mod portable;

@@ -109,9 +109,10 @@ impl Sums for Dot {
     }
 }
 
+/// Adds four products to each lane.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-fn sdot(mut sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+pub(in super::super) fn sdot(mut sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     // SAFETY: the instruction reads and writes the three registers alone, and the function is compiled for it.
     unsafe {
         asm!(
