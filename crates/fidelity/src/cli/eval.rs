@@ -26,7 +26,7 @@ Examples:
   fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --form chunks:5,1,8
   fidelity eval model.fid --inputs i.safetensors --outputs o.safetensors --form stream
   fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --dtype f64 --json
-  fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --dtype digits:40 --decimals o.json";
+  fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --dtype digits:40";
 
 #[derive(clap::Args)]
 pub(super) struct Args {

@@ -6,6 +6,7 @@ use axes::DType;
 use graph::ops::windows::Geometry;
 use graph::{Array, Attr, Attrs, Complex, Op, Var, attrs};
 
+pub(crate) mod composites;
 mod rows;
 pub(crate) mod step;
 

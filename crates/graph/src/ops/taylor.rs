@@ -65,7 +65,11 @@ pub(crate) fn bilinear(
 }
 
 /// y from y' = u x': `u(k, y)` gives coefficient k of u, from the coefficients 1 … k of y.
-pub(crate) fn integrate(x: &[Tangent], u0: &Var, mut u: impl FnMut(usize, &[Tangent]) -> Tangent) -> Vec<Tangent> {
+pub(crate) fn integrate(
+    x: &[Tangent],
+    u0: &Var,
+    mut u: impl FnMut(usize, &[Tangent]) -> Tangent,
+) -> Vec<Tangent> {
     let slopes: Vec<Tangent> = x.iter().zip(1..).map(|(x, j)| scaled(x.clone(), f64::from(j))).collect();
     let (mut us, mut y): (Vec<Tangent>, Vec<Tangent>) = (vec![], vec![]);
     for k in 1..=x.len() {

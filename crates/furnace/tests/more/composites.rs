@@ -1,0 +1,151 @@
+//! Cases of the composites and of control flow.
+
+use super::F;
+use crate::common::{Random, dims};
+use axes::DType;
+use graph::{Array, Attrs, Cx, Op, Type, Var, attrs};
+
+/// Ops with a decomposition.
+pub(crate) fn composites(r: &mut Random, add: &mut impl FnMut(&[Op], Vec<Array<f64>>, F)) {
+    add(
+        &[Op::RmsNorm],
+        vec![r.array(&[3, 4], -1.0, 1.0), r.array(&[4], 0.5, 1.5)],
+        Box::new(|v| v[0].cx().push(Op::RmsNorm, attrs! { eps: Float(1e-3) }, &[&v[0], &v[1]])),
+    );
+    let at = [
+        r.array(&[3, 4], -1.0, 1.0),
+        r.array(&[4], 0.5, 1.5),
+        r.array(&[3], 0.5, 1.5),
+        r.array(&[3, 4], -1.0, 1.0),
+    ];
+    add(
+        &[Op::RmsNormGrad],
+        at.to_vec(),
+        Box::new(|v| v[0].cx().push(Op::RmsNormGrad, Attrs::new(), &v.iter().collect::<Vec<_>>())),
+    );
+    for reverse in [false, true] {
+        let at = [r.array(&[2, 5, 3], 0.1, 0.9), r.array(&[2, 5, 3], -1.0, 1.0), r.array(&[2, 3], -1.0, 1.0)];
+        add(&[Op::LinearScan], at.to_vec(), Box::new(move |v| vec![v[0].linear_scan(&v[1], &v[2], reverse)]));
+        let wide = |r: &mut Random| r.array(&[2, 5, 3], -1.0, 1.0);
+        let at = vec![r.array(&[2, 5, 3], 0.1, 0.9), r.array(&[2, 3], -1.0, 1.0), wide(r), wide(r)];
+        add(
+            &[Op::LinearScanGrad],
+            at,
+            Box::new(move |v| {
+                let attrs = attrs! { reverse: Bool(reverse) };
+                v[0].cx().push(Op::LinearScanGrad, attrs, &v.iter().collect::<Vec<_>>())
+            }),
+        );
+    }
+    let five = |r: &mut Random| {
+        vec![
+            r.array(&[2, 5, 3], -1.0, 1.0),
+            r.array(&[2, 5, 3], 0.1, 0.7),
+            r.array(&[3, 2], -1.5, -0.1),
+            r.array(&[2, 5, 2], -1.0, 1.0),
+            r.array(&[2, 5, 2], -1.0, 1.0),
+        ]
+    };
+    let mut at = five(r);
+    at.push(r.array(&[2, 3, 2], -1.0, 1.0));
+    add(
+        &[Op::SelectiveScan],
+        at,
+        Box::new(|v| {
+            let (y, last) = v[0].selective_scan(&v[1], &v[2], &v[3], &v[4], &v[5]);
+            vec![y, last]
+        }),
+    );
+    let mut at = five(r);
+    at.extend([
+        r.array(&[2, 7, 3], -1.0, 1.0),
+        r.array(&[2, 5, 3], -1.0, 1.0),
+        r.array(&[2, 3, 2], -1.0, 1.0),
+    ]);
+    add(
+        &[Op::SelectiveScanGrad],
+        at,
+        Box::new(|v| v[0].cx().push(Op::SelectiveScanGrad, Attrs::new(), &v.iter().collect::<Vec<_>>())),
+    );
+    let labels = |v: &[Var]| v[0].cx().array(DType::I64, &[4], &[2.0, -100.0, 0.0, 1.0]);
+    add(
+        &[Op::CrossEntropy],
+        vec![r.array(&[4, 3], -2.0, 2.0)],
+        Box::new(move |v| v[0].cx().push(Op::CrossEntropy, Attrs::new(), &[&v[0], &labels(v)])),
+    );
+    let at = vec![r.array(&[4, 3], -2.0, 2.0), r.array(&[4], 1.0, 2.0), r.array(&[], 0.5, 1.0)];
+    add(
+        &[Op::CrossEntropyGrad],
+        at,
+        Box::new(move |v| {
+            v[0].cx().push(Op::CrossEntropyGrad, Attrs::new(), &[&v[0], &labels(v), &v[1], &v[2]])
+        }),
+    );
+    let heads = |r: &mut Random, t: usize, h: usize| r.array(&[1, t, h, 4], -1.0, 1.0);
+    let (at, angles) = (heads(r, 3, 2), [r.array(&[3, 2], -1.0, 1.0), r.array(&[3, 2], -1.0, 1.0)]);
+    add(&[Op::Rope], [vec![at], angles.to_vec()].concat(), Box::new(|v| vec![v[0].rope(&v[1], &v[2])]));
+    let at = vec![heads(r, 2, 4), heads(r, 2, 2), heads(r, 2, 2), heads(r, 5, 2), heads(r, 5, 2)];
+    add(
+        &[Op::KvAttention],
+        at,
+        Box::new(|v| {
+            let position = v[0].cx().array(DType::I64, &[], &[1.0]);
+            v[0].kv_attention([&v[1], &v[2]], [&v[3], &v[4]], None, &position, 0.7)
+        }),
+    );
+    // No derivative flows through the quantisers themselves; the scales that divide are differentiated as given numbers.
+    add(
+        &[Op::Surrogate, Op::QuantizeActivations, Op::QuantizeWeights, Op::TernaryLinear],
+        vec![r.array(&[3, 4], -1.0, 1.0), r.array(&[5, 4], -1.0, 1.0)],
+        Box::new(|v| {
+            let (q, s) = v[0].quantize_activations("half_even");
+            let (t, sw) = v[1].quantize_weights();
+            vec![q.ternary_linear(&s, &t, &sw).surrogate(&v[0].linear(&v[1]))]
+        }),
+    );
+}
+
+/// Control flow.
+pub(crate) fn regions(r: &mut Random, add: &mut impl FnMut(&[Op], Vec<Array<f64>>, F)) {
+    for reverse in [false, true] {
+        let at = vec![r.array(&[2], -1.0, 1.0), r.array(&[4, 2], -1.0, 1.0), r.array(&[2, 2], -1.0, 1.0)];
+        add(
+            &[Op::Scan],
+            at,
+            Box::new(move |v| {
+                let (last, ys) = v[0].cx().scan(&[&v[0]], &[&v[1]], reverse, |h, x| {
+                    let row = h[0].reshape(&dims(&[1, 2])).matmul(&v[2]).reshape(&dims(&[2]));
+                    let next = (row + &x[0]).tanh();
+                    (vec![next.clone()], vec![&next * &x[0]])
+                });
+                last.into_iter().chain(ys).collect()
+            }),
+        );
+    }
+    for flip in [1.0, -1.0] {
+        add(
+            &[Op::Cond],
+            vec![r.array(&[3], 0.1, 1.0)],
+            Box::new(move |v| {
+                let total = v[0].sum_all() * flip;
+                v[0].cx().cond(
+                    &total.gt(&total.full_like(0.0)),
+                    |_| vec![v[0].tanh(), v[0].sum_all()],
+                    |_| vec![v[0].square(), v[0].sin().sum_all()],
+                )
+            }),
+        );
+    }
+    add(
+        &[Op::Call],
+        vec![r.array(&[3], -1.0, 1.0), r.array(&[3], -1.0, 1.0)],
+        Box::new(|v| {
+            let cx = Cx::abstract_();
+            let ty = Type::new(DType::F64, [3]);
+            let (a, b) = (cx.input("a", ty.clone()), cx.input("b", ty));
+            let (x, y) = ((&a * &b).sin(), a.exp());
+            let callee = std::sync::Arc::new(cx.finish(&[("x", &x), ("y", &y)]).expect("a graph"));
+            v[0].cx().call("f", &callee, &[&v[0], &v[1]])
+        }),
+    );
+}
