@@ -1,7 +1,7 @@
 //! Fidelity: post-transformer AI in Rust, from named axes to streaming generation.
 //!
 //! This crate is the facade: [`prelude`] for the library's users, [`fit`] for training a graph of one's own, [`loaded`]
-//! and [`eval`] for running models, [`generate`] and [`perplexity`] for text, [`convert`] for models in other forms, [`derive`] for studying a function and its derivatives, [`calibration`] for the layout that suits this machine, [`mod@bench`], [`inspect`] and [`doctor`] for looking at a
+//! and [`eval`] for running models, [`generate`] and [`perplexity`] for text, [`convert`] for models in other forms, [`derive`](mod@derive) for studying a function and its derivatives, [`calibration`] for the layout that suits this machine, [`mod@bench`], [`inspect`] and [`doctor`] for looking at a
 //! model and at this computer.
 
 pub mod bench;

@@ -112,7 +112,7 @@ impl Qwen3Config {
     /// Reads a `config.json`; `path` is named in errors and warnings.
     ///
     /// # Errors
-    /// [`ModelError::Field`] for a value of the wrong kind or size, for values that contradict one another, and for a
+    /// [`ModelError::Field`](crate::ModelError::Field) for a value of the wrong kind or size, for values that contradict one another, and for a
     /// key that changes the mathematics: biases, windows, scaled rotations, quantisation.
     pub fn from_json(path: &Path, value: &Value) -> Result<Parsed<Self>> {
         let fields = Fields::new(path, value)?;
@@ -139,7 +139,7 @@ impl Qwen3Config {
     /// Checks what no single field shows; call it on a configuration that was not read from a file.
     ///
     /// # Errors
-    /// [`ModelError::Field`] for sizes that are zero, do not divide, or make no model that fits a computer.
+    /// [`ModelError::Field`](crate::ModelError::Field) for sizes that are zero, do not divide, or make no model that fits a computer.
     pub fn validate(&self, path: &Path) -> Result<()> {
         let decoder = self.decoder();
         decoder.check_sizes(path, &[("head_dim", self.head_dim, MAX_WIDTH)])?;
