@@ -6,7 +6,7 @@
 //! | [`Precision`] | written | scalar | digits | errors of + − × ÷ √; of functions |
 //! |---|---|---|---|---|
 //! | `F32`, `F64` | `f32`, `f64` | `f32`, `f64` | 7, 16 | correctly rounded; the platform's |
-//! | `F80` | `f80` | [`F80`](super::precision::F80) | 19 | correctly rounded (x87); rounded from 128 bits |
+//! | `F80` | `f80` | [`F80`] | 19 | correctly rounded (x87); rounded from 128 bits |
 //! | `DoubleDouble` | `dd` | [`DoubleDouble`] | 32 | 1 to 10 × 2^-106, proven; 4 × 2^-106, tested |
 //! | `F128` | `f128` | [`F128`] | 34 | correctly rounded; rounded from 192 bits |
 //! | `Digits(n)` | `digits:40` | [`Digits`] | n | correctly rounded to whole words; the same, by its crate's account |
