@@ -13,8 +13,9 @@ use std::path::PathBuf;
 pub(super) const EXAMPLES: &str = "\
 An expression has numbers, variables, + - * / ^, functions (exp log sqrt sin cos tan asin acos
 atan sinh cosh tanh abs sign max min clamp floor ceil round relu leaky_relu elu sigmoid silu
-softplus gelu gelu_tanh erf), pi, e, pieces (if x < 0 then … elif … then … else …, with and, or,
-not) and names for parts (let a = x*x; a + 1/a). A number is that decimal in every precision.
+softplus gelu gelu_tanh erf), pi, e, pieces (if x < 0 then … elif … then … else …,
+with and, or, not) and names for parts (let a = x*x; a + 1/a). A number is that decimal in
+every precision.
 
 Examples:
   fidelity derive 'tanh(x)' --order 3
