@@ -19,8 +19,10 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("axes", &[]),
     ("barewire", &["axes"]),
     ("graph", &["axes"]),
-    ("kernel", &["graph", "kernel-macros"]),
-    ("kernel-macros", &["graph"]),
+    // The parser of kernels is a crate of its own: the attribute's crate can export nothing but the attribute.
+    ("kernel-syntax", &[]),
+    ("kernel-macros", &["kernel-syntax"]),
+    ("kernel", &["graph", "kernel-macros", "kernel-syntax"]),
     ("furnace", &["graph"]),
     ("premap", &["graph"]),
     ("engine", &["premap", "graph", "barewire"]),

@@ -1,0 +1,1 @@
+//! Kernels: Rust functions whose syntax tree is interpreted, raised to known recurrences, and made graph.
