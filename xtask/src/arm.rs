@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::run::{Failure, cargo, output, root, succeed, succeeds};
+use crate::run::{Failure, cargo, output, root, succeed};
 use crate::setup;
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
@@ -71,12 +71,9 @@ pub(crate) fn test() -> Result<(), Failure> {
 
 /// Whether linker, C library and qemu are here, from wherever.
 fn has_tools() -> bool {
-    let runs = |program: &str| {
-        let mut command = Command::new(program);
-        command.arg("--version");
-        succeeds(command)
-    };
-    runs("qemu-aarch64") && runs("aarch64-linux-gnu-gcc") && Path::new(LIBC).join("lib").is_dir()
+    setup::runs("qemu-aarch64")
+        && setup::runs("aarch64-linux-gnu-gcc")
+        && Path::new(LIBC).join("lib").is_dir()
 }
 
 /// What compiles for the target.

@@ -7,8 +7,25 @@ use std::process::Command;
 
 use crate::run::{Failure, cargo, output, succeed, succeeds};
 
-/// Packages of Debian or Ubuntu; none is needed to build or test the workspace as it is.
-const APT_PACKAGES: &[&str] = &[];
+/// What the tests of the compiler run: programs, the packages of Debian or Ubuntu that have them, and what is skipped
+/// where a system has no such packages. None is needed to build the workspace.
+const COMPILERS: &[(&[&str], &[&str], &str)] = &[
+    (
+        &["mlir-opt-22", "mlir-translate-22", "opt-22", "llc-22", "cc"],
+        &["mlir-22-tools", "llvm-22", "gcc", "libc6-dev"],
+        "the tests that compile through MLIR",
+    ),
+    (
+        &["qemu-aarch64", "aarch64-linux-gnu-gcc"],
+        &["qemu-user", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+        "running compiled code on aarch64",
+    ),
+    (
+        &["qemu-riscv64", "riscv64-linux-gnu-gcc"],
+        &["qemu-user", "gcc-riscv64-linux-gnu", "libc6-dev-riscv64-cross"],
+        "running compiled code on riscv64",
+    ),
+];
 
 /// Python wheels; none is needed to build or test the workspace as it is.
 const PIP_WHEELS: &[&str] = &[];
@@ -27,7 +44,15 @@ pub(crate) fn ensure() -> Result<(), Failure> {
         command.args(["component", "add", component]);
         succeed(command, "install it with your system's packages")?;
     }
-    apt_packages(APT_PACKAGES)?;
+    for (programs, packages, skipped) in COMPILERS {
+        if programs.iter().all(|program| runs(program)) {
+            continue;
+        }
+        // Older systems have no LLVM 22, and another system may have it under other names: what is there is tested.
+        if apt_packages(packages).is_err() {
+            println!("not installed: {}; skipped without: {skipped}", packages.join(" "));
+        }
+    }
     pip_wheels()?;
     crates()
 }
@@ -92,6 +117,13 @@ fn pip_wheels() -> Result<(), Failure> {
     let mut command = Command::new("python3");
     command.args(["-m", "pip", "install", "--user"]).args(&missing);
     succeed(command, "install them into the Python that `python3` starts").map(drop)
+}
+
+/// Whether a program is on the search path and says its version.
+pub(crate) fn runs(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg("--version");
+    succeeds(command)
 }
 
 fn shell(script: &str) -> Command {
