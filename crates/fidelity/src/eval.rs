@@ -7,7 +7,7 @@ use anyhow::Result;
 use axes::DType;
 use engine::{Executable, Tensor, pool::Pool};
 use furnace::Remat;
-use furnace::precision::{Precision, Real, Task};
+use furnace::precision::{Attempt, Precision, Real, Task, adapt};
 use graph::{Accumulator, Array, Bindings, Data, EvalCx, Graph, Scalar, interp};
 use models::forms::{CacheType, Form, GraphOptions, PLACES};
 use std::cell::RefCell;
@@ -35,10 +35,14 @@ pub enum Arithmetic {
     F32,
     /// In the reference interpreter, in f64 throughout.
     F64,
-    /// In the reference interpreter, in any precision but the adaptive one; numbers of the model are the doubles that it
-    /// states.
+    /// In the reference interpreter, in any precision; numbers of the model are the doubles that it states. Adaptive: in
+    /// intervals of more and more digits until every element of every result is known to the tolerance.
     Precise(Precision),
 }
+
+/// Most digits that a model is evaluated with to meet a tolerance. Where a number lies exactly between two that a
+/// quantiser rounds to, no number of digits decides.
+const MOST_DIGITS: usize = 800;
 
 /// What is wanted.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +90,10 @@ pub struct Evaluation {
     pub decimals: BTreeMap<String, Vec<String>>,
     /// How far the numbers of each of `values` may be from the exact ones at most, where the arithmetic tells.
     pub bounds: BTreeMap<String, f64>,
+    /// The arithmetic that met the tolerance, where one was asked for.
+    pub met_by: Option<Precision>,
+    /// What is not known to the tolerance.
+    open: Option<String>,
 }
 
 impl Loaded {
@@ -112,6 +120,13 @@ impl Loaded {
             return fault(
                 "gradients need a loss, and the inputs have no `labels`",
                 "add `labels` i64 [B, T] to the inputs",
+            );
+        }
+        let adaptive = matches!(request.arithmetic, Arithmetic::Precise(Precision::Adaptive { .. }));
+        if adaptive && pieces.len() > 1 && batch.labels.is_some() {
+            return fault(
+                "the loss of a cut sequence is computed from its logits in f64, which meets no tolerance",
+                "use `--form sequence`, or leave `labels` out of the inputs",
             );
         }
         if request.grads && request.integer {
@@ -151,6 +166,16 @@ impl Loaded {
             }
             Arithmetic::F64 => {
                 Interpret { model: self, batch, request, options, pieces: &pieces, watch }.here::<f64>()
+            }
+            Arithmetic::Precise(Precision::Adaptive { tolerance }) => {
+                adapt(tolerance, MOST_DIGITS, |precision| {
+                    let task = Interpret { model: self, batch, request, options, pieces: &pieces, watch };
+                    let made = precision.run(task)??;
+                    Ok(match made.open {
+                        Some(open) => Attempt::Open(open),
+                        None => Attempt::Done(Evaluation { met_by: Some(precision), ..made }),
+                    })
+                })
             }
             Arithmetic::Precise(precision) => {
                 precision.run(Interpret { model: self, batch, request, options, pieces: &pieces, watch })?
@@ -264,9 +289,19 @@ impl Loaded {
         }
         parts.retain(|n, _| request.hidden || !n.starts_with("hidden_states."));
         let (mut values, mut decimals, mut bounds) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let tolerance = match request.arithmetic {
+            Arithmetic::Precise(Precision::Adaptive { tolerance }) => Some(tolerance),
+            _ => None,
+        };
+        let mut open = None;
         for (name, list) in parts {
             let numbers = || list.iter().flat_map(|a| a.floats());
-            if let Some(f) = numbers().find_map(Real::undefined) {
+            if let Some(tolerance) = tolerance {
+                open =
+                    open.or_else(|| numbers().enumerate().find_map(|(i, x)| unknown(x, tolerance, &name, i)));
+            }
+            if let Some(f) = numbers().find_map(Real::undefined).filter(|f| !(f.undecided && open.is_some()))
+            {
                 let remedy = "use more digits, or an arithmetic without bounds";
                 return fault(format!("`{name}` has no value: {} ({})", f.problem, f.op), remedy);
             }
@@ -286,8 +321,18 @@ impl Loaded {
             let loss = cross_entropy(&values["logits"], batch.labels.as_deref().unwrap_or(&[]));
             values.insert("loss".into(), Array::float(DType::F32, [1], vec![loss]));
         }
-        Ok(Evaluation { values, operations, decimals, bounds })
+        Ok(Evaluation { values, operations, decimals, bounds, met_by: None, open })
     }
+}
+
+/// Why element `i` of `name` is not known to the tolerance: relative above 1, absolute below.
+fn unknown<S: Real>(x: &S, tolerance: f64, name: &str, i: usize) -> Option<String> {
+    if let Some(f) = x.undefined().filter(|f| f.undecided) {
+        return Some(format!("{} ({}; `{name}`, element {i})", f.problem, f.op));
+    }
+    let (bound, x) = (x.bound()?, x.to_f64());
+    (bound.is_nan() || bound > tolerance * x.abs().max(1.0))
+        .then(|| format!("element {i} of `{name}` is {x} within {bound:e}"))
 }
 
 fn pieces(cut: &Cut, length: usize) -> Vec<(usize, usize)> {

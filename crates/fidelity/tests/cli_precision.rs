@@ -68,6 +68,18 @@ fn a_model_in_every_arithmetic() {
         let digits = if *dtype == "f80" { 15 } else { 24 };
         assert!(same(text, &wide[0].1) >= digits, "{dtype}: {text}, {}: {}", wide[0].0, wide[0].1);
     }
+    // Bounds that meet a tolerance, for every logit and the loss.
+    let (known, decimals) = run("adaptive:1e-25");
+    assert!(worst(&known) < 1e-12);
+    for name in ["logits", "loss"] {
+        let bound = decimals["tensors"][name]["bound"].as_f64().expect("a bound");
+        let size = decimals["tensors"][name]["values"].as_array().expect("numbers").iter();
+        let size =
+            size.map(|x| x.as_str().and_then(|x| x.parse().ok()).unwrap_or(0f64).abs()).fold(1f64, f64::max);
+        assert!(bound > 0.0 && bound <= 1e-25 * size, "{name}: {bound:e}");
+    }
+    let first = decimals["tensors"]["logits"]["values"][0].as_str().expect("a decimal");
+    assert!(same(first, &wide[0].1) >= 24, "{first}, {}", wide[0].1);
     let (single, ..) = run("f32");
     assert!(worst(&single) < 1e-4);
     let (kept, ..) = run_with("f32", &["--accumulator", "exact"]);

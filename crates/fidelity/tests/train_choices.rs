@@ -179,6 +179,22 @@ fn looks_have_histograms_of_distances() {
 }
 
 #[test]
+fn a_wider_scalar_trains_in_the_same_loop_and_resumes_to_the_bit() {
+    let shop = Workshop::new();
+    let plain = ["train.steps=24", "data.seq_len=8", "train.batch_size=2"];
+    let wide = [&plain[..], &["precision.scalar=f64"]].concat();
+    shop.train("single", &plain).ok();
+    shop.train("whole", &wide).ok();
+    let (single, double) = (losses(&shop.path("single"), "train"), losses(&shop.path("whole"), "train"));
+    assert!((single[0] - double[0]).abs() < 1e-5 * single[0], "{} and {}", single[0], double[0]);
+    assert!(single.len() == 24 && double.len() == 24 && single != double, "the run was done in f32");
+    assert!(double[23] < double[0] - 0.1, "{double:?}");
+    shop.killed_after("parts", 6, &wide);
+    shop.train("parts", &[&wide[..], &["--resume"]].concat()).ok();
+    same(&shop.path("whole"), &shop.path("parts"));
+}
+
+#[test]
 fn choices_that_are_none_are_refused_with_what_there_is() {
     let shop = Workshop::new();
     for (setting, parts) in [
@@ -194,6 +210,8 @@ fn choices_that_are_none_are_refused_with_what_there_is() {
         ("optimizer.bop_gamma=0", &["optimizer.bop_gamma", "above 0"]),
         ("quantizer.flip_rate=2", &["quantizer.flip_rate", "up to 1"]),
         ("quantizer.horizon=0", &["quantizer.horizon", "above 0"]),
+        ("precision.scalar=interval", &["`interval`", "bounds grow", "digits:N"]),
+        ("precision.scalar=f16", &["`f16`", "f32, f64"]),
     ] {
         shop.train("run", &[setting]).fails(parts);
     }

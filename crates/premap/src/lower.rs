@@ -6,7 +6,17 @@ use std::sync::Arc;
 
 /// The same function in ops that the target knows, after the passes of the graph: without the ops that only matter to
 /// derivatives, with constants folded, and without what no output or tap needs.
+///
+/// What a rematerialised call computes again is there twice, so no pass that joins equal nodes may follow; see
+/// [`decompose`].
 pub fn lower(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
+    Ok(unmarked(decompose(graph, target)?))
+}
+
+/// As [`lower`], for a graph that will be lowered again: the operands of rematerialised calls go through `identity` nodes
+/// (marked `keep`), so that passes do not find what is computed again equal to what the forward pass has, which would be
+/// held in memory after all.
+pub fn decompose(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
     let graph = graph::passes::lower_for_execution(graph);
     let cx = Cx::abstract_();
     let mut map: Vec<Vec<Var>> = vec![vec![]; graph.nodes.len()];
@@ -23,11 +33,9 @@ pub fn lower(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
             Ok(match n.op {
                 Op::Call => {
                     let callee = n.attrs.graph("callee").cloned().unwrap_or_default();
-                    let callee = lower(&callee, target)?;
+                    let callee = decompose(&callee, target)?;
                     match n.attrs.flag("remat") {
-                        true => {
-                            cx.inline(&callee, &inputs.iter().map(|v| apart(&cx, v)).collect::<Vec<_>>())?
-                        }
+                        true => cx.inline(&callee, &apart(&cx, &inputs))?,
                         false => cx.inline(&callee, &inputs)?,
                     }
                 }
@@ -43,7 +51,7 @@ pub fn lower(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
                     let mut attrs = n.attrs.clone();
                     for (k, v) in n.attrs.iter() {
                         if let Attr::Graph(g) = v {
-                            attrs = attrs.with(k, Attr::Graph(Arc::new(lower(g, target)?)));
+                            attrs = attrs.with(k, Attr::Graph(Arc::new(decompose(g, target)?)));
                         }
                     }
                     cx.push(op, attrs, &inputs.iter().collect::<Vec<_>>())
@@ -63,13 +71,52 @@ pub fn lower(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
     let again =
         made.nodes.iter().any(|n| n.op.class() == graph::Class::Composite && !target.fused.contains(&n.op));
     // A decomposition may use composites in turn, and may leave what constants or dead results make superfluous.
-    if again { lower(&made, target) } else { Ok(graph::passes::lower_for_execution(&made)) }
+    if again { decompose(&made, target) } else { Ok(graph::passes::lower_for_execution(&made)) }
 }
 
-/// The same value under a name that the passes keep. What the backward pass computes again from it would else be found to
-/// equal what the forward pass has, and that would be held in memory after all.
-fn apart(cx: &Cx, v: &Var) -> Var {
-    cx.push1(Op::Identity, graph::attrs! { id: Int(cx.len() as i64), keep: Bool(true) }, &[v])
+/// The operands under names that the passes keep. Inputs of the graph stay as they are where another operand makes the
+/// difference: what depends on them alone (quantised weights) is better computed once.
+fn apart(cx: &Cx, operands: &[Var]) -> Vec<Var> {
+    let input = |v: &Var| cx.node(v.id().node).op == Op::Input;
+    let all = operands.iter().all(input);
+    let mark = |v: &Var| match input(v) && !all {
+        true => v.clone(),
+        false => {
+            let attrs = graph::attrs! { id: Int(cx.len() as i64), keep: Bool(true) };
+            cx.push1(Op::Identity, attrs, &[v])
+        }
+    };
+    operands.iter().map(mark).collect()
+}
+
+/// The graph without the marks of [`apart`], which would be copies.
+fn unmarked(mut g: Graph) -> Graph {
+    let mut nodes: Vec<graph::Node> = vec![];
+    // Where each node's results are now: those of a node, or for a mark one result of it.
+    let mut moved: Vec<(u32, Option<u32>)> = vec![];
+    let at = |moved: &[(u32, Option<u32>)], v: Value| {
+        let (node, result) = moved[v.node as usize];
+        Value { node, out: result.unwrap_or(v.out) }
+    };
+    for mut n in std::mem::take(&mut g.nodes) {
+        n.inputs.iter_mut().for_each(|v| *v = at(&moved, *v));
+        if n.op == Op::Identity && n.attrs.flag("keep") {
+            moved.push((n.inputs[0].node, Some(n.inputs[0].out)));
+            continue;
+        }
+        for (k, v) in n.attrs.clone().iter() {
+            if let Attr::Graph(g) = v {
+                n.attrs = n.attrs.with(k, Attr::Graph(Arc::new(unmarked(g.as_ref().clone()))));
+            }
+        }
+        moved.push((nodes.len() as u32, None));
+        nodes.push(n);
+    }
+    g.nodes = nodes;
+    for named in g.inputs.iter_mut().chain(&mut g.outputs).chain(&mut g.taps) {
+        named.value = at(&moved, named.value);
+    }
+    g
 }
 
 /// The join of two parts whose zero margins are added: what the gradient of two slices that tile an axis comes to.

@@ -84,14 +84,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let skipped = rounds / 3;
     for i in 0..rounds as u64 {
         if i == skipped as u64 {
-            step.executable().set_profile(true);
+            step.executable().ok_or("no plan")?.set_profile(true);
         }
         let start = std::time::Instant::now();
         step.run(&mut state, std::slice::from_ref(&batch), Rates { step: i, ..rates })?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     times.sort_by(f64::total_cmp);
-    let exe = step.executable();
+    let exe = step.executable().ok_or("no plan")?;
     let (plan, counted) = (exe.plan(), (rounds - skipped) as f64);
     println!(
         "{} steps in the plan, arena {:.1} MB ({:.1} without reuse), {} nodes computed twice",

@@ -155,6 +155,14 @@ pub enum TrainError {
         /// The values that are allowed.
         expected: String,
     },
+    /// A step could not be done in the arithmetic that `precision.scalar` names.
+    #[error("the step has no value in `{scalar}`: {problem}; try another `precision.scalar`, or f32")]
+    Arithmetic {
+        /// The arithmetic.
+        scalar: String,
+        /// What happened.
+        problem: String,
+    },
     /// A checkpoint does not hold what was written.
     #[error(
         "the checkpoint `{}` is damaged: {problem}; \

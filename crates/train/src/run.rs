@@ -334,7 +334,7 @@ impl Session<'_> {
         let total = c.train.steps as u64;
         let schedule = Schedule::new(c);
         let per_step = (c.train.batch_size * c.train.accumulate * c.data.seq_len) as u64;
-        let mut plan_bytes = step.executable().memory();
+        let mut plan_bytes = step.plan_bytes();
         // Some two hundred points of memory, and chances to write the page, in a run of any length.
         let sparse = total.div_ceil(200).max(1);
         let mut times = vec![];
@@ -370,7 +370,7 @@ impl Session<'_> {
                 // The new plan may be as large as the old one, which goes first.
                 drop(step);
                 step = Step::new(&self.model, &self.optimizer, &self.planned, self.pool.clone())?;
-                plan_bytes = step.executable().memory();
+                plan_bytes = step.plan_bytes();
             }
             let batches: Vec<Batch> =
                 (0..c.train.accumulate).map(|_| self.sampler.next_batch(c.train.batch_size)).collect();

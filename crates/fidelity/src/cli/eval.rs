@@ -26,7 +26,8 @@ Examples:
   fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --form chunks:5,1,8
   fidelity eval model.fid --inputs i.safetensors --outputs o.safetensors --form stream
   fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --dtype f64 --json
-  fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --dtype digits:40";
+  fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --dtype digits:40
+  fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors --dtype adaptive:1e-20";
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -45,7 +46,8 @@ pub(super) struct Args {
     #[arg(long, default_value = "sequence", value_parser = parse_form)]
     form: Form,
     /// Arithmetic: f32 (the engine), or in the reference interpreter f64, f80, dd (two doubles), f128, digits:N,
-    /// interval or interval:N (with bounds); wider ones are slow
+    /// interval or interval:N (with bounds), adaptive:TOLERANCE (more digits until every number is known to it); wider ones
+    /// are slow
     #[arg(long, default_value = "f32", value_parser = parse_dtype)]
     dtype: Precision,
     /// How sums are kept: plain, pairwise, compensated, wider or exact; without it as the kernels do
@@ -104,12 +106,7 @@ fn parse_form(text: &str) -> Result<Form, String> {
 }
 
 fn parse_dtype(text: &str) -> Result<Precision, String> {
-    match text.parse::<Precision>() {
-        Ok(Precision::Adaptive { .. }) => {
-            Err("a tolerance is for single numbers; for a model write interval:N, and read the bound".into())
-        }
-        made => made.map_err(|e| e.to_string()),
-    }
+    text.parse::<Precision>().map_err(|e| e.to_string())
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -227,6 +224,7 @@ fn summary(
         "form": args.form.name,
         "dtype": args.dtype.to_string(),
         "bounds": evaluation.bounds,
+        "met_by": evaluation.met_by.map(|p| p.to_string()),
         "integer": args.integer,
         "shapes": shapes,
         "operations": {
@@ -259,7 +257,8 @@ fn told(
         if pieces == 1 { "piece" } else { "pieces" }
     );
     if let Some(worst) = evaluation.bounds.values().copied().reduce(f64::max) {
-        out += &format!("bound       {worst:.1e} at most between a number and the exact one\n");
+        let by = evaluation.met_by.map_or(String::new(), |p| format!(", by {p}"));
+        out += &format!("bound       {worst:.1e} at most between a number and the exact one{by}\n");
     }
     out += &format!("time        {seconds:.3} s\n");
     out += &format!("written     {} tensors to {}\n", tensors.len(), args.outputs.display());
@@ -285,6 +284,7 @@ mod tests {
         assert_eq!(parse_dtype("digits:50"), Ok(Precision::Digits(50)));
         assert!(parse_dtype("int8").unwrap_err().contains("f32, f64"));
         assert!(parse_dtype("digits:none").unwrap_err().contains("digits:40"));
-        assert!(parse_dtype("adaptive:1e-9").unwrap_err().contains("interval:N"));
+        assert_eq!(parse_dtype("adaptive:1e-9"), Ok(Precision::Adaptive { tolerance: 1e-9 }));
+        assert!(parse_dtype("adaptive:2").unwrap_err().contains("above 0 and below 1"));
     }
 }

@@ -65,8 +65,8 @@ impl Precision {
             Precision::IntervalDigits(n) => Digits::with(n, || task.run::<Interval<Digits>>()),
             Precision::Adaptive { .. } => Err(FurnaceError::Precision {
                 name: self.to_string(),
-                problem: "it is not one arithmetic but a search for enough digits; it evaluates numbers \
-                          (`precision::evaluate`), not models; give f64, f80, dd, f128, digits:N or interval here"
+                problem: "it is not one arithmetic but a search for enough digits (`precision::adapt`); give f64, f80, \
+                          dd, f128, digits:N or interval here"
                     .into(),
             }),
         }
@@ -176,7 +176,7 @@ pub const ADAPTIVE_LIMIT: usize = 5000;
 pub fn evaluate(graph: &Graph, inputs: &[Given], how: &Evaluation) -> Result<Vec<Answer>> {
     let task = Interpret { graph, inputs, how };
     match how.precision {
-        Precision::Adaptive { tolerance } => adaptive(task, how.precision, tolerance),
+        Precision::Adaptive { tolerance } => adaptive(task, tolerance),
         precision => precision.run(task)?.finished(),
     }
 }
@@ -306,34 +306,57 @@ fn worth(x: f64, bound: f64) -> usize {
     ((x.abs().log10() - bound.log10()).ceil() + 2.0).clamp(1.0, 1e5) as usize
 }
 
-/// Ziv's strategy with intervals: digits are doubled until the bounds are near enough (Ziv 1991).
-fn adaptive(task: Interpret, asked: Precision, tolerance: f64) -> Result<Vec<Answer>> {
-    let mut digits = (10.0 - tolerance.log10()).max(20.0) as usize;
+/// What an attempt of [`adapt`] came to.
+#[derive(Clone, Debug)]
+pub enum Attempt<T> {
+    /// Everything is known to the tolerance.
+    Done(T),
+    /// What is not known well enough yet.
+    Open(String),
+}
+
+/// Ziv's strategy with intervals: `attempt` is made with [`Precision::IntervalDigits`] of more and more digits until it is
+/// done (Ziv 1991). An attempt that fails because the bounds did not decide something (which way a branch goes, to what a
+/// number is rounded) is made again with twice the digits, up to `most`.
+pub fn adapt<T, E: From<FurnaceError> + std::fmt::Display>(
+    tolerance: f64,
+    most: usize,
+    mut attempt: impl FnMut(Precision) -> std::result::Result<Attempt<T>, E>,
+) -> std::result::Result<T, E> {
+    let mut digits = (10.0 - tolerance.log10()).max(20.0).min(most as f64) as usize;
     loop {
         watch_undecided();
-        let made = Precision::IntervalDigits(digits).run(task);
-        let open = match made {
-            Err(_) if last_undecided() => made.err().map(|e| e.to_string()),
+        let open = match attempt(Precision::IntervalDigits(digits)) {
+            Err(e) if last_undecided() => e.to_string(),
+            Ok(Attempt::Open(open)) => open,
             Err(e) => return Err(e),
-            Ok(made) => match made.faults.iter().find(|(_, _, f)| !f.undecided) {
-                Some((output, element, fault)) => return Err(undefined(output, *element, fault)),
-                None => match worst(&made, tolerance) {
-                    None => return Ok(made.answers),
-                    open => open,
-                },
-            },
+            Ok(Attempt::Done(made)) => return Ok(made),
         };
-        if digits >= ADAPTIVE_LIMIT {
+        if digits >= most {
+            let problem = format!(
+                "not reached with {digits} digits: {open}; give a larger tolerance, or keep away from kinks and poles"
+            );
             return Err(FurnaceError::Precision {
-                name: asked.to_string(),
-                problem: format!(
-                    "not reached with {digits} digits: {}; give a larger tolerance, or keep away from kinks and poles",
-                    open.unwrap_or_default()
-                ),
-            });
+                name: Precision::Adaptive { tolerance }.to_string(),
+                problem,
+            }
+            .into());
         }
-        digits = (digits * 2).min(ADAPTIVE_LIMIT);
+        digits = (digits * 2).min(most);
     }
+}
+
+fn adaptive(task: Interpret, tolerance: f64) -> Result<Vec<Answer>> {
+    adapt(tolerance, ADAPTIVE_LIMIT, |precision| {
+        let made = precision.run(task)?;
+        if let Some((output, element, fault)) = made.faults.iter().find(|(_, _, f)| !f.undecided) {
+            return Err(undefined(output, *element, fault));
+        }
+        Ok(match worst(&made, tolerance) {
+            None => Attempt::Done(made.answers),
+            Some(open) => Attempt::Open(open),
+        })
+    })
 }
 
 /// The first element that is not known to the tolerance (relative above 1, absolute below).

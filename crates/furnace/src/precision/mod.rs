@@ -32,7 +32,9 @@ mod interval;
 pub use digits::Digits;
 pub use double_double::DoubleDouble;
 pub use end::{End, Function, Toward};
-pub use evaluate::{ADAPTIVE_LIMIT, Answer, Evaluation, Given, Real, Task, evaluate, evaluate_fn, trace};
+pub use evaluate::{
+    ADAPTIVE_LIMIT, Answer, Attempt, Evaluation, Given, Real, Task, adapt, evaluate, evaluate_fn, trace,
+};
 #[cfg(target_arch = "x86_64")]
 pub use f80::F80;
 pub use f128::F128;

@@ -171,7 +171,11 @@ pub(super) fn comment(key: &str) -> Option<&'static str> {
         }
         "train.sample_tokens" => "Length of that sample in tokens.",
         "precision" => {
-            "How sums of gradients and of the optimiser are kept; the arithmetic of a step is f32."
+            "In which arithmetic a step is done, and how sums of gradients and of the optimiser are kept."
+        }
+        "precision.scalar" => {
+            "\"f32\" (the engine), or in the reference interpreter, some thousand times slower: \"f64\", \"f80\", \"dd\", \"f128\", \
+             \"digits:N\"; weights and states between steps stay f32."
         }
         "precision.accumulator" => {
             "\"fast\" (the kernels' own), \"plain\", \"pairwise\", \"compensated\", \"f64\", or \"exact\" (no order matters); \

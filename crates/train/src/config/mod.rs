@@ -21,6 +21,7 @@ mod comments;
 mod inline;
 mod overrides;
 mod paths;
+mod scalar;
 mod sections;
 mod validate;
 
@@ -32,6 +33,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Result, TrainError};
 
 pub use bytes::ByteSize;
+pub use scalar::ScalarKind;
 pub use sections::{
     AccumulatorKind, Auto, DataConfig, GradientType, LoopConfig, MlgruForm, ModelConfig, OptimizerConfig,
     OptimizerKind, OutputConfig, PrecisionConfig, Products, QuantizerConfig, SamplerKind, ScheduleConfig,
@@ -54,7 +56,7 @@ pub struct TrainConfig {
     pub schedule: ScheduleConfig,
     /// The loop.
     pub train: LoopConfig,
-    /// How sums are kept.
+    /// In which arithmetic steps are done, and how sums are kept.
     pub precision: PrecisionConfig,
     /// Where results go.
     pub output: OutputConfig,

@@ -4,7 +4,7 @@
 //! rate and schedule. What each key means is said once, in the comments that the file is printed with
 //! (`comments.rs`); the documentation here says what the code needs to know.
 
-use super::ByteSize;
+use super::{ByteSize, ScalarKind};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -449,10 +449,12 @@ pub struct LoopConfig {
     pub sample_tokens: usize,
 }
 
-/// `[precision]`: how sums of gradients and of the optimiser are kept. The arithmetic of a step is f32.
+/// `[precision]`: in which arithmetic a step is done, and how sums of gradients and of the optimiser are kept.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PrecisionConfig {
+    /// The arithmetic.
+    pub scalar: ScalarKind,
     /// The accumulator.
     pub accumulator: AccumulatorKind,
 }

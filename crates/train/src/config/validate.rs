@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use crate::error::{Result, TrainError};
 
-use super::{SplitKind, TrainConfig};
+use super::{GradientType, SplitKind, TrainConfig};
 
 impl TrainConfig {
     /// Checks every value that a type alone cannot check.
@@ -12,8 +12,7 @@ impl TrainConfig {
     /// # Errors
     /// [`TrainError::Value`] naming the key, the value and the values that are allowed.
     pub fn validate(&self) -> Result<()> {
-        // Every value of `precision` is one of a list.
-        let TrainConfig { model, data, optimizer, quantizer, schedule, train, precision: _, output } = self;
+        let TrainConfig { model, data, optimizer, quantizer, schedule, train, precision, output } = self;
         for (key, value) in [
             ("model.hidden_size", model.hidden_size),
             ("model.num_hidden_layers", model.num_hidden_layers),
@@ -84,6 +83,14 @@ impl TrainConfig {
             require(key, value, value > 0.0 && value <= 1.0, "a share above 0 and up to 1")?;
         }
         crate::quantizer::Quantizer::new(self)?;
+        if precision.scalar.wider().is_some() {
+            let f32s = train.gradients == GradientType::F32;
+            let expected = "\"f32\": the wider arithmetic of `precision.scalar` keeps gradients whole";
+            require("train.gradients", "bf16", f32s, expected)?;
+            let expected =
+                "0: the interpreter, which `precision.scalar` asks for, has no plan to fit a limit";
+            require("train.memory", train.memory, train.memory.bytes() == 0, expected)?;
+        }
         for pattern in &optimizer.no_decay {
             let expected = "patterns of parameter names with `*` for any letters, such as \"*norm*\"";
             require("optimizer.no_decay", pattern, glob::Pattern::new(pattern).is_ok(), expected)?;

@@ -31,7 +31,7 @@ fn kept(g: Graph, how: Option<Accumulator>) -> Result<Graph> {
     let Some(how) = how else { return Ok(g) };
     let mut target = engine::target();
     target.fused.retain(|op| *op != graph::Op::RmsNormGrad);
-    let g = premap::lower::lower(&g, &target)?;
+    let g = premap::lower::decompose(&g, &target)?;
     let forward: Vec<_> =
         g.outputs.iter().filter(|o| !o.name.starts_with("grad.")).map(|o| o.value).collect();
     Ok(graph::passes::accumulate(&g, how, &forward))

@@ -8,6 +8,7 @@
 //! and Hutter 2017): decay, moments, bias correction outside the root, eps added to the corrected root.
 
 mod graph;
+mod precise;
 mod state;
 
 pub use graph::{plan_options, step_graph, updated};
@@ -19,12 +20,14 @@ use std::sync::Arc;
 use ::graph::{Accumulator, Bindings, Cx, Var};
 use axes::DType;
 use engine::{Blame, Executable, Tensor, pool::Pool};
+use furnace::precision::Precision;
 use furnace::surrogates::Surrogate;
 use models::config::MatMulFreeConfig;
 use models::matmulfree::{Form, GraphOptions, sequence_graph};
 use premap::Options;
 
 use self::graph::load;
+use self::precise::Precise;
 use crate::config::{GradientType, Products, TrainConfig};
 use crate::data::Batch;
 use crate::error::{Result, TrainError};
@@ -72,6 +75,8 @@ pub struct StepOptions {
     pub gradients: DType,
     /// How sums of gradients and of the optimiser are kept; `None`: as the kernels do.
     pub accumulator: Option<Accumulator>,
+    /// Another arithmetic than the engine's f32, in the reference interpreter.
+    pub scalar: Option<Precision>,
     /// Fused loops and kernels; without, one step per op, whose result is kept until its last reader and never computed
     /// again: the form that a fused plan is measured against.
     pub fuse: bool,
@@ -90,6 +95,7 @@ impl StepOptions {
             products: Products::Integer,
             gradients: DType::F32,
             accumulator: None,
+            scalar: None,
             fuse: true,
             surrogate: Surrogate::Ste,
         }
@@ -106,15 +112,22 @@ impl StepOptions {
                 GradientType::BF16 => DType::BF16,
             },
             accumulator: c.precision.accumulator.accumulator(),
+            scalar: c.precision.scalar.wider(),
             fuse: c.train.fuse,
             ..StepOptions::new(c.train.batch_size, c.data.seq_len)
         }
     }
 }
 
-/// A compiled step.
+/// What runs a step.
+enum Runner {
+    Engine(Box<Executable>),
+    Interpreter(Precise),
+}
+
+/// A step ready to run.
 pub struct Step {
-    exe: Executable,
+    runner: Runner,
     ids: Tensor,
     key: Tensor,
     /// Numbers that change from step to step: name, place among the inputs, value.
@@ -130,7 +143,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// Compiles the step for one batch shape.
+    /// Compiles the step for one batch shape; with a scalar of its own it is interpreted.
     pub fn new(
         c: &MatMulFreeConfig,
         optimizer: &Optimizer,
@@ -138,7 +151,6 @@ impl Step {
         pool: Arc<Pool>,
     ) -> Result<Step> {
         let g = step_graph(c, optimizer, options)?;
-        let exe = load(c, &g, plan_options(c, optimizer, options), options, &pool)?;
         let input = |name: &str| g.inputs.iter().position(|i| i.name == name);
         let output = |name: &str| g.outputs.iter().position(|o| o.name == name);
         let mut places = vec![];
@@ -154,23 +166,42 @@ impl Step {
             .filter_map(|name| input(name).map(|at| (name.to_string(), at, Tensor::zeros(DType::F32, []))));
         let ids = input("input_ids").map(|i| Tensor::of(g.ty(g.inputs[i].value)));
         let scalar = || Tensor::zeros(DType::F32, []);
+        let ids = ids.unwrap_or_else(scalar);
+        let fed = ["input_ids", "labels"].into_iter().filter_map(input).collect();
+        let keyed = input("quantizer.key");
+        let numbers = numbers.collect();
+        let runner = match options.scalar {
+            None => {
+                let plan = plan_options(c, optimizer, options);
+                Runner::Engine(Box::new(load(c, &g, plan, options, &pool)?))
+            }
+            Some(scalar) => Runner::Interpreter(Precise::new(g, scalar)),
+        };
         Ok(Step {
-            exe,
-            ids: ids.unwrap_or_else(scalar),
+            runner,
+            ids,
             key: Tensor::from_i64([], &[0]),
-            numbers: numbers.collect(),
+            numbers,
             loss: scalar(),
             grad_norm: scalar(),
             optimizer: optimizer.clone(),
             places,
-            fed: ["input_ids", "labels"].into_iter().filter_map(input).collect(),
-            keyed: input("quantizer.key"),
+            fed,
+            keyed,
         })
     }
 
-    /// The loaded plan, for its memory and its profile.
-    pub fn executable(&mut self) -> &mut Executable {
-        &mut self.exe
+    /// The loaded plan, for its memory and its profile; an interpreted step has none.
+    pub fn executable(&mut self) -> Option<&mut Executable> {
+        match &mut self.runner {
+            Runner::Engine(exe) => Some(exe),
+            Runner::Interpreter(_) => None,
+        }
+    }
+
+    /// Bytes of the plan, 0 where there is none.
+    pub fn plan_bytes(&mut self) -> usize {
+        self.executable().map_or(0, |exe| exe.memory())
     }
 
     /// One update from as many batches as the step accumulates.
@@ -184,7 +215,28 @@ impl Step {
             let found = values.iter().find(|(n, _)| n == name).map_or(0.0, |(_, v)| *v);
             tensor.f32_mut()[0] = found as f32;
         }
-        let mut io = self.exe.io();
+        let exe = match &mut self.runner {
+            Runner::Engine(exe) => exe,
+            Runner::Interpreter(precise) => {
+                let mut inputs: Vec<&Tensor> = vec![&self.ids; precise.graph.inputs.len()];
+                for ((from, _), (_, tensor)) in self.places.iter().zip(state.tensors()) {
+                    inputs[*from] = tensor;
+                }
+                self.keyed.iter().for_each(|at| inputs[*at] = &self.key);
+                self.numbers.iter().for_each(|(_, at, tensor)| inputs[*at] = tensor);
+                let made = precise.run(&inputs)?;
+                let result = [made[0].f32()[0], made[1].f32()[0]];
+                // Nothing has been overwritten yet.
+                if !result.iter().all(|x| x.is_finite()) {
+                    return Err(not_finite(rates.step, result, None));
+                }
+                for ((_, to), (_, tensor)) in self.places.iter().zip(state.tensors_mut()) {
+                    tensor.f32_mut().copy_from_slice(made[*to].f32());
+                }
+                return Ok(StepResult { loss: result[0], grad_norm: result[1] });
+            }
+        };
+        let mut io = exe.io();
         for ((from, to), (_, tensor)) in self.places.iter().zip(state.tensors_mut()) {
             io.in_place(*from, *to, tensor);
         }
@@ -198,13 +250,13 @@ impl Step {
             io.input(*at, tensor);
         }
         io.output(0, &mut self.loss).output(1, &mut self.grad_norm);
-        self.exe.run_early(&mut io)?;
+        exe.run_early(&mut io)?;
         let result = [io.scalar(0), io.scalar(1)];
         if !result.iter().all(|x| x.is_finite()) {
-            let blame = self.exe.find_nonfinite(&mut io)?;
+            let blame = exe.find_nonfinite(&mut io)?;
             return Err(not_finite(rates.step, result, blame));
         }
-        self.exe.run_rest(&mut io)?;
+        exe.run_rest(&mut io)?;
         Ok(StepResult { loss: result[0], grad_norm: result[1] })
     }
 }
