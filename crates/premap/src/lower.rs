@@ -7,8 +7,17 @@ use std::sync::Arc;
 /// The same function in ops that the target knows, after the passes of the graph: without the ops that only matter to
 /// derivatives, with constants folded, and without what no output or tap needs.
 pub fn lower(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
-    let graph = graph::passes::lower_for_execution(graph);
-    let cx = Cx::abstract_();
+    lower_with(graph, target, true)
+}
+
+/// As [`lower`]; without `share`, equal nodes that decompositions make stay apart.
+pub fn lower_with(graph: &Graph, target: &Target, share: bool) -> Result<Graph, GraphError> {
+    let clean = |g: &Graph| match share {
+        true => graph::passes::lower_for_execution(g),
+        false => graph::passes::lower_unshared(g),
+    };
+    let graph = clean(graph);
+    let cx = if share { Cx::abstract_() } else { Cx::unshared() };
     let mut map: Vec<Vec<Var>> = vec![vec![]; graph.nodes.len()];
     for i in &graph.inputs {
         map[i.value.node as usize] = vec![cx.input(&i.name, graph.ty(i.value).clone())];
@@ -23,7 +32,7 @@ pub fn lower(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
             Ok(match n.op {
                 Op::Call => {
                     let callee = n.attrs.graph("callee").cloned().unwrap_or_default();
-                    let callee = lower(&callee, target)?;
+                    let callee = lower_with(&callee, target, share)?;
                     match n.attrs.flag("remat") {
                         true => {
                             cx.inline(&callee, &inputs.iter().map(|v| apart(&cx, v)).collect::<Vec<_>>())?
@@ -43,7 +52,7 @@ pub fn lower(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
                     let mut attrs = n.attrs.clone();
                     for (k, v) in n.attrs.iter() {
                         if let Attr::Graph(g) = v {
-                            attrs = attrs.with(k, Attr::Graph(Arc::new(lower(g, target)?)));
+                            attrs = attrs.with(k, Attr::Graph(Arc::new(lower_with(g, target, share)?)));
                         }
                     }
                     cx.push(op, attrs, &inputs.iter().collect::<Vec<_>>())
@@ -63,7 +72,7 @@ pub fn lower(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
     let again =
         made.nodes.iter().any(|n| n.op.class() == graph::Class::Composite && !target.fused.contains(&n.op));
     // A decomposition may use composites in turn, and may leave what constants or dead results make superfluous.
-    if again { lower(&made, target) } else { Ok(graph::passes::lower_for_execution(&made)) }
+    if again { lower_with(&made, target, share) } else { Ok(clean(&made)) }
 }
 
 /// The same value under a name that the passes keep. What the backward pass computes again from it would else be found to
