@@ -11,11 +11,7 @@ use crate::kernels::rows;
 use crate::pool::Pool;
 use graph::Node;
 use graph::ops::dot::DotAxes;
-
-/// Floats of a block at most: 4 MB, a share of the last-level cache.
-const BLOCK: usize = 1 << 20;
-/// Rows that a task turns into floats.
-const TASK: usize = 64;
+use premap::cut::FLOAT_ROWS as TASK;
 
 /// The right factor: int8 activations or trits.
 #[derive(Clone, Copy)]
@@ -73,7 +69,7 @@ impl Dequantized {
 
     /// Rows of a block. Depends on the shape alone, so that no result depends on the number of threads.
     fn block(&self) -> usize {
-        (BLOCK / self.cols.max(1)).max(1).min(self.rows)
+        premap::cut::float_rows(self.rows, self.cols)
     }
 
     /// Elements of scratch.

@@ -180,6 +180,11 @@ impl Executable {
         self.profile = on;
     }
 
+    /// Time of each step of the plan, in its order, summed over the runs that [`Executable::set_profile`] covers.
+    pub fn step_times(&self) -> Vec<Duration> {
+        self.times.clone()
+    }
+
     /// Time per step, summed over runs, longest first: (what, part of the model, time).
     pub fn profile(&self) -> Vec<(String, String, Duration)> {
         let g = &self.plan.graph;

@@ -10,9 +10,6 @@ use graph::{GraphError, Node, Op, Value};
 use premap::{Group, Plan};
 use std::collections::HashMap;
 
-/// Elements of one task: a fraction of the second-level cache, and enough work to hide the hand-over.
-const TASK: usize = 16 * 1024;
-
 /// A group ready to run.
 pub(crate) struct GroupCode {
     program: Program,
@@ -144,10 +141,7 @@ impl GroupCode {
             registers.push(register[v]);
         }
         let program = Program::new(ops, registers).map_err(|e| fault(e.to_string()))?;
-        // Rows of one element can be cut anywhere, which is as good when every operand is read element by element.
-        let flat = inputs.iter().all(|i| matches!(i.3, premap::Access::Full | premap::Access::Scalar));
-        let (rows, cols) = if flat { (g.rows * g.cols, 1) } else { (g.rows, g.cols) };
-        let rows_per_task = (TASK / cols.max(1)).max(1);
+        let (rows, cols, rows_per_task) = premap::cut::group(g);
         Ok(GroupCode { program, inputs, outputs, rows, cols, rows_per_task })
     }
 

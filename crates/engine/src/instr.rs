@@ -159,10 +159,7 @@ fn scratch_of(plan: &Plan, n: &Node) -> usize {
 fn scan_shape(plan: &Plan, n: &Node) -> (scan::ScanShape, usize) {
     let s = sizes(plan, n.inputs[0]);
     let shape = scan::ScanShape { batch: s[0], time: s[1], channels: s[2] };
-    // Fewer than 512 independent channels and a long sequence: cut time as well. Depends on the shape alone, so that
-    // the result does not depend on the number of threads.
-    let chunk = if s[0] * s[2] < 512 && s[1] >= 1024 { 256 } else { s[1].max(1) };
-    (shape, chunk)
+    (shape, premap::cut::scan_chunk(s[0], s[1], s[2]))
 }
 
 /// Prepares one step.

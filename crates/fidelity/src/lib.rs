@@ -20,6 +20,7 @@ pub mod gguf;
 pub mod inspect;
 pub mod loaded;
 pub mod perplexity;
+pub mod premapping;
 pub mod state;
 pub mod stream;
 pub mod training;

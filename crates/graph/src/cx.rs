@@ -34,6 +34,8 @@ pub struct Cx(pub(crate) Rc<RefCell<Inner>>);
 pub(crate) struct Inner {
     pub graph: Graph,
     shared: HashMap<(Op, Attrs, Vec<Value>), u32>,
+    /// Whether equal nodes are one.
+    share: bool,
     /// Values of all nodes, in eager mode.
     values: Option<Vec<Vec<Array<f64>>>>,
     error: Option<GraphError>,
@@ -55,6 +57,7 @@ impl Cx {
         Cx(Rc::new(RefCell::new(Inner {
             graph,
             shared: HashMap::new(),
+            share: true,
             values: eager.then(Vec::new),
             error: None,
             scope: vec![],
@@ -69,6 +72,13 @@ impl Cx {
     /// A builder whose values are computed as they are made.
     pub fn eager() -> Cx {
         Cx::new(true, None)
+    }
+
+    /// As [`Cx::abstract_`], but equal nodes stay apart: to see what sharing them is worth.
+    pub fn unshared() -> Cx {
+        let cx = Cx::abstract_();
+        cx.0.borrow_mut().share = false;
+        cx
     }
 
     /// A builder for a graph that will be compiled.
@@ -532,7 +542,7 @@ impl Inner {
         if matches!(op, Op::Add | Op::Multiply) {
             key.2.sort_unstable();
         }
-        if let Some(node) = self.shared.get(&key) {
+        if let Some(node) = self.shared.get(&key).filter(|_| self.share) {
             return Ok((*node, self.graph.nodes[*node as usize].types.len()));
         }
         let attrs = key.1.clone();

@@ -6,7 +6,7 @@
 //! by the earliest of them that can take it.
 
 use crate::schedule::contiguous_slice;
-use crate::{Access, Fused, Group, GroupInput, Options};
+use crate::{Access, Fused, Group, GroupInput, Optimization, Options};
 use axes::DType;
 use graph::{Attr, Class, Graph, Op, Value};
 use std::collections::{BTreeSet, HashMap};
@@ -48,6 +48,7 @@ pub fn group(g: &Graph, chains: &[Fused], options: &Options) -> Vec<Group> {
     let count = g.nodes.len();
     let mut taken = vec![false; count];
     chains.iter().flat_map(|c| &c.nodes).for_each(|n| taken[*n as usize] = true);
+    let fuse = options.fuse && options.switches.on(Optimization::Fusion);
     let mut users: Vec<Vec<u32>> = vec![vec![]; count];
     for (i, n) in g.nodes.iter().enumerate() {
         n.inputs.iter().for_each(|v| users[v.node as usize].push(i as u32));
@@ -72,14 +73,14 @@ pub fn group(g: &Graph, chains: &[Fused], options: &Options) -> Vec<Group> {
         };
         let home = candidates
             .into_iter()
-            .filter(|_| options.fuse)
+            .filter(|_| fuse)
             .find(|c| room(*c) && !returns(i, *c, &users, &of, &members))
             .or_else(|| {
                 // Another group that reads the same operand, so that it is read once.
                 let mut near: Vec<usize> = g.nodes[i]
                     .inputs
                     .iter()
-                    .filter(|v| options.fuse && g.ty(**v).shape == g.nodes[i].types[0].shape)
+                    .filter(|v| fuse && g.ty(**v).shape == g.nodes[i].types[0].shape)
                     .flat_map(|v| users[v.node as usize].iter())
                     .filter(|u| **u > i as u32 && **u - i as u32 <= SIBLINGS)
                     .filter(|u| g.nodes[**u as usize].types[0].shape == g.nodes[i].types[0].shape)

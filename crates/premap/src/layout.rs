@@ -5,7 +5,7 @@
 //! that the plan quantises itself are packed where nothing but products reads them: a training step then keeps two bits
 //! of a weight from the forward to the backward pass.
 
-use crate::{Fused, Options, Pattern, PlanError, Target};
+use crate::{Fused, Optimization, Options, Pattern, PlanError, Target};
 use axes::{DType, TritLayout};
 use graph::{Graph, Op, Value};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -50,7 +50,7 @@ pub fn resolve(
     if let Some(o) = g.outputs.iter().chain(&g.taps).find(|o| layouts.contains_key(&o.value)) {
         return Err(refused(&o.value, &format!("output `{}`", o.name)));
     }
-    if target.packs {
+    if target.packs && options.switches.on(Optimization::Layouts) {
         layouts.extend(quantized(g, chains).into_iter().map(|v| (v, TritLayout::Compute)));
     }
     Ok(layouts)

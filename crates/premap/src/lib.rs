@@ -12,16 +12,25 @@
 //!
 //! The plan says nothing about instructions: the engine runs it, and the compiler emits from it.
 
+pub mod cost;
+pub mod cut;
 pub mod group;
 pub mod layout;
 pub mod lower;
+pub mod machine;
 pub mod memory;
 pub mod pattern;
 pub mod plan;
+mod presets;
 pub mod remat;
 pub mod schedule;
+pub mod switches;
+mod traffic;
+pub mod work;
 
+pub use machine::{Kernel, Machine};
 pub use plan::{Access, Buffer, Fused, Group, GroupInput, Options, Pattern, Place, Plan, Step, Target};
+pub use switches::{Optimization, Switches, UnknownOptimization};
 
 use graph::Graph;
 
@@ -118,11 +127,12 @@ pub enum PlanError {
 
 /// Plans a graph for a target.
 pub fn plan(graph: &Graph, target: &Target, options: &Options) -> Result<Plan, PlanError> {
+    let share = options.switches.on(Optimization::Cse);
     let lowered = if options.taps {
-        lower::lower(graph, target)?
+        lower::lower_with(graph, target, share)?
     } else {
         // What only taps need is not computed.
-        lower::lower(&Graph { taps: vec![], ..graph.clone() }, target)?
+        lower::lower_with(&Graph { taps: vec![], ..graph.clone() }, target, share)?
     };
     for n in &lowered.nodes {
         if let Some(t) = n.types.iter().find(|t| t.fixed_shape().is_none()) {

@@ -10,15 +10,28 @@ use std::sync::Arc;
 /// What a rematerialised call computes again is there twice, so no pass that joins equal nodes may follow; see
 /// [`decompose`].
 pub fn lower(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
-    Ok(unmarked(decompose(graph, target)?))
+    lower_with(graph, target, true)
+}
+
+/// As [`lower`]; without `share`, equal nodes that decompositions make stay apart.
+pub fn lower_with(graph: &Graph, target: &Target, share: bool) -> Result<Graph, GraphError> {
+    Ok(unmarked(decompose_with(graph, target, share)?))
 }
 
 /// As [`lower`], for a graph that will be lowered again: the operands of rematerialised calls go through `identity` nodes
 /// (marked `keep`), so that passes do not find what is computed again equal to what the forward pass has, which would be
 /// held in memory after all.
 pub fn decompose(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
-    let graph = graph::passes::lower_for_execution(graph);
-    let cx = Cx::abstract_();
+    decompose_with(graph, target, true)
+}
+
+fn decompose_with(graph: &Graph, target: &Target, share: bool) -> Result<Graph, GraphError> {
+    let clean = |g: &Graph| match share {
+        true => graph::passes::lower_for_execution(g),
+        false => graph::passes::lower_unshared(g),
+    };
+    let graph = clean(graph);
+    let cx = if share { Cx::abstract_() } else { Cx::unshared() };
     let mut map: Vec<Vec<Var>> = vec![vec![]; graph.nodes.len()];
     for i in &graph.inputs {
         map[i.value.node as usize] = vec![cx.input(&i.name, graph.ty(i.value).clone())];
@@ -33,7 +46,7 @@ pub fn decompose(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
             Ok(match n.op {
                 Op::Call => {
                     let callee = n.attrs.graph("callee").cloned().unwrap_or_default();
-                    let callee = decompose(&callee, target)?;
+                    let callee = decompose_with(&callee, target, share)?;
                     match n.attrs.flag("remat") {
                         true => cx.inline(&callee, &apart(&cx, &inputs))?,
                         false => cx.inline(&callee, &inputs)?,
@@ -51,7 +64,7 @@ pub fn decompose(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
                     let mut attrs = n.attrs.clone();
                     for (k, v) in n.attrs.iter() {
                         if let Attr::Graph(g) = v {
-                            attrs = attrs.with(k, Attr::Graph(Arc::new(decompose(g, target)?)));
+                            attrs = attrs.with(k, Attr::Graph(Arc::new(decompose_with(g, target, share)?)));
                         }
                     }
                     cx.push(op, attrs, &inputs.iter().collect::<Vec<_>>())
@@ -71,7 +84,7 @@ pub fn decompose(graph: &Graph, target: &Target) -> Result<Graph, GraphError> {
     let again =
         made.nodes.iter().any(|n| n.op.class() == graph::Class::Composite && !target.fused.contains(&n.op));
     // A decomposition may use composites in turn, and may leave what constants or dead results make superfluous.
-    if again { decompose(&made, target) } else { Ok(graph::passes::lower_for_execution(&made)) }
+    if again { decompose_with(&made, target, share) } else { Ok(clean(&made)) }
 }
 
 /// The operands under names that the passes keep. Inputs of the graph stay as they are where another operand makes the

@@ -2,7 +2,7 @@
 
 use crate::group::is_read;
 use crate::schedule::{Order, Unit, contiguous_slice};
-use crate::{Access, Buffer, Fused, Group, Options, Place, Plan, PlanError, Step, Target};
+use crate::{Access, Buffer, Fused, Group, Optimization, Options, Place, Plan, PlanError, Step, Target};
 use axes::{DType, TritLayout};
 use graph::{Attr, Graph, Op, Value};
 use std::collections::{BTreeMap, HashMap};
@@ -306,6 +306,8 @@ fn place(
             last.insert(root(&g, v).0, k);
         });
     }
+    let reuse = options.reuse && options.switches.on(Optimization::Reuse);
+    let inplace = reuse && options.switches.on(Optimization::Inplace);
     let mut arena = Allocator { free: BTreeMap::new(), end: 0, align: target.align };
     let mut unshared = 0;
     for (k, s) in steps.iter().enumerate() {
@@ -325,7 +327,7 @@ fn place(
             let size = bytes(&g, &layouts, v);
             unshared += size.next_multiple_of(target.align);
             let take_over = match s {
-                Step::Group(group) if options.reuse => group
+                Step::Group(group) if inplace => group
                     .inputs
                     .iter()
                     .filter(|i| i.access == Access::Full)
@@ -358,7 +360,7 @@ fn place(
             home.insert(v, buffers.len() as u32);
             buffers.push(Buffer::Arena { offset, bytes: size });
         }
-        if options.reuse {
+        if reuse {
             for base in dying.iter().filter(|b| !reused.contains(b)) {
                 if let Buffer::Arena { offset, bytes } = buffers[home[base] as usize] {
                     arena.give(offset, bytes);

@@ -31,6 +31,8 @@ pub fn find(g: &Graph, target: &Target, options: &Options) -> Vec<Fused> {
         n.inputs.iter().for_each(|v| s.users[v.node as usize].push(i as u32));
     }
     g.outputs.iter().chain(&g.taps).for_each(|o| s.named[o.value.node as usize] = true);
+    let takes = |p: Pattern| target.patterns.contains(&p) && options.switches.takes(p);
+    let gated = if takes(Pattern::TernaryGated) { target.gated_from } else { usize::MAX };
     let mut out: Vec<Fused> = vec![];
     // Products take their factors first: what they read need not become floats in memory.
     for products in [true, false] {
@@ -42,17 +44,17 @@ pub fn find(g: &Graph, target: &Target, options: &Options) -> Vec<Fused> {
                 }
                 Op::RmsNorm if !products => s.norm_quantize(i),
                 Op::QuantizeWeights if !products => s.weights(i),
-                Op::Multiply if !products => s.gated(i, target).or_else(|| s.products(i)),
+                Op::Multiply if !products => s.gated(i, gated).or_else(|| s.products(i)),
                 Op::Add if !products => s.plus_product(i),
                 _ => None,
             };
-            if let Some(chain) = made.filter(|f| target.patterns.contains(&f.pattern)) {
+            if let Some(chain) = made.filter(|f| takes(f.pattern)) {
                 chain.nodes.iter().for_each(|n| s.taken[*n as usize] = true);
                 out.push(chain);
             }
         }
     }
-    if target.patterns.contains(&Pattern::TernaryProducts) {
+    if takes(Pattern::TernaryProducts) {
         out.extend(s.ternary_products());
     }
     out
@@ -199,11 +201,11 @@ impl Search<'_> {
 
     /// function(x gate) · (x up). The first node of the chain reads the activations, every other one what the chain makes
     /// or what is given, so no path leads out of it and back.
-    fn gated(&self, multiply: u32, target: &Target) -> Option<Fused> {
+    fn gated(&self, multiply: u32, from: usize) -> Option<Fused> {
         let out = self.node(multiply);
         let (_, tokens) =
             out.types[0].fixed_shape()?.split_last().map(|(m, n)| (*m, n.iter().product::<usize>()))?;
-        if tokens < target.gated_from || !target.patterns.contains(&Pattern::TernaryGated) {
+        if tokens < from {
             return None;
         }
         [[0, 1], [1, 0]].into_iter().find_map(|[a, b]| {

@@ -1,5 +1,6 @@
 //! What planning yields.
 
+use crate::Switches;
 use axes::TritLayout;
 use graph::{Cost, Graph, Op, Value};
 use std::collections::HashMap;
@@ -86,6 +87,8 @@ pub struct Options {
     pub recompute: bool,
     /// Inputs of trits that are not one byte each: (input, layout). Only ternary products may read them.
     pub layouts: Vec<(String, TritLayout)>,
+    /// Optimisations that are switched off, one by one; `fuse` off stands for fusion and patterns.
+    pub switches: Switches,
 }
 
 impl Default for Options {
@@ -99,6 +102,7 @@ impl Default for Options {
             memory: None,
             recompute: false,
             layouts: vec![],
+            switches: Switches::default(),
         }
     }
 }

@@ -9,7 +9,7 @@
 //! The ops that run again are the same ops on the same operands, so every result stays equal to the last bit.
 
 use crate::memory::{reads, root, writes};
-use crate::{Buffer, Options, Plan, PlanError, Target};
+use crate::{Buffer, Optimization, Options, Plan, PlanError, Target};
 use graph::{Graph, Node, Op, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
@@ -43,7 +43,8 @@ pub fn plan_cheap(g: Graph, target: &Target, options: &Options) -> Result<Plan, 
     // Products second: by then their readers are those that are left, and the first of them makes it for all.
     for products in [false, true] {
         let map = Timeline::new(&plan);
-        let drops = if options.recompute { map.cheap(products) } else { vec![] };
+        let again = options.recompute && options.switches.on(Optimization::Remat);
+        let drops = if again { map.cheap(products) } else { vec![] };
         if drops.is_empty() {
             continue;
         }
@@ -66,7 +67,7 @@ pub fn plan_within(g: Graph, target: &Target, options: &Options, limit: usize) -
     let (mut current, mut stale) = (None::<Plan>, 0);
     let mut goal = limit;
     for _ in 0..ROUNDS {
-        if best.arena <= limit || stale >= PATIENCE {
+        if best.arena <= limit || stale >= PATIENCE || options.switches.off(Optimization::Remat) {
             break;
         }
         let plan = current.as_ref().unwrap_or(&best);

@@ -1,6 +1,6 @@
 //! The order of steps.
 
-use crate::{Fused, Group, Options, PlanError};
+use crate::{Fused, Group, Optimization, Options, PlanError};
 use graph::{Graph, Op, Value};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -155,7 +155,7 @@ pub fn schedule(
             Unit::Fused(_) => false,
         };
         // Nothing that the writer leads to may have to come before it, and nothing of the first part may write.
-        let possible = ordered && !first[writer] && {
+        let possible = ordered && !first[writer] && options.switches.on(Optimization::Donation) && {
             let mut seen = BTreeSet::new();
             let mut stack = vec![writer];
             while let Some(u) = stack.pop() {

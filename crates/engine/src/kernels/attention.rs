@@ -20,7 +20,7 @@ pub const BLOCK: usize = 64;
 /// Partial sums of a product: one AVX-512 vector.
 const LANES: usize = 16;
 /// Queries of a task.
-const QUERIES: usize = 16;
+const QUERIES: usize = premap::cut::QUERIES;
 /// Queries that share a read of a key.
 const TILE: usize = 4;
 

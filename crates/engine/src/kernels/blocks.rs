@@ -35,11 +35,6 @@ use super::simd::Level;
 use super::simd::{Isa, level, multiversion};
 use crate::pool::{Pool, Split};
 
-/// Bytes of weights of a task: a few microseconds of work at least, and of large matrices more, since what is asked for ahead at
-/// the end of a task is another thread's.
-const TASK_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=1 << 20;
-/// Tasks of a matrix between these.
-const TASKS: usize = 64;
 /// Tokens from which on rows are unpacked once for all of them.
 #[cfg(target_arch = "x86_64")]
 const MANY: usize = 12;
@@ -239,11 +234,10 @@ pub fn linear(pool: &Pool, x: &[f32], w: BlockMatrix<'_>, y: &mut [f32], scratch
     }
     let form = Form::new(w.format, k, n);
     let acts = quantise(pool, x, &w, form, scratch);
-    let task = (w.bytes.len() / TASKS).clamp(*TASK_BYTES.start(), *TASK_BYTES.end());
     let per_task = match form {
         #[cfg(target_arch = "x86_64")]
         Form::Tile => avx512::ROWS.min(m),
-        _ => (task / w.row_bytes()).max(1).next_multiple_of(4).min(m),
+        _ => premap::cut::block_rows(w.bytes.len(), w.row_bytes(), m),
     };
     let data = Split::new(y, m);
     pool.run(m.div_ceil(per_task), |task| {

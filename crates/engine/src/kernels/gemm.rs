@@ -150,7 +150,7 @@ pub fn gemm_parallel<T: Scalar>(
     let target = Target { start: c.data.as_mut_ptr(), row_stride: c.row_stride, col_stride: c.col_stride };
     let by_rows = m >= n;
     let long = m.max(n);
-    let step = tile_len(long, m.min(n) * a.cols);
+    let step = premap::cut::tile(long, m.min(n) * a.cols);
     pool.run(long.div_ceil(step), |index| {
         let from = index * step;
         let len = step.min(long - from);
@@ -158,15 +158,6 @@ pub fn gemm_parallel<T: Scalar>(
         // SAFETY: `c` is borrowed exclusively, its elements are distinct (`MatMut`), and the tiles are disjoint.
         unsafe { tile(alpha, a, b, beta, &target, at, size) }
     });
-}
-
-/// Length of the tiles along the longer side of the output: about 4 million multiply-adds each (a twentieth of a
-/// millisecond with AVX-512, some fifty times the cost of handing one out), in multiples of 48, the common multiple of the
-/// micro-kernels' heights and widths. Depends on the shape alone.
-fn tile_len(long: usize, work_of_one: usize) -> usize {
-    const WORK: usize = 4 << 20;
-    let wanted = (WORK / work_of_one.max(1)).max(1);
-    wanted.div_ceil(48).saturating_mul(48).min(long.max(1))
 }
 
 fn shapes<T>(a: &MatRef<'_, T>, b: &MatRef<'_, T>, c: &MatMut<'_, T>) {

@@ -42,16 +42,10 @@ use planes::{Arranged, Few, Shape, Span};
 pub use unpack::unpack_rows;
 
 /// Tokens up to which the memory-bound form runs.
-pub const FEW: usize = 8;
+pub const FEW: usize = premap::cut::FEW;
 /// Units of 64 bytes that the memory-bound form takes at once, over all tokens: their activations stay in the
 /// first-level cache.
 const FEW_UNITS: usize = 128;
-/// Bytes of weights of a task of the memory-bound form: a few microseconds of work.
-const TASK_BYTES: usize = 64 << 10;
-/// Weight rows of a task of the compute-bound form.
-const TASK_ROWS: usize = 128;
-/// Tokens of a task of the compute-bound form.
-const TASK_TOKENS: usize = 128;
 /// Columns up to which Σ x t fits an i32 whatever the operands are; the sums of codes are taken over shorter spans.
 const MOST_COLUMNS: usize = (1 << 24) - 1;
 
@@ -253,12 +247,7 @@ fn pass(pool: &Pool, x: &[i8], n: usize, items: &[Item<'_>]) {
     let Some(k) = items.first().map(|item| item.w.columns) else { return };
     let (level, shape) = (level(), items[0].w.shape());
     debug_assert!(items.iter().all(|item| item.w.columns == k && item.w.layout == shape.layout));
-    let size = if n <= FEW {
-        let rows = TASK_BYTES / shape.layout.row_bytes(k).max(1);
-        (rows.max(1).next_multiple_of(TritLayout::GROUP), n)
-    } else {
-        (TASK_ROWS, n.div_ceil(n.div_ceil(TASK_TOKENS)))
-    };
+    let size = premap::cut::trits(n, shape.layout.row_bytes(k));
     let units = match level {
         _ if n <= FEW => Some((FEW_UNITS / n).max(1)),
         #[cfg(target_arch = "x86_64")]

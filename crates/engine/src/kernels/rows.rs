@@ -35,10 +35,10 @@ pub use softmax::{
 use super::simd::Isa;
 
 /// Rows of a task, and the rows whose sum is one partial sum.
-pub const ROWS_PER_TASK: usize = 32;
+pub const ROWS_PER_TASK: usize = premap::cut::ROWS;
 
 /// Elements of a task of the kernels that do not care about rows.
-pub(crate) const ELEMENTS_PER_TASK: usize = 16 * 1024;
+pub(crate) const ELEMENTS_PER_TASK: usize = premap::cut::ELEMENTS;
 
 /// Independent partial sums: four AVX2 vectors, enough to hide the latency of an addition.
 const LANES: usize = 32;

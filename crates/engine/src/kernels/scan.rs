@@ -15,7 +15,7 @@ pub use linear::{linear_scan, linear_scan_chunked, linear_scan_chunked_scratch, 
 pub use selective::{Selective, SelectiveGrads, SelectiveShape, selective_scan, selective_scan_grad};
 
 /// Channels of a task: the state of a block stays in the first-level cache, and rows are read in whole pages.
-const CHANNELS: usize = 512;
+const CHANNELS: usize = premap::cut::CHANNELS;
 
 /// Sizes of a batch of sequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use super::simd::level;
 use crate::pool::Pool;
 
 /// Activation rows of a task.
-const ROWS: usize = 8;
+const ROWS: usize = premap::cut::BYTE_ROWS;
 /// Weight rows of a task where there is one activation row.
-const OUTPUTS: usize = 128;
+const OUTPUTS: usize = premap::cut::BYTE_OUTPUTS;
 
 /// acc = Σ over k of x[n, k] * t[m, k]: `x` is `(N, K)`, `trits` is `(M, K)`, `acc` is `(N, M)`; `n` is N.
 ///

@@ -31,7 +31,7 @@ pub use accumulate::accumulate;
 pub use cse::common_subexpressions;
 pub use dce::dead_code;
 pub use fold::constants;
-pub use simplify::{lower_for_execution, simplify};
+pub use simplify::{lower_for_execution, lower_unshared, simplify};
 
 use crate::attrs::{Attr, Attrs};
 use crate::ir::{Graph, Named, Node, Value};
@@ -39,12 +39,17 @@ use std::sync::Arc;
 
 /// All passes, again and again until the graph stays as it is.
 pub fn standard(graph: &Graph) -> Graph {
+    rounds(graph, true)
+}
+
+fn rounds(graph: &Graph, share: bool) -> Graph {
     // A round that changes something makes the graph smaller or moves it along a rule that cannot be undone; the
     // bound is for the case that a rule is added for which this does not hold.
     const ROUNDS: usize = 32;
     let mut g = dead_code(graph);
     for _ in 0..ROUNDS {
-        let next = dead_code(&common_subexpressions(&simplify(&constants(&g))));
+        let simple = simplify(&constants(&g));
+        let next = dead_code(&if share { common_subexpressions(&simple) } else { simple });
         if next == g {
             break;
         }

@@ -32,6 +32,11 @@ pub fn lower_for_execution(graph: &Graph) -> Graph {
     super::standard(&strip(graph))
 }
 
+/// As [`lower_for_execution`], with equal nodes left apart: what sharing them is worth is measured against this.
+pub fn lower_unshared(graph: &Graph) -> Graph {
+    super::rounds(&strip(graph), false)
+}
+
 fn strip(graph: &Graph) -> Graph {
     let mut r = Rewriter::new(graph);
     for old in &graph.nodes {

@@ -142,8 +142,6 @@ thread_local! {
 
 /// Most lines that a thread keeps.
 const MOST_KEPT: usize = (16 << 20) / 64;
-/// Activations that one task arranges.
-const TASK_ACTIVATIONS: usize = 64 << 10;
 
 /// The activations of all tokens as planes: span after span, in each token after token, in each unit after unit.
 pub(super) struct Arranged {
@@ -176,7 +174,7 @@ impl Arranged {
         }
         sums.clear();
         sums.resize(count, 0);
-        let per_task = (TASK_ACTIVATIONS / k.max(1)).clamp(1, n.max(1));
+        let per_task = premap::cut::arranged(n, k);
         {
             let (lines, sums) = (Split::new(&mut lines, 1), Split::new(&mut sums, 1));
             pool.run(n.div_ceil(per_task), |task| {

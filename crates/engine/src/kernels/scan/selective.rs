@@ -19,7 +19,7 @@ use crate::pool::{Pool, Split};
 /// Steps between asking for a row and reading it.
 const AHEAD: usize = 12;
 /// Blocks of channels in a task of the backward pass, which share their sums over channels.
-const BLOCKS: usize = 8;
+const BLOCKS: usize = premap::cut::LANE_BLOCKS;
 
 /// Sizes of a selective scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::super::math::exp;
 use super::super::simd::Isa;
 
 /// Channels side by side.
-pub(super) const LANES: usize = 16;
+pub(super) const LANES: usize = premap::cut::LANES;
 pub(super) type Lanes = [f32; LANES];
 
 /// The steps of a scan on an instruction set. Vectors are per state, all of one length.

@@ -10,7 +10,8 @@ use std::mem::MaybeUninit;
 use axes::TritLayout;
 
 use super::super::planes::{Few, Shape, Span};
-use super::super::{Finish, Out, PackedMatrix, TASK_ROWS};
+use super::super::{Finish, Out, PackedMatrix};
+use premap::cut::TRIT_ROWS as TASK_ROWS;
 use super::{COMPUTE, INTERCHANGE, STORAGE, codes, load_tail, table};
 
 /// Units of 64 bytes that are transposed at once: tile and tokens of a micro-kernel fit the first-level cache.
