@@ -1,6 +1,7 @@
 //! Element types, and what may be done with them: the traits that make a wrong operand a compile error.
 
-use super::types::{AnyType, Kind, Type, Vector};
+use super::shaped::Vector;
+use super::types::{AnyType, Kind, Type};
 
 /// A scalar type that vectors, memrefs and tensors are made of.
 pub trait Element: Like<Elem = Self, Mask = I1> + Default {

@@ -65,3 +65,36 @@ pub(crate) fn lowered(text: &str) -> Option<String> {
         Err(problem) => panic!("{problem}\n{llvm}"),
     }
 }
+
+/// The dialect's text in a file of its own.
+pub(crate) fn irdl_file() -> tempfile::NamedTempFile {
+    let mut file = tempfile::Builder::new().suffix(".irdl.mlir").tempfile().expect("a temporary file");
+    file.write_all(alex::dialect::irdl::TEXT.as_bytes()).expect("the text is written");
+    file
+}
+
+/// What MLIR's verifier complains of, case by case: one run for all of them.
+pub(crate) fn verdicts(irdl: &std::path::Path, cases: &[&str]) -> Vec<Vec<String>> {
+    let text = cases.join("\n// -----\n");
+    let mut starts = Vec::new();
+    let mut line = 1;
+    for case in cases {
+        starts.push(line);
+        line += case.matches('\n').count() + 2;
+    }
+    let irdl = format!("--irdl-file={}", irdl.display());
+    let found =
+        run("mlir-opt", &[&irdl, "--split-input-file", "-o", "/dev/null"], &text).expect("the tool is there");
+    let mut complaints = vec![Vec::new(); cases.len()];
+    for message in found.err().unwrap_or_default().lines() {
+        let Some((line, problem)) = message.strip_prefix("<stdin>:").and_then(|rest| rest.split_once(':'))
+        else {
+            continue;
+        };
+        let Some((_, problem)) = problem.split_once(": error: ") else { continue };
+        let line: usize = line.parse().expect("a line");
+        let case = starts.partition_point(|&start| start <= line) - 1;
+        complaints[case].push(problem.to_owned());
+    }
+    complaints
+}
