@@ -1,0 +1,9 @@
+//! The `fidelity` dialect: what is shipped, text files, the verdict beside MLIR's.
+
+mod files;
+mod mutations;
+mod round_trip;
+mod shipped;
+#[path = "../common/tools.rs"]
+#[allow(dead_code)]
+mod tools;
