@@ -11,6 +11,8 @@ mod function;
 mod interp;
 mod lower;
 pub mod program;
+mod symbolic;
+mod term;
 mod value;
 
 pub use crate::error::{KernelError, Result};
