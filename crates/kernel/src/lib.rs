@@ -1,1 +1,30 @@
 //! Kernels: Rust functions whose syntax tree is interpreted, raised to known recurrences, and made graph.
+//!
+//! `#[kernel]` ([`macro@kernel`]) leaves a function as it is and keeps its tree as a [`Kernel`]:
+//!
+//! * [`Kernel::program`]: the typed form, loops over indices;
+//! * [`Kernel::interpret`]: the plain evaluation, with Rust's own arithmetic and an error where Rust would panic.
+
+pub mod article;
+mod error;
+mod function;
+mod interp;
+mod lower;
+pub mod program;
+mod symbolic;
+mod term;
+mod value;
+
+pub use crate::error::{KernelError, Result};
+pub use crate::function::{Constant, Kernel};
+pub use crate::interp::{Arg, Outcome};
+pub use crate::value::{ArrayValue, Value};
+pub use axes::Axis;
+pub use kernel_macros::kernel;
+pub use kernel_syntax::{Scalar, Span};
+
+/// A tensor with one axis.
+pub type Vector<A, T = f32, U = axes::Unitless, S = axes::Buffer<T>> = axes::Tensor<(A,), T, U, S>;
+
+// The attribute's code names this crate by its name, here too.
+extern crate self as kernel;
