@@ -21,7 +21,9 @@ pub mod plan;
 pub mod remat;
 pub mod schedule;
 
-pub use plan::{Access, Buffer, Fused, Group, GroupInput, Options, Pattern, Place, Plan, Step, Target};
+pub use plan::{
+    Access, Binding, Buffer, Fused, Group, GroupInput, Options, Pattern, Place, Plan, Step, Target,
+};
 
 use graph::Graph;
 
