@@ -5,6 +5,7 @@
 //! emitted gives the numbers of the engine's kernels to the last bit: the same polynomials, the same order of sums, so that
 //! compiled and interpreted plans give the same tokens.
 
+pub mod block;
 mod export;
 mod isa;
 pub mod math;

@@ -36,7 +36,7 @@ impl Rounding {
 }
 
 /// The first half of the lanes plus the second, down to one.
-fn tree(b: &mut Builder, mut lanes: Floats) -> Value<F32> {
+pub(super) fn tree(b: &mut Builder, mut lanes: Floats) -> Value<F32> {
     while lanes.ty().lanes() > 1 {
         let half = lanes.ty().lanes() / 2;
         let low = b.extract_strided_slice(lanes, [0], [half]);

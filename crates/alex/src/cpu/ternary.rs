@@ -12,6 +12,7 @@
 //! Every function takes `x` (N, K) in int8, `w`, the bytes of an (M, K) matrix, gives `y` (N, M), and ends with `scratch`, bytes
 //! of memory that it may overwrite, as many as [`scratch`] says, aligned to 64. Scales are `scale_x` (N) and `scale_w` (1).
 
+mod float;
 mod layout;
 pub(super) mod panel;
 mod rows;
@@ -19,10 +20,12 @@ mod rows;
 use super::math::Function;
 use super::{Floats, Ints, Isa, once, strips};
 use crate::ir::{Builder, F32, Func, I8, I32, Index, MemRef, Module, Value};
+pub use float::{LinearFloat, linear_float};
 pub(super) use layout::pieces;
 use layout::{GROUP, Layout};
 use panel::Panels;
-use rows::{Rows, scaled};
+use rows::Rows;
+pub(super) use rows::scaled;
 
 /// Tokens up to which the form for few runs.
 pub const FEW: usize = 8;
@@ -89,40 +92,87 @@ fn one() -> MemRef<F32, 1> {
 
 /// Bytes of scratch that a product of this shape takes.
 pub fn scratch(isa: Isa, shape: Shape) -> usize {
-    let panels = if shape.many(isa) { panel::scratch(shape.columns, shape.tokens) } else { 0 };
-    panels + shape.gate(isa).next_multiple_of(64)
+    arranged(isa, shape.tokens, shape.columns) + shape.gate(isa).next_multiple_of(64)
 }
 
 /// What the ops behind a sum know of it.
 #[derive(Clone, Copy)]
-struct Place {
-    token: Value<Index>,
-    row: Value<Index>,
+pub(super) struct Place {
+    pub(super) token: Value<Index>,
+    pub(super) row: Value<Index>,
     /// Rows that count, from the first on.
-    count: usize,
+    pub(super) count: usize,
 }
 
-/// The ops of a product; `finish` takes the sums of neighbouring rows of one token.
+/// Takes sums.
+type Finish<'a> = dyn FnMut(&mut Builder, Place, Ints) + 'a;
+
+/// The activations of a pass in the form in which they meet matrices.
+pub(super) enum Activations {
+    Rows(Rows),
+    Panels(Panels),
+}
+
+impl Activations {
+    /// Takes room on the stack, and in `scratch` from byte `from` on ([`arranged`] bytes), for `tokens` by `columns`; not in a
+    /// loop.
+    pub(super) fn new(
+        b: &mut Builder,
+        isa: Isa,
+        (tokens, columns): (usize, usize),
+        scratch: Value<MemRef<I8, 1>>,
+        from: usize,
+    ) -> Activations {
+        if isa == Isa::Avx512 && tokens > FEW {
+            Activations::Panels(Panels::new(b, columns, tokens, scratch, from))
+        } else {
+            Activations::Rows(Rows::new(b, isa, tokens, columns))
+        }
+    }
+
+    /// Arranges `x`, (N, K).
+    pub(super) fn arrange(&self, b: &mut Builder, x: Value<MemRef<I8, 2>>) {
+        match self {
+            Activations::Rows(rows) => rows.arrange(b, x),
+            Activations::Panels(panels) => panels.arrange(b, x),
+        }
+    }
+
+    /// The products of `x`, which was arranged last, with the `rows` rows of `w`; `finish` takes the sums of neighbouring rows of
+    /// one token.
+    pub(super) fn products(
+        &self,
+        b: &mut Builder,
+        x: Value<MemRef<I8, 2>>,
+        w: Value<MemRef<I8, 1>>,
+        rows: usize,
+        mut finish: impl FnMut(&mut Builder, Place, Ints),
+    ) {
+        match self {
+            Activations::Rows(form) => form.products(b, x, w, rows, &mut finish),
+            Activations::Panels(panels) => panels.matrix(b, rows, |b, first, rows| {
+                panels.product(b, w, first, rows, &mut finish);
+            }),
+        }
+    }
+}
+
+/// Bytes of scratch of [`Activations`].
+pub(super) fn arranged(isa: Isa, tokens: usize, columns: usize) -> usize {
+    if isa == Isa::Avx512 && tokens > FEW { panel::scratch(columns, tokens) } else { 0 }
+}
+
+/// The ops of a product.
 fn products(
     b: &mut Builder,
     isa: Isa,
     shape: Shape,
     (x, w, scratch): (Value<MemRef<I8, 2>>, Value<MemRef<I8, 1>>, Value<MemRef<I8, 1>>),
-    mut finish: impl FnMut(&mut Builder, Place, Ints),
+    finish: impl FnMut(&mut Builder, Place, Ints),
 ) {
-    if shape.many(isa) {
-        let panels = Panels::new(b, shape.columns, shape.tokens, scratch, 0);
-        let zero = b.index(0);
-        panels.pack(b, x, zero);
-        panels.matrix(b, shape.rows, |b, first, rows| {
-            panels.product(b, w, first, rows, &mut |b, token, row, count, sums| {
-                finish(b, Place { token, row, count }, sums);
-            });
-        });
-    } else {
-        let rows = Rows::new(b, isa, shape.layout(), shape.tokens, x, w);
-        rows.emit(b, &mut |b, token, row, count, sums| finish(b, Place { token, row, count }, sums));
-    }
+    let form = Activations::new(b, isa, (shape.tokens, shape.columns), scratch, 0);
+    form.arrange(b, x);
+    form.products(b, x, w, shape.rows, finish);
 }
 
 /// Writes the lanes that count.
@@ -225,7 +275,7 @@ pub fn linear_gated(m: &mut Module, isa: Isa, shape: Shape, function: Function) 
             args,
             |b, (x, scale_x, gate, gate_scale, up, up_scale, y, scratch)| {
                 let scales = [b.load(gate_scale, 0), b.load(up_scale, 0)];
-                let kept = super::ternary::scratch(isa, shape) - shape.gate(isa).next_multiple_of(64);
+                let kept = arranged(isa, shape.tokens, shape.columns);
                 if !shape.many(isa) {
                     let gates = b.view(scratch, kept, shape.y(F32), &[]);
                     for (w, scale, to) in [(gate, scales[0], gates), (up, scales[1], y)] {
@@ -249,23 +299,23 @@ pub fn linear_gated(m: &mut Module, isa: Isa, shape: Shape, function: Function) 
                 let gates =
                     b.view(scratch, kept, MemRef::new(F32, [shape.tokens as i64, panel::HEIGHT as i64]), &[]);
                 let panels = Panels::new(b, shape.columns, shape.tokens, scratch, 0);
-                let zero = b.index(0);
-                panels.pack(b, x, zero);
+                panels.arrange(b, x);
                 panels.matrix(b, shape.rows, |b, first, rows| {
-                    panels.product(b, gate, first, rows, &mut |b, token, row, _, sums| {
+                    panels.product(b, gate, first, rows, &mut |b, Place { token, row, .. }, sums| {
                         let scale_x = b.load(scale_x, token);
                         let made = scaled(b, sums, scale_x, scales[0]);
                         let made = function.emit(b, made);
                         let column = b.subi(row, first);
                         b.vector_store(made, gates, (token, column));
                     });
-                    panels.product(b, up, first, rows, &mut |b, token, row, count, sums| {
+                    panels.product(b, up, first, rows, &mut |b, at, sums| {
+                        let Place { token, row, .. } = at;
                         let scale_x = b.load(scale_x, token);
                         let made = scaled(b, sums, scale_x, scales[1]);
                         let column = b.subi(row, first);
                         let gate: Floats = b.vector_load(gates, (token, column), [16]);
                         let made = b.mulf(gate, made);
-                        put(b, Place { token, row, count }, made, y);
+                        put(b, at, made, y);
                     });
                 });
             },

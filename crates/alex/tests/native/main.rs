@@ -2,8 +2,10 @@
 //!
 //! They need MLIR's and LLVM's tools; without them the tests say so and pass.
 
+mod block;
 mod math;
 mod norm;
+mod reference;
 mod scan;
 mod support;
 mod ternary;

@@ -161,3 +161,35 @@ fn scaled_products_have_the_engines_bits() {
         assert_eq!(bits(&y.read()), bits(&gated), "{:?}", g.shape);
     }
 }
+
+#[test]
+fn products_of_floats_are_close_to_the_plain_loop() {
+    for isa in Isa::ALL {
+        let Some(options) = options(isa) else { continue };
+        let given: Vec<Given> =
+            SIZES.into_iter().enumerate().map(|(k, (n, m, c))| Given::new(n, m, c, 90 + k as u64)).collect();
+        let kernels = Kernels::new(options, |m| {
+            for (k, g) in given.iter().enumerate() {
+                let kernel = ternary::linear_float(m, isa, g.shape);
+                export(m, &format!("run{k}"), &kernel);
+            }
+        });
+        let Some(kernels) = kernels else { return };
+        for (k, g) in given.iter().enumerate() {
+            let Shape { tokens, rows, columns } = g.shape;
+            let (x, y) = (floats(tokens * columns, 5, 1.0), Memory::zeros(4 * tokens * rows));
+            kernels.call(
+                &format!("run{k}"),
+                &[&Memory::of(&x), &Memory::of(&g.bytes), &Memory::of(&[g.scale_w]), &y],
+            );
+            for (at, found) in y.read::<f32>().into_iter().enumerate() {
+                let (x, w) =
+                    (&x[at / rows * columns..][..columns], &g.trits[at % rows * columns..][..columns]);
+                let exact: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
+                let size: f64 = x.iter().zip(w).map(|(x, w)| (f64::from(*x) * f64::from(*w)).abs()).sum();
+                let exact = exact / f64::from(g.scale_w);
+                assert!((f64::from(found) - exact).abs() <= 1e-6 * size + 1e-9, "{isa:?} {:?}", g.shape);
+            }
+        }
+    }
+}

@@ -9,6 +9,7 @@
 
 use super::layout::{Layout, PLANES, pieces};
 use super::rows::{shifted, total};
+use super::{Finish, Place};
 use crate::cpu::isa::Isa;
 use crate::cpu::{Bytes, Ints};
 use crate::ir::{Builder, I8, I32, Index, MemRef, Value};
@@ -18,7 +19,7 @@ const ROWS: usize = 16;
 /// Vectors of rows of a micro-kernel.
 const VECTORS: usize = 2;
 /// Rows of a micro-kernel.
-pub(super) const HEIGHT: usize = ROWS * VECTORS;
+pub(in crate::cpu) const HEIGHT: usize = ROWS * VECTORS;
 /// Most tokens of a micro-kernel.
 const WIDTH: usize = 12;
 const ISA: Isa = Isa::Avx512;
@@ -36,9 +37,6 @@ pub(in crate::cpu) struct Panels {
     /// Room for the tails of a block of tokens.
     tails: Option<Value<MemRef<I8, 3>>>,
 }
-
-/// Takes the sums of 16 rows of one token: (token, first row of the pass, rows that count, sums).
-pub(in crate::cpu) type Finish<'a> = dyn FnMut(&mut Builder, Value<Index>, Value<Index>, usize, Ints) + 'a;
 
 /// Four bytes of each row, at a time.
 fn steps(l: &Layout) -> usize {
@@ -94,19 +92,13 @@ impl Panels {
         }
     }
 
-    /// Transposes the activations `x`, (N, K), from token `offset` on.
-    pub(in crate::cpu) fn pack(&self, b: &mut Builder, x: Value<MemRef<I8, 2>>, offset: Value<Index>) {
+    /// Transposes the activations `x`, (N, K).
+    pub(in crate::cpu) fn arrange(&self, b: &mut Builder, x: Value<MemRef<I8, 2>>) {
         self.blocks(b, |b, token, width| {
-            let from: Vec<Value<Index>> = (0..width)
-                .map(|t| {
-                    let at = b.offset(token, t);
-                    b.addi(at, offset)
-                })
-                .collect();
-            for (t, from) in from.iter().enumerate() {
+            let from: Vec<Value<Index>> = (0..width).map(|t| b.offset(token, t)).collect();
+            for from in &from {
                 let sum = total(b, ISA, x, *from, self.l.columns);
-                let at = b.offset(token, t);
-                b.store(sum, self.sums, at);
+                b.store(sum, self.sums, *from);
             }
             let base = b.scaled(token, steps(&self.l) * 4 * PLANES);
             b.for_(0, self.l.whole, 1, (), |b, unit, ()| {
@@ -244,7 +236,8 @@ impl Panels {
             for (t, token) in tokens.iter().enumerate() {
                 for v in 0..vectors {
                     let row = b.offset(first, ROWS * v);
-                    finish(b, *token, row, (rows - ROWS * v).min(ROWS), sums[t * vectors + v]);
+                    let at = Place { token: *token, row, count: (rows - ROWS * v).min(ROWS) };
+                    finish(b, at, sums[t * vectors + v]);
                 }
             }
         });

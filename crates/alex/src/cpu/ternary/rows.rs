@@ -6,6 +6,7 @@
 //! [`AHEAD`] rows before their use.
 
 use super::layout::{BLOCK, GROUP, Layout, PLANES, pieces};
+use super::{Finish, Place};
 use crate::cpu::isa::Isa;
 use crate::cpu::{Bytes, Floats, Ints};
 use crate::ir::{Builder, Combine, F32, I8, I16, I32, Index, MemRef, Value};
@@ -13,13 +14,12 @@ use crate::ir::{Builder, Combine, F32, I8, I16, I32, Index, MemRef, Value};
 /// Rows that are asked for while this one is multiplied.
 const AHEAD: usize = 12;
 
-/// A product in the making.
-pub(super) struct Rows {
-    pub(super) isa: Isa,
-    pub(super) l: Layout,
-    pub(super) n: usize,
-    pub(super) x: Value<MemRef<I8, 2>>,
-    pub(super) w: Value<MemRef<I8, 1>>,
+/// The activations of a pass: their sums and tails.
+pub(in crate::cpu) struct Rows {
+    isa: Isa,
+    /// The cut of a row.
+    l: Layout,
+    n: usize,
     /// Σ x of each token.
     sums: Value<MemRef<I32, 1>>,
     /// The activations of the tail, `padded` bytes of each plane of each token; room for the tails of four rows.
@@ -27,46 +27,59 @@ pub(super) struct Rows {
     padded: usize,
 }
 
-/// Takes the sums of four rows of one token: (token, first row, rows that count, sums).
-pub(super) type Finish<'a> = dyn FnMut(&mut Builder, Value<Index>, Value<Index>, usize, Ints) + 'a;
+/// What the rows of a matrix meet.
+struct Given<'a> {
+    form: &'a Rows,
+    l: Layout,
+    x: Value<MemRef<I8, 2>>,
+    w: Value<MemRef<I8, 1>>,
+}
 
 impl Rows {
-    /// Adds up the activations and lays out their tails: `x` is (N, K), `w` the bytes of the matrix.
-    pub(super) fn new(
-        b: &mut Builder,
-        isa: Isa,
-        l: Layout,
-        n: usize,
-        x: Value<MemRef<I8, 2>>,
-        w: Value<MemRef<I8, 1>>,
-    ) -> Rows {
+    /// Takes room on the stack for `n` tokens by `columns`.
+    pub(super) fn new(b: &mut Builder, isa: Isa, n: usize, columns: usize) -> Rows {
+        let l = Layout::new(0, columns);
         let sums = b.alloca(MemRef::new(I32, [n as i64]), &[]);
-        b.for_(0, n, 1, (), |b, t, ()| {
-            let sum = total(b, isa, x, t, l.columns);
-            b.store(sum, sums, t);
-        });
         let padded = l.tail.next_multiple_of(isa.bytes());
         let tails = (l.tail > 0).then(|| {
             let tails = b.alloca(MemRef::new(I8, [n as i64, PLANES as i64, padded as i64]), &[]);
-            b.for_(0, n, 1, (), |b, t, ()| {
-                for plane in 0..PLANES {
-                    let (from, count) = l.plane(plane);
-                    let ty = isa.byte_vector();
-                    let zero = b.int(ty, 0);
-                    for at in (0..padded).step_by(isa.bytes()) {
-                        let place = (t, plane, at);
-                        b.vector_store(zero, tails, place);
-                    }
-                    for (at, len) in pieces(count, isa.bytes()) {
-                        let part = b.vector_load(x, (t, from + at), [len]);
-                        b.vector_store(part, tails, (t, plane, at));
-                    }
-                }
-            });
             // Room on the stack must not be asked for in a loop.
             (tails, b.alloca(MemRef::new(I8, [(GROUP * padded) as i64]), &[]))
         });
-        Rows { isa, l, n, x, w, sums, tails, padded }
+        Rows { isa, l, n, sums, tails, padded }
+    }
+
+    /// Adds up the activations and lays out their tails: `x` is (N, K).
+    pub(super) fn arrange(&self, b: &mut Builder, x: Value<MemRef<I8, 2>>) {
+        let (isa, l) = (self.isa, self.l);
+        b.for_(0, self.n, 1, (), |b, t, ()| {
+            let sum = total(b, isa, x, t, l.columns);
+            b.store(sum, self.sums, t);
+            let Some((tails, _)) = self.tails else { return };
+            for plane in 0..PLANES {
+                let (from, count) = l.plane(plane);
+                let zero = b.int(isa.byte_vector(), 0);
+                for at in (0..self.padded).step_by(isa.bytes()) {
+                    b.vector_store(zero, tails, (t, plane, at));
+                }
+                for (at, len) in pieces(count, isa.bytes()) {
+                    let part = b.vector_load(x, (t, from + at), [len]);
+                    b.vector_store(part, tails, (t, plane, at));
+                }
+            }
+        });
+    }
+
+    /// The products with all `rows` rows of `w`.
+    pub(super) fn products(
+        &self,
+        b: &mut Builder,
+        x: Value<MemRef<I8, 2>>,
+        w: Value<MemRef<I8, 1>>,
+        rows: usize,
+        finish: &mut Finish<'_>,
+    ) {
+        Given { form: self, l: Layout { rows, ..self.l }, x, w }.emit(b, finish);
     }
 
     /// Tokens that share the codes: their sums, the codes and the activations fit the registers.
@@ -79,11 +92,13 @@ impl Rows {
         }
         .min(self.n)
     }
+}
 
+impl Given<'_> {
     /// All rows.
-    pub(super) fn emit(&self, b: &mut Builder, finish: &mut Finish<'_>) {
+    fn emit(&self, b: &mut Builder, finish: &mut Finish<'_>) {
         let (l, size) = (&self.l, (GROUP * self.l.row_bytes()) as i64);
-        let safe = l.safe_groups(self.padded);
+        let safe = l.safe_groups(self.form.padded);
         for (from, to, copy) in [(0, safe, false), (safe, l.rows / GROUP, true)] {
             if from < to {
                 b.for_(from, to, 1, (), |b, g, ()| {
@@ -110,8 +125,8 @@ impl Rows {
         copy: bool,
         finish: &mut Finish<'_>,
     ) {
-        let width = self.together();
-        let whole = self.n / width;
+        let width = self.form.together();
+        let whole = self.form.n / width;
         if whole == 1 {
             let zero = b.index(0);
             self.tokens(b, base, row, count, copy, (zero, width), finish);
@@ -121,9 +136,9 @@ impl Rows {
                 self.tokens(b, base, row, count, copy, (token, width), finish);
             });
         }
-        if self.n % width > 0 {
+        if self.form.n % width > 0 {
             let token = b.index((whole * width) as i64);
-            self.tokens(b, base, row, count, copy, (token, self.n % width), finish);
+            self.tokens(b, base, row, count, copy, (token, self.form.n % width), finish);
         }
     }
 
@@ -137,10 +152,10 @@ impl Rows {
         (token, width): (Value<Index>, usize),
         finish: &mut Finish<'_>,
     ) {
-        let apart = self.isa == Isa::Avx512 && self.n == 1;
+        let apart = self.form.isa == Isa::Avx512 && self.form.n == 1;
         let each = if apart { PLANES } else { 1 };
-        let zero = b.int(self.isa.int_vector(), 0);
-        let (l, step, tokens) = (&self.l, self.isa.bytes(), token_list(b, token, width));
+        let zero = b.int(self.form.isa.int_vector(), 0);
+        let (l, step, tokens) = (&self.l, self.form.isa.bytes(), token_list(b, token, width));
         let start = vec![zero; count * width * each];
         let mut sums = b.for_(0, l.whole, 1, start, |b, block, mut sums| {
             let (from, column) = (b.scaled(block, 64 * count), b.scaled(block, BLOCK));
@@ -163,7 +178,7 @@ impl Rows {
             }
             sums
         });
-        if let Some((tails, own)) = self.tails {
+        if let Some((tails, own)) = self.form.tails {
             let at = b.offset(base, l.whole * 64 * count);
             let (from, at, apart_by) = if copy {
                 // The bytes behind the last row are not ours to read.
@@ -171,14 +186,14 @@ impl Rows {
                     for (part, len) in pieces(l.tail, step) {
                         let from = b.offset(at, r * l.tail + part);
                         let bytes = b.vector_load(self.w, from, [len]);
-                        b.vector_store(bytes, own, r * self.padded + part);
+                        b.vector_store(bytes, own, r * self.form.padded + part);
                     }
                 }
-                (own, b.index(0), self.padded)
+                (own, b.index(0), self.form.padded)
             } else {
                 (self.w, at, l.tail)
             };
-            for sub in (0..self.padded).step_by(step) {
+            for sub in (0..self.form.padded).step_by(step) {
                 let bytes: Vec<Bytes> = (0..count)
                     .map(|r| {
                         let at = b.offset(at, r * apart_by + sub);
@@ -203,10 +218,10 @@ impl Rows {
                 .collect();
             rows.resize(GROUP, zero);
             let made = across(b, [rows[0], rows[1], rows[2], rows[3]]);
-            let sum = b.load(self.sums, tokens[t]);
+            let sum = b.load(self.form.sums, tokens[t]);
             let sum = b.broadcast(sum, made.ty());
             let made = b.subi(made, sum);
-            finish(b, tokens[t], row, count, made);
+            finish(b, Place { token: tokens[t], row, count }, made);
         }
     }
 
@@ -231,7 +246,7 @@ impl Rows {
                 let x = x(b, t, plane);
                 for (r, codes) in codes.iter().enumerate() {
                     let sum = &mut sums[(t * count + r) * each + if apart { plane } else { 0 }];
-                    *sum = self.isa.dot(b, *sum, *codes, x);
+                    *sum = self.form.isa.dot(b, *sum, *codes, x);
                 }
             }
         }
@@ -314,7 +329,7 @@ pub(super) fn across(b: &mut Builder, rows: [Ints; 4]) -> Ints {
 }
 
 /// y = acc / s_x / s_w.
-pub(super) fn scaled(b: &mut Builder, acc: Ints, scale_x: Value<F32>, scale_w: Value<F32>) -> Floats {
+pub(in crate::cpu) fn scaled(b: &mut Builder, acc: Ints, scale_x: Value<F32>, scale_w: Value<F32>) -> Floats {
     let y = b.sitofp(acc, F32);
     let (scale_x, scale_w) = (b.broadcast(scale_x, y.ty()), b.broadcast(scale_w, y.ty()));
     let y = b.divf(y, scale_x);
