@@ -82,6 +82,12 @@ impl Memory {
         unsafe { (*self.lines.get()).as_mut_ptr().cast() }
     }
 
+    /// The bytes as they lie.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: callers only read while no call that writes here is running.
+        unsafe { std::slice::from_raw_parts(self.address(), self.len) }
+    }
+
     /// The numbers, after a look at what lies behind them.
     pub(crate) fn read<T: Plain>(&self) -> Vec<T> {
         // SAFETY: no call is running; the lines are that long and aligned for any plain number.
