@@ -1,7 +1,20 @@
 //! From the graph, and from Rust's syntax tree, to MLIR and to native code.
 //!
 //! Text is handed to MLIR's own tools, which are found at run time; nothing here is needed to build the workspace.
+//!
+//! ```text
+//!  Plan ── lower ── module text ── compile (mlir-opt | mlir-translate | opt | llc | cc) ── cache ── loader ── a function
+//! ```
 
-pub mod ir;
-
+pub mod cache;
+pub mod compile;
+pub mod cpu;
 pub mod dialect;
+mod error;
+pub mod ir;
+pub mod loader;
+pub mod toolchain;
+
+pub use compile::{Compiler, Options, Stage};
+pub use error::{AlexError, Result};
+pub use loader::{Entry, Library};

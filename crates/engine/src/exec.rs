@@ -3,13 +3,14 @@
 
 use crate::arena::{Arena, Bases};
 use crate::blame;
+use crate::code::Code;
 use crate::error::{Blame, EngineError, Result};
 use crate::instr::{Instr, Scratch, load};
 use crate::pool::Pool;
 use crate::tensor::Tensor;
 use axes::{DType, TritLayout};
 use graph::{Graph, Op, Type};
-use premap::{Buffer, Options, Pattern, Plan, Step};
+use premap::{Binding, Buffer, Options, Pattern, Plan, Step};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,9 @@ pub fn target() -> premap::Target {
 /// A plan with its memory, ready to run any number of times.
 pub struct Executable {
     plan: Plan,
+    /// Empty until they are needed where compiled code runs the plan.
     instrs: Vec<Instr>,
+    code: Option<(Code, Vec<Binding>)>,
     arena: Arena,
     constants: Vec<(u32, Tensor)>,
     scratch: Scratch,
@@ -96,9 +99,19 @@ impl Executable {
 
     /// Loads a plan.
     pub fn load(plan: Plan, pool: Arc<Pool>) -> Result<Executable> {
+        Executable::make(plan, None, pool)
+    }
+
+    /// A plan that compiled code runs. Only where every result is to be looked at ([`Executable::find_nonfinite`]) the
+    /// engine's own kernels run it, step by step.
+    pub fn with_code(plan: Plan, code: Code, pool: Arc<Pool>) -> Result<Executable> {
+        Executable::make(plan, Some(code), pool)
+    }
+
+    fn make(plan: Plan, code: Option<Code>, pool: Arc<Pool>) -> Result<Executable> {
         let mut scratch = Scratch::default();
-        let instrs =
-            plan.steps.iter().map(|s| load(&plan, s, &pool, &mut scratch)).collect::<Result<Vec<_>>>()?;
+        let steps = if code.is_some() { &[] } else { &plan.steps[..] };
+        let instrs = steps.iter().map(|s| load(&plan, s, &pool, &mut scratch)).collect::<Result<Vec<_>>>()?;
         let mut constants = vec![];
         for b in &plan.buffers {
             if let Buffer::Constant(n) = b {
@@ -110,9 +123,9 @@ impl Executable {
                 constants.push((*n, Tensor::from_array(&made[0])));
             }
         }
-        let mut arena = Arena::new(plan.arena);
+        let mut arena = Arena::new(plan.arena.max(code.as_ref().map_or(0, |c| c.arena)));
         scratch.allocate(pool.threads());
-        let times = vec![Duration::ZERO; instrs.len()];
+        let times = vec![Duration::ZERO; plan.steps.len()];
         let start = arena.start();
         let fixed = plan.buffers.iter().map(|b| match b {
             // Offsets lie within the arena: the plan's size is the largest end of them.
@@ -135,9 +148,11 @@ impl Executable {
             outputs: [list(&plan.graph.outputs), list(&plan.graph.taps)].concat(),
             shared: [&plan.donated[..], &plan.copied[..]].concat(),
         });
+        let code = code.map(|c| (c, plan.bindings()));
         Ok(Executable {
             plan,
             instrs,
+            code,
             arena,
             constants,
             scratch,
@@ -230,7 +245,7 @@ impl Executable {
 
     /// Runs the whole plan.
     pub fn run(&mut self, io: &mut Io<'_>) -> Result<()> {
-        self.part(io, 0, self.instrs.len(), false).map(|_| ())
+        self.part(io, 0, self.plan.steps.len(), false).map(|_| ())
     }
 
     /// Runs the part that yields the early outputs; nothing donated has been overwritten after it.
@@ -240,12 +255,13 @@ impl Executable {
 
     /// Runs the rest after [`Executable::run_early`] on the same binding.
     pub fn run_rest(&mut self, io: &mut Io<'_>) -> Result<()> {
-        self.part(io, self.plan.early, self.instrs.len(), false).map(|_| ())
+        self.part(io, self.plan.early, self.plan.steps.len(), false).map(|_| ())
     }
 
     /// Runs the early part and looks at every result: where a number first stopped being finite, inputs included.
     pub fn find_nonfinite(&mut self, io: &mut Io<'_>) -> Result<Option<Blame>> {
-        let end = if self.plan.early > 0 { self.plan.early } else { self.instrs.len() };
+        let end = if self.plan.early > 0 { self.plan.early } else { self.plan.steps.len() };
+        self.prepare()?;
         self.part(io, 0, end, true)
     }
 
@@ -253,6 +269,9 @@ impl Executable {
         self.check(io)?;
         self.bind(&io.inputs, &io.outputs);
         self.runs += u64::from(from == 0);
+        if !look && self.code.is_some() {
+            return self.call(from, to).map(|()| None);
+        }
         if look && let Some(b) = self.look_at_inputs() {
             return Ok(Some(b));
         }
@@ -261,6 +280,61 @@ impl Executable {
         let found = self.blame.take();
         self.set_look(false);
         ran.map(|()| found)
+    }
+
+    /// Makes the steps ready to run one by one, where compiled code runs them otherwise.
+    fn prepare(&mut self) -> Result<()> {
+        if self.instrs.is_empty() && self.code.is_some() {
+            let (plan, pool, scratch) = (&self.plan, &self.pool, &mut self.scratch);
+            let made = plan.steps.iter().map(|s| load(plan, s, pool, scratch)).collect::<Result<Vec<_>>>()?;
+            scratch.allocate(pool.threads());
+            self.instrs = made;
+        }
+        Ok(())
+    }
+
+    /// Calls the compiled function for these steps.
+    fn call(&mut self, from: usize, to: usize) -> Result<()> {
+        let Some((code, bindings)) = &self.code else { return Ok(()) };
+        let entry = match code.parts {
+            Some((early, _)) if (from, to) == (0, self.plan.early) => early,
+            Some((_, rest)) if from > 0 => rest,
+            _ if from == to => return Ok(()),
+            // Without an early part, the rest is everything.
+            _ => code.all,
+        };
+        let buffers = self.plan.buffers.iter().zip(&self.bases.0);
+        let mut addresses: Vec<*mut u8> =
+            buffers.filter(|(b, _)| !matches!(b, Buffer::Arena { .. })).map(|(_, base)| *base).collect();
+        let outputs = &self.bases.0[self.plan.buffers.len()..];
+        addresses.extend(bindings[addresses.len()..].iter().map(|b| match b {
+            Binding::Output(o) => outputs[*o],
+            Binding::Input(_) | Binding::Constant(_) => std::ptr::null_mut(),
+        }));
+        let start = self.profile.then(Instant::now);
+        // SAFETY: the code was made for this plan (`Code::new`); `check` has seen that everything is bound to memory of the
+        // plan's types, the arena is as large as the code says, and `&mut self` makes this the only call on it.
+        let status = unsafe { entry(self.arena.start(), addresses.as_ptr()) };
+        if let (Some(start), Some(first)) = (start, self.times.get_mut(from)) {
+            *first += start.elapsed();
+        }
+        match usize::try_from(status).ok().and_then(|s| s.checked_sub(1)) {
+            None => Ok(()),
+            Some(step) => {
+                Err(self
+                    .refusal(step, "an index among its operands is outside the table that it points into"))
+            }
+        }
+    }
+
+    fn refusal(&self, step: usize, problem: &str) -> EngineError {
+        let nodes = self.plan.steps.get(step).map_or(&[][..], |s| self.plan.nodes(s));
+        let node = nodes.last().map(|n| &self.plan.graph.nodes[*n as usize]);
+        EngineError::Kernel {
+            op: node.map_or("copy", |n| n.op.name()),
+            scope: node.map_or(String::new(), |n| self.plan.graph.scopes[n.scope as usize].clone()),
+            problem: problem.to_string(),
+        }
     }
 
     /// Runs steps; with `look` on, up to the first one that makes a number that is not finite.
@@ -286,15 +360,8 @@ impl Executable {
     }
 
     fn step(&mut self, k: usize) -> Result<()> {
-        self.instrs[k].run(&self.plan, &self.bases.0, &self.pool, &mut self.scratch).map_err(|problem| {
-            let node =
-                self.plan.nodes(&self.plan.steps[k]).last().map(|n| &self.plan.graph.nodes[*n as usize]);
-            EngineError::Kernel {
-                op: node.map_or("copy", |n| n.op.name()),
-                scope: node.map_or(String::new(), |n| self.plan.graph.scopes[n.scope as usize].clone()),
-                problem,
-            }
-        })
+        let ran = self.instrs[k].run(&self.plan, &self.bases.0, &self.pool, &mut self.scratch);
+        ran.map_err(|problem| self.refusal(k, &problem))
     }
 
     /// Fails unless everything is bound, and to this plan.

@@ -21,6 +21,7 @@ pub mod arena;
 mod blame;
 mod cached;
 mod chain;
+mod code;
 mod copy;
 mod dequantized;
 mod dot;
@@ -38,6 +39,7 @@ mod selective;
 mod tensor;
 mod windows;
 
+pub use code::{Code, Entry};
 pub use error::{Blame, EngineError, Result};
 pub use exec::{Executable, Io, run_once, target};
 pub use tensor::Tensor;

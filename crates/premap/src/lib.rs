@@ -29,7 +29,9 @@ mod traffic;
 pub mod work;
 
 pub use machine::{Kernel, Machine};
-pub use plan::{Access, Buffer, Fused, Group, GroupInput, Options, Pattern, Place, Plan, Step, Target};
+pub use plan::{
+    Access, Binding, Buffer, Fused, Group, GroupInput, Options, Pattern, Place, Plan, Step, Target,
+};
 pub use switches::{Optimization, Switches, UnknownOptimization};
 
 use graph::Graph;

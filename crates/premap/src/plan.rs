@@ -209,6 +209,17 @@ pub struct Place {
     pub offset: usize,
 }
 
+/// Memory outside the arena that a run is given; see [`Plan::bindings`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// The memory bound to an input.
+    Input(usize),
+    /// The memory bound to an output (taps come behind the outputs).
+    Output(usize),
+    /// The elements of a dense constant.
+    Constant(u32),
+}
+
 /// A schedule of steps with a place for every value.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -242,6 +253,22 @@ impl Plan {
     /// Where `v` lies.
     pub fn place(&self, v: Value) -> Option<Place> {
         self.places.get(v.node as usize)?.get(v.out as usize).copied().flatten()
+    }
+
+    /// The memory that compiled code is given besides the arena, in order: the buffers that do not lie in the arena, then
+    /// the outputs (and taps) that no buffer stands for, which are written by copies alone.
+    pub fn bindings(&self) -> Vec<Binding> {
+        let outside = |b: &Buffer| match b {
+            Buffer::Arena { .. } => None,
+            Buffer::Input(i) => Some(Binding::Input(*i)),
+            Buffer::Output(o) => Some(Binding::Output(*o)),
+            Buffer::Constant(n) => Some(Binding::Constant(*n)),
+        };
+        let mut list: Vec<Binding> = self.buffers.iter().filter_map(outside).collect();
+        let outputs = (0..self.graph.outputs.len() + self.graph.taps.len()).map(Binding::Output);
+        let rest: Vec<Binding> = outputs.filter(|o| !list.contains(o)).collect();
+        list.extend(rest);
+        list
     }
 
     /// How the trits of `v` lie.

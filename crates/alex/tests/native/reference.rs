@@ -1,0 +1,171 @@
+//! The blocks of the MatMul-free LM as graphs that the engine runs, with seeded operands.
+
+use crate::support::{Memory, floats, numbers};
+use alex::cpu::block::{GluBlock, MlgruBlock};
+use alex::cpu::norm::Rounding;
+use axes::{DType, TritLayout};
+use engine::kernels::packed::pack_weights;
+use engine::pool::Pool;
+use engine::{Executable, Tensor};
+use graph::{Cx, Dim, Graph, Type, Var};
+use premap::Options;
+use std::sync::Arc;
+
+/// An operand: floats of a shape, or trits in the compute layout.
+pub(crate) enum Operand {
+    Floats(Vec<usize>, Vec<f32>),
+    Trits([usize; 2], Vec<u8>),
+}
+
+impl Operand {
+    fn floats(shape: &[usize], seed: u64, size: f32, shift: f32) -> Operand {
+        let values = floats(shape.iter().product(), seed, size).into_iter().map(|v| v + shift).collect();
+        Operand::Floats(shape.to_vec(), values)
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        match self {
+            Operand::Floats(_, values) => Memory::of(values),
+            Operand::Trits(_, bytes) => Memory::of(bytes),
+        }
+    }
+}
+
+/// Named operands.
+pub(crate) struct Operands(pub(crate) Vec<(String, Operand)>);
+
+impl Operands {
+    fn projection(&mut self, name: &str, rows: usize, columns: usize, seed: u64) {
+        let trits: Vec<f32> = numbers(rows * columns, seed).map(|n| (n % 3) as f32 - 1.0).collect();
+        let mut bytes = vec![0; TritLayout::Compute.bytes(rows, columns).expect("small")];
+        pack_weights(&Pool::single(), &trits, rows, columns, 1.0, &mut bytes);
+        let mut put = |what: &str, operand| self.0.push((format!("{name}.{what}"), operand));
+        put("norm", Operand::floats(&[columns], seed + 1, 0.3, 1.0));
+        put("weight", Operand::Trits([rows, columns], bytes));
+        // So that the outputs are about as large as the inputs.
+        put("scale", Operand::Floats(vec![], vec![(columns as f32).sqrt()]));
+    }
+
+    /// In the order of `MlgruArgs`, without what is written.
+    pub(crate) fn mlgru(block: &MlgruBlock) -> Operands {
+        let MlgruBlock { batch, time, hidden, inner, .. } = *block;
+        let mut all = Operands(vec![
+            ("x".into(), Operand::floats(&[batch, time, hidden], 1, 1.0, 0.0)),
+            ("norm".into(), Operand::floats(&[hidden], 2, 0.3, 1.0)),
+        ]);
+        for (k, name) in ["f", "i", "g"].into_iter().enumerate() {
+            all.projection(name, inner, hidden, 10 + 10 * k as u64);
+        }
+        all.0.push(("g_norm".into(), Operand::floats(&[inner], 3, 0.3, 1.0)));
+        all.projection("o", hidden, inner, 40);
+        all.0.push(("h0".into(), Operand::floats(&[batch, inner], 4, 1.0, 0.0)));
+        all
+    }
+
+    /// In the order of `GluArgs`, without what is written.
+    pub(crate) fn glu(block: &GluBlock) -> Operands {
+        let GluBlock { tokens, hidden, intermediate, .. } = *block;
+        let mut all = Operands(vec![
+            ("x".into(), Operand::floats(&[tokens, hidden], 1, 1.0, 0.0)),
+            ("norm".into(), Operand::floats(&[hidden], 2, 0.3, 1.0)),
+        ]);
+        all.projection("gate", 2 * intermediate, hidden, 10);
+        all.projection("down", hidden, intermediate, 20);
+        all
+    }
+
+    fn inputs(&self, cx: &Cx) -> Vec<Var> {
+        let ty = |operand: &Operand| match operand {
+            Operand::Floats(shape, _) => Type::new(DType::F32, shape.iter().copied()),
+            Operand::Trits(shape, _) => Type::new(DType::Trit, *shape),
+        };
+        self.0.iter().map(|(name, operand)| cx.input(name, ty(operand))).collect()
+    }
+
+    fn get<'a>(&self, vars: &'a [Var], name: &str) -> &'a Var {
+        &vars[self.0.iter().position(|(n, _)| n == name).expect("an operand")]
+    }
+
+    fn project(&self, vars: &[Var], name: &str, x: &Var, eps: f32, rounding: Rounding) -> Var {
+        let part = |what: &str| self.get(vars, &format!("{name}.{what}"));
+        let y = x.rms_norm(part("norm"), f64::from(eps));
+        let rounding = if rounding == Rounding::HalfAway { "half_away" } else { "half_even" };
+        let (q, s) = y.quantize_activations(rounding);
+        q.ternary_linear(&s, part("weight"), part("scale"))
+    }
+
+    /// y (B, T, D) and the last state (B, I).
+    pub(crate) fn mlgru_graph(&self, block: &MlgruBlock) -> Graph {
+        let MlgruBlock { batch, time, inner, eps, inner_eps, rounding, .. } = *block;
+        let cx = Cx::abstract_();
+        let v = self.inputs(&cx);
+        let x = self.get(&v, "x");
+        let a = x.rms_norm(self.get(&v, "norm"), f64::from(eps));
+        let [f, i, g] = ["f", "i", "g"].map(|name| self.project(&v, name, &a, inner_eps, rounding));
+        let f = f.sigmoid();
+        let h = f.linear_scan(&(i.silu() * (1.0 - &f)), self.get(&v, "h0"), false);
+        let gated = g.rms_norm(self.get(&v, "g_norm"), f64::from(eps)) * h.silu();
+        let y = x + &self.project(&v, "o", &gated, inner_eps, rounding);
+        let last = h.slice_axis(1, time - 1, time).reshape(&[Dim::from(batch), Dim::from(inner)]);
+        cx.finish(&[("y", &y), ("last", &last)]).expect("a graph")
+    }
+
+    /// y (N, D).
+    pub(crate) fn glu_graph(&self, block: &GluBlock) -> Graph {
+        let GluBlock { intermediate, eps, inner_eps, rounding, .. } = *block;
+        let cx = Cx::abstract_();
+        let v = self.inputs(&cx);
+        let x = self.get(&v, "x");
+        let a = x.rms_norm(self.get(&v, "norm"), f64::from(eps));
+        let both = self.project(&v, "gate", &a, inner_eps, rounding);
+        let (gate, up) =
+            (both.slice_axis(1, 0, intermediate), both.slice_axis(1, intermediate, 2 * intermediate));
+        let y = x + &self.project(&v, "down", &(gate.silu() * &up), inner_eps, rounding);
+        cx.finish(&[("y", &y)]).expect("a graph")
+    }
+}
+
+/// A plan of the engine with its operands and results.
+pub(crate) struct Planned<'a> {
+    exe: Executable,
+    operands: &'a Operands,
+    inputs: Vec<Option<Tensor>>,
+    outputs: Vec<Tensor>,
+}
+
+impl<'a> Planned<'a> {
+    pub(crate) fn new(graph: &Graph, operands: &'a Operands, fuse: bool) -> Planned<'a> {
+        let packed = |(name, operand): &(String, Operand)| {
+            matches!(operand, Operand::Trits(..)).then(|| (name.clone(), TritLayout::Compute))
+        };
+        let layouts = operands.0.iter().filter_map(packed).collect();
+        let options = Options { fuse, layouts, ..Options::default() };
+        let exe = Executable::new(graph, &options, Arc::new(Pool::single())).expect("a plan");
+        let tensor = |(_, operand): &(String, Operand)| match operand {
+            Operand::Floats(shape, values) => Some(Tensor::from_f32(shape.clone(), values)),
+            Operand::Trits(..) => None,
+        };
+        let inputs = operands.0.iter().map(tensor).collect();
+        let outputs = graph.outputs.iter().map(|o| Tensor::of(graph.ty(o.value))).collect();
+        Planned { exe, operands, inputs, outputs }
+    }
+
+    pub(crate) fn run(&mut self) {
+        let mut io = self.exe.io();
+        for (k, (tensor, (_, operand))) in self.inputs.iter().zip(&self.operands.0).enumerate() {
+            match (tensor, operand) {
+                (Some(tensor), _) => io.input(k, tensor),
+                (None, Operand::Trits(_, bytes)) => io.bytes(k, bytes),
+                (None, Operand::Floats(..)) => unreachable!("floats are tensors"),
+            };
+        }
+        self.outputs.iter_mut().enumerate().for_each(|(k, t)| {
+            io.output(k, t);
+        });
+        self.exe.run(&mut io).expect("it runs");
+    }
+
+    pub(crate) fn output(&self, k: usize) -> &[f32] {
+        self.outputs[k].f32()
+    }
+}
