@@ -10,8 +10,10 @@ pub mod cache;
 pub mod compile;
 mod error;
 pub mod loader;
+pub mod package;
 pub mod toolchain;
 
 pub use compile::{Compiler, Options, Stage};
 pub use error::{AlexError, Result};
 pub use loader::{Entry, Library};
+pub use package::Package;
