@@ -9,9 +9,13 @@
 pub mod cache;
 pub mod compile;
 mod error;
+pub mod ir;
 pub mod loader;
+pub mod lower;
+mod target;
 pub mod toolchain;
 
 pub use compile::{Compiler, Options, Stage};
 pub use error::{AlexError, Result};
 pub use loader::{Entry, Library};
+pub use target::target;
