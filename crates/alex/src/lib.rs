@@ -8,6 +8,7 @@
 
 pub mod cache;
 pub mod compile;
+pub mod cpu;
 mod error;
 pub mod ir;
 pub mod loader;
