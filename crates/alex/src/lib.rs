@@ -8,13 +8,17 @@
 
 pub mod cache;
 pub mod compile;
+pub mod cpu;
 mod error;
 pub mod ir;
 pub mod loader;
+pub mod lower;
 pub mod package;
+mod target;
 pub mod toolchain;
 
 pub use compile::{Compiler, Options, Stage};
 pub use error::{AlexError, Result};
 pub use loader::{Entry, Library};
+pub use target::target;
 pub use package::Package;

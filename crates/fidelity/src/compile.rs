@@ -169,7 +169,7 @@ fn plan(model: &Loaded, context: usize) -> Result<Plan> {
     let graph = model.config.step(&options)?.specialize(&sizes);
     let mut options = model.plan_options(&graph)?;
     options.donate.extend(states(model).into_iter().map(|s| (s.name.clone(), s.name)));
-    Ok(premap::plan(&graph, &alex::target::target(), &options)?)
+    Ok(premap::plan(&graph, &alex::target(), &options)?)
 }
 
 /// Where each binding's memory comes from, and the bytes of the state.
