@@ -20,5 +20,5 @@ pub mod toolchain;
 pub use compile::{Compiler, Options, Stage};
 pub use error::{AlexError, Result};
 pub use loader::{Entry, Library};
-pub use target::target;
 pub use package::Package;
+pub use target::target;

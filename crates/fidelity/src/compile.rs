@@ -14,7 +14,6 @@ use alex::{Compiler, Stage};
 use anyhow::Result;
 use engine::pool::Pool;
 use graph::Bindings;
-use models::architecture::Architecture;
 use models::bundle::PackOptions;
 use models::forms::{CacheType, Form as Numbers, GraphOptions, PLACES, State};
 use premap::{Binding, Plan};
@@ -103,8 +102,8 @@ pub fn compile(
     let start = std::time::Instant::now();
     let plan = plan(&model, options.context)?;
     let machine = &options.machine;
-    let isa = Isa::of(machine.triple.as_deref(), &machine.cpu, &machine.features);
-    let lowered = lower::plan(&plan, &lower::Options { name: "plan".into(), wide: None, isa })?;
+    let _isa = Isa::of(machine.triple.as_deref(), &machine.cpu, &machine.features);
+    let lowered = lower::plan(&plan, &lower::Options { name: "plan".into(), ..Default::default() })?;
     let (bindings, state) = sources(&model, &plan)?;
     let tokenizer = model.tokenizer.as_ref();
     let vocabulary = model.config.vocab_size();

@@ -347,7 +347,10 @@ impl fmt::Display for Report {
             Some(folder) => writeln!(f, "golden data     {}", folder.display())?,
             None => writeln!(f, "golden data     absent: {}", self.golden.remedy)?,
         }
-        writeln!(f, "\ntools of the compiler and of targets beyond this CPU (none is needed for {CPU_STAYS}):")?;
+        writeln!(
+            f,
+            "\ntools of the compiler and of targets beyond this CPU (none is needed for {CPU_STAYS}):"
+        )?;
         for t in &self.tools {
             match &t.found {
                 Some(found) => writeln!(f, "  {:<14} present  {found}", t.name)?,

@@ -128,7 +128,10 @@ fn export(m: &mut Module, l: &mut Lowering, name: &str, plan: &Plan) -> bool {
     let bindings = plan.bindings();
     let parts = plan.early > 0 && plan.early < plan.steps.len();
     let ranges = match parts {
-        true => vec![(format!("{name}_early"), 0..plan.early), (format!("{name}_rest"), plan.early..plan.steps.len())],
+        true => vec![
+            (format!("{name}_early"), 0..plan.early),
+            (format!("{name}_rest"), plan.early..plan.steps.len()),
+        ],
         false => vec![(name.to_string(), 0..plan.steps.len())],
     };
     for (name, steps) in ranges {
@@ -212,7 +215,12 @@ pub(crate) struct Arg {
 
 impl<'a> Scope<'a> {
     /// A plan whose bindings have these addresses.
-    pub(crate) fn new(plan: &'a Plan, arena: Value<Ptr>, addresses: &[Value<Ptr>], l: &Lowering) -> Scope<'a> {
+    pub(crate) fn new(
+        plan: &'a Plan,
+        arena: Value<Ptr>,
+        addresses: &[Value<Ptr>],
+        l: &Lowering,
+    ) -> Scope<'a> {
         let outside = plan.buffers.iter().enumerate().filter(|(_, b)| !matches!(b, Buffer::Arena { .. }));
         let buffers = outside.zip(addresses).map(|((k, _), at)| (k as u32, *at)).collect();
         let outputs = plan.bindings().into_iter().zip(addresses).filter_map(|(b, at)| match b {
@@ -250,7 +258,11 @@ impl Lowering {
     pub(crate) fn fail(&mut self, op: Op, scope: &Scope<'_>, node: u32, problem: &str) {
         let g = &scope.plan.graph;
         let part = g.nodes.get(node as usize).map_or(String::new(), |n| g.scopes[n.scope as usize].clone());
-        self.fault.get_or_insert(AlexError::Lower { op: op.name(), scope: part, problem: problem.to_string() });
+        self.fault.get_or_insert(AlexError::Lower {
+            op: op.name(),
+            scope: part,
+            problem: problem.to_string(),
+        });
     }
 
     /// Bytes that a value takes in memory.
@@ -287,7 +299,8 @@ impl Lowering {
         let plan = scope.plan;
         let (dtype, bytes) = (plan.graph.ty(v).dtype, self.bytes(plan, v));
         let kind = self.types.storage(dtype);
-        let len = if plan.layouts.contains_key(&v) { bytes } else { plan.graph.ty(v).elements().unwrap_or(0) };
+        let len =
+            if plan.layouts.contains_key(&v) { bytes } else { plan.graph.ty(v).elements().unwrap_or(0) };
         let place = plan.place(v).map(|p| {
             let (space, first) = space(plan, p);
             (space, first, first + plan.bytes(v))
@@ -317,8 +330,11 @@ impl Lowering {
         body: impl FnOnce(&mut Builder, &[V]) -> Option<V>,
     ) -> Option<V> {
         let apart: Vec<bool> = (0..args.len()).map(|k| self.is_apart(args, k)).collect();
-        let shape: Vec<String> =
-            args.iter().zip(&apart).map(|(a, apart)| format!("{}x{}{}", a.len, a.kind, u8::from(*apart))).collect();
+        let shape: Vec<String> = args
+            .iter()
+            .zip(&apart)
+            .map(|(a, apart)| format!("{}x{}{}", a.len, a.kind, u8::from(*apart)))
+            .collect();
         let key = format!("{name} {key} {}", shape.join(" "));
         self.calls += 1;
         let known = self.kernels.get(&key).cloned();
@@ -334,8 +350,11 @@ impl Lowering {
             }
             let kinds: Vec<(Kind, usize)> = args.iter().map(|a| (a.kind, a.len)).collect();
             b.module().function(options, vec![Ptr; args.len()], |b, at| {
-                let memory: Vec<V> =
-                    at.iter().zip(&kinds).map(|(at, (kind, len))| value::memref(b, *at, *kind, *len)).collect();
+                let memory: Vec<V> = at
+                    .iter()
+                    .zip(&kinds)
+                    .map(|(at, (kind, len))| value::memref(b, *at, *kind, *len))
+                    .collect();
                 let status = body(b, &memory);
                 let status: Vec<V> = status.into_iter().collect();
                 status
@@ -351,9 +370,11 @@ impl Lowering {
     /// Whether an argument shares no byte with another one of which either is written.
     fn is_apart(&self, args: &[Arg], k: usize) -> bool {
         let a = &args[k];
-        args.iter().enumerate().filter(|(i, o)| *i != k && (a.written || o.written)).all(|(_, o)| match (a.place, o.place) {
-            (Some((p, from, to)), Some((q, start, end))) => p != q || to <= start || end <= from,
-            _ => false,
+        args.iter().enumerate().filter(|(i, o)| *i != k && (a.written || o.written)).all(|(_, o)| {
+            match (a.place, o.place) {
+                (Some((p, from, to)), Some((q, start, end))) => p != q || to <= start || end <= from,
+                _ => false,
+            }
         })
     }
 }

@@ -1,6 +1,9 @@
 //! What each pointwise op does to its operands, scalars and vectors alike.
 
-use super::value::{Fcmp, Icmp, Types, V, cmpf, cmpi, convertf, converti, float, int, kind, op1, op2, select, to_float, to_int, with};
+use super::value::{
+    Fcmp, Icmp, Types, V, cmpf, cmpi, convertf, converti, float, int, kind, op1, op2, select, to_float,
+    to_int, with,
+};
 use crate::ir::{Builder, Kind};
 use axes::DType;
 use graph::Op;
@@ -133,8 +136,11 @@ fn floats(b: &mut Builder, op: Op, x: &[V]) -> V {
         Op::Minimum => op2(b, "arith.minimumf", x[0], x[1]),
         Op::Sign => {
             let [zero, one, minus] = [0.0, 1.0, -1.0].map(|v| float(b, ty, v));
-            let (above, below, none) =
-                (cmpf(b, Fcmp::Ogt, x[0], zero), cmpf(b, Fcmp::Olt, x[0], zero), cmpf(b, Fcmp::Uno, x[0], x[0]));
+            let (above, below, none) = (
+                cmpf(b, Fcmp::Ogt, x[0], zero),
+                cmpf(b, Fcmp::Olt, x[0], zero),
+                cmpf(b, Fcmp::Uno, x[0], x[0]),
+            );
             let rest = select(b, none, x[0], zero);
             let rest = select(b, below, minus, rest);
             select(b, above, one, rest)

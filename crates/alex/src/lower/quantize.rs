@@ -1,7 +1,9 @@
 //! Rows that are normalised and quantised, and products with trits, one byte each: the plain forms, for every element type.
 
 use super::step::{results, sizes};
-use super::value::{Cells, V, convertf, converti, float, int, kind, op1, op2, shaped, spread, to_float, to_int};
+use super::value::{
+    Cells, V, convertf, converti, float, int, kind, op1, op2, shaped, spread, to_float, to_int,
+};
 use super::{Lowering, Scope};
 use crate::ir::{AnyType, Builder, Index, Kind, Value};
 use axes::{DType, TritLayout};
@@ -58,8 +60,12 @@ impl Row {
                 let x = term(b, c, self.lanes);
                 op2(b, op, acc, x)
             });
-            let one: V =
-                b.generic("vector.reduction", many, &format!("kind = #vector.kind<{how}>"), AnyType::Scalar(kind));
+            let one: V = b.generic(
+                "vector.reduction",
+                many,
+                &format!("kind = #vector.kind<{how}>"),
+                AnyType::Scalar(kind),
+            );
             total = op2(b, op, total, one);
         }
         if whole < self.n {
@@ -125,7 +131,8 @@ fn weights(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32) {
     let args = [l.read(b, scope, n.inputs[0]), l.write(b, scope, out[0]), l.write(b, scope, out[1])];
     l.kernel(b, "quantize_weights", &format!("{dtype:?}"), &args, false, |b, m| {
         let x = Cells { memory: m[0], dtype, types };
-        let (t, s) = (Cells { memory: m[1], dtype: DType::Trit, types }, Cells { memory: m[2], dtype, types });
+        let (t, s) =
+            (Cells { memory: m[1], dtype: DType::Trit, types }, Cells { memory: m[2], dtype, types });
         let k = types.compute(dtype);
         let row = Row::new(count, k);
         let total = row.fold(b, (sums(k), 0.0, "arith.addf", "add"), |b, c, w| {
@@ -171,7 +178,10 @@ fn ternary(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32) {
     }
     args.push(l.write(b, scope, out));
     l.kernel(b, "ternary_linear", &format!("{rows} {m_out} {k} {dtype:?}"), &args, false, |b, m| {
-        let (q, t) = (Cells { memory: m[0], dtype: DType::I8, types }, Cells { memory: m[2], dtype: DType::Trit, types });
+        let (q, t) = (
+            Cells { memory: m[0], dtype: DType::I8, types },
+            Cells { memory: m[2], dtype: DType::Trit, types },
+        );
         let [sx, sw, y] = [1, 3, 4].map(|i| Cells { memory: m[i], dtype, types });
         let zero = b.index(0);
         let scale_w = sw.load(b, zero, None);
@@ -191,7 +201,12 @@ fn ternary(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32) {
                             let (x, v) = (converti(b, x, Kind::I32, false), converti(b, v, Kind::I32, false));
                             let p = op2(b, "arith.muli", x, v);
                             match w {
-                                Some(_) => b.generic("vector.reduction", (p, acc), "kind = #vector.kind<add>", acc.ty()),
+                                Some(_) => b.generic(
+                                    "vector.reduction",
+                                    (p, acc),
+                                    "kind = #vector.kind<add>",
+                                    acc.ty(),
+                                ),
                                 None => op2(b, "arith.addi", acc, p),
                             }
                         });
