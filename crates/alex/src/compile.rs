@@ -45,8 +45,19 @@ impl Options {
         Options { triple: Some(triple.into()), cpu: cpu.into(), ..Options::default() }
     }
 
+    /// riscv64 with the usual extensions and the ABI of Linux distributions.
+    pub fn riscv64() -> Options {
+        // The ABI is not read off the features: floats in registers have to be asked for.
+        let extra = vec![];
+        Options {
+            features: "+m,+a,+f,+d,+c".into(),
+            extra,
+            ..Options::target("riscv64-linux-gnu", "generic-rv64")
+        }
+    }
+
     /// What `opt` and `llc` are both told.
-    fn machine(&self) -> Vec<String> {
+    pub(crate) fn machine(&self) -> Vec<String> {
         let mut args = vec![format!("-mcpu={}", self.cpu), format!("-O{}", self.level.min(3))];
         args.extend(self.triple.as_ref().map(|t| format!("-mtriple={t}")));
         if !self.features.is_empty() {
@@ -90,7 +101,7 @@ pub enum Stage {
 /// The tools with the options they are given.
 #[derive(Clone, Debug)]
 pub struct Compiler {
-    tools: Toolchain,
+    pub(crate) tools: Toolchain,
     options: Options,
     cache: Option<Cache>,
 }
@@ -146,13 +157,13 @@ impl Compiler {
         run(&self.tools.llc, "llc", &more("-relocation-model=pic"), &code).map(text)
     }
 
-    fn dialect(&self, module: &str) -> Result<Vec<u8>> {
+    pub(crate) fn dialect(&self, module: &str) -> Result<Vec<u8>> {
         // Bytecode is read faster than text; a stage that is asked for is text.
         let args = [format!("--pass-pipeline={TO_LLVM}")];
         run(&self.tools.mlir_opt, "lower", &args, module.as_bytes())
     }
 
-    fn translate(&self, dialect: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn translate(&self, dialect: &[u8]) -> Result<Vec<u8>> {
         run(&self.tools.mlir_translate, "translate", &["--mlir-to-llvmir".to_string()], dialect)
     }
 
@@ -176,7 +187,7 @@ impl Compiler {
     }
 
     /// The linker's driver for the target.
-    fn linker(&self) -> Result<Found> {
+    pub(crate) fn linker(&self) -> Result<Found> {
         let Some(triple) = &self.options.triple else { return Tool::Linker.find() };
         if triple.starts_with(std::env::consts::ARCH) {
             return Tool::Linker.find();
@@ -226,7 +237,7 @@ impl Compiler {
 }
 
 /// Makes a shared library of an object file.
-fn link(linker: &Found, object: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn link(linker: &Found, object: &[u8]) -> Result<Vec<u8>> {
     let folder = tempfile::tempdir().map_err(file("cannot make a folder in", &std::env::temp_dir()))?;
     let (from, to) = (folder.path().join("module.o"), folder.path().join("module.so"));
     std::fs::write(&from, object).map_err(file("cannot write", &from))?;
@@ -234,7 +245,8 @@ fn link(linker: &Found, object: &[u8]) -> Result<Vec<u8>> {
     let mut command = Command::new(&linker.path);
     command.arg("-shared").arg("-o").args([&to, &from]);
     if !bare {
-        command.arg("-lm");
+        // A function that nothing defines is found here, not when it is first called.
+        command.args(["-lm", "-Wl,-z,defs"]);
     }
     let out = command.output().map_err(file("cannot start", &linker.path))?;
     if !out.status.success() {

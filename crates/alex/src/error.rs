@@ -75,6 +75,15 @@ pub enum AlexError {
         /// What is missing.
         problem: String,
     },
+    /// A name that a library cannot have.
+    #[error("`{name}` is no name for a library; use letters, digits and `_`, and start with no digit")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// A module that was not built well: a fault of this crate.
+    #[error("{0}; please report this plan")]
+    Emit(String),
     /// Planning failed.
     #[error(transparent)]
     Plan(#[from] premap::PlanError),

@@ -13,8 +13,13 @@ pub mod dialect;
 mod error;
 pub mod ir;
 pub mod loader;
+pub mod lower;
+pub mod package;
+mod target;
 pub mod toolchain;
 
 pub use compile::{Compiler, Options, Stage};
 pub use error::{AlexError, Result};
 pub use loader::{Entry, Library};
+pub use package::Package;
+pub use target::target;

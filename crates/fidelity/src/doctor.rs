@@ -95,20 +95,27 @@ enum Search {
 const CPU_STAYS: &str = "training, evaluation and generation on this CPU";
 
 /// Name, search, purpose, how to get it, what works without it.
-const TOOLS: [(&str, Search, &str, &str, &str); 8] = [
+const TOOLS: [(&str, Search, &str, &str, &str); 9] = [
     (
-        "mlir-opt 22",
-        Search::Program(&["mlir-opt-22"]),
-        "compiling models through MLIR, all targets",
-        "apt install mlir-22-tools",
-        CPU_STAYS,
+        "aarch64 gcc",
+        Search::Program(&["aarch64-linux-gnu-gcc"]),
+        "linking libraries for aarch64",
+        "apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+        "static libraries for aarch64, which need no linker here",
     ),
     (
-        "llc 22",
-        Search::Program(&["llc-22"]),
-        "machine code from LLVM IR, CPU and GPU targets",
-        "apt install llvm-22",
-        CPU_STAYS,
+        "riscv64 gcc",
+        Search::Program(&["riscv64-linux-gnu-gcc"]),
+        "linking libraries for riscv64",
+        "apt install gcc-riscv64-linux-gnu libc6-dev-riscv64-cross",
+        "static libraries for riscv64, which need no linker here",
+    ),
+    (
+        "qemu",
+        Search::Program(&["qemu-aarch64", "qemu-riscv64"]),
+        "running what was compiled for aarch64 and riscv64",
+        "apt install qemu-user",
+        "compiling for them",
     ),
     (
         "python3",
@@ -154,17 +161,37 @@ const TOOLS: [(&str, Search, &str, &str, &str); 8] = [
     ),
 ];
 
+/// The tools that compile: LLVM's and MLIR's, of the one version whose text they are given, and a linker.
+fn compiler() -> Vec<Tool> {
+    let found = |tool: alex::toolchain::Tool| match tool.find().and_then(|at| Ok((at.version()?, at.path))) {
+        Ok((version, path)) => {
+            let number = version.split("version ").nth(1).unwrap_or(&version).to_owned();
+            Some(format!("{number}  {}", path.display()))
+        }
+        Err(_) => None,
+    };
+    let row = |tool: alex::toolchain::Tool| Tool {
+        name: tool.name(),
+        purpose: tool.purpose(),
+        found: found(tool),
+        install: tool.install(),
+        without: "everything but `compile` and `--engine compiled`",
+    };
+    alex::toolchain::Tool::ALL.into_iter().map(row).collect()
+}
+
 impl Report {
-    /// Looks at this computer. Starts `python3` once, if there is one, and no other program.
+    /// Looks at this computer. Asks the compiler's tools for their versions, starts `python3` once, if there is one, and no
+    /// other program.
     pub fn new() -> Report {
         let modules: Vec<&str> = TOOLS
             .iter()
             .filter_map(|t| if let Search::Python(module) = t.1 { Some(module) } else { None })
             .collect();
         let installed = python_packages(&modules);
-        let tools = TOOLS
-            .iter()
-            .map(|(name, search, purpose, install, without)| Tool {
+        let tools = compiler()
+            .into_iter()
+            .chain(TOOLS.iter().map(|(name, search, purpose, install, without)| Tool {
                 name,
                 purpose,
                 found: match search {
@@ -177,7 +204,7 @@ impl Report {
                 },
                 install,
                 without,
-            })
+            }))
             .collect();
         let cpu = cpu();
         let layout = calibration::remembered(cpu.threads);
@@ -320,7 +347,10 @@ impl fmt::Display for Report {
             Some(folder) => writeln!(f, "golden data     {}", folder.display())?,
             None => writeln!(f, "golden data     absent: {}", self.golden.remedy)?,
         }
-        writeln!(f, "\ntools of later targets (none is needed for {CPU_STAYS}):")?;
+        writeln!(
+            f,
+            "\ntools of the compiler and of targets beyond this CPU (none is needed for {CPU_STAYS}):"
+        )?;
         for t in &self.tools {
             match &t.found {
                 Some(found) => writeln!(f, "  {:<14} present  {found}", t.name)?,

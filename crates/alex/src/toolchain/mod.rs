@@ -34,12 +34,21 @@ pub enum Tool {
     Linker,
     /// Puts objects into static libraries.
     Archiver,
+    /// Lists the names that an object needs.
+    Symbols,
 }
 
 impl Tool {
     /// Every tool.
-    pub const ALL: [Tool; 6] =
-        [Tool::MlirOpt, Tool::MlirTranslate, Tool::Opt, Tool::Llc, Tool::Linker, Tool::Archiver];
+    pub const ALL: [Tool; 7] = [
+        Tool::MlirOpt,
+        Tool::MlirTranslate,
+        Tool::Opt,
+        Tool::Llc,
+        Tool::Linker,
+        Tool::Archiver,
+        Tool::Symbols,
+    ];
 
     /// Its name, without a version.
     pub fn name(self) -> &'static str {
@@ -49,7 +58,8 @@ impl Tool {
             Tool::Opt => "opt",
             Tool::Llc => "llc",
             Tool::Linker => "cc",
-            Tool::Archiver => "ar",
+            Tool::Archiver => "llvm-ar",
+            Tool::Symbols => "llvm-nm",
         }
     }
 
@@ -62,6 +72,7 @@ impl Tool {
             Tool::Llc => "makes object files",
             Tool::Linker => "makes shared libraries of object files",
             Tool::Archiver => "makes static libraries of object files",
+            Tool::Symbols => "lists what object files need",
         }
     }
 
@@ -69,9 +80,8 @@ impl Tool {
     pub fn install(self) -> &'static str {
         match self {
             Tool::MlirOpt | Tool::MlirTranslate => "apt install mlir-22-tools llvm-22",
-            Tool::Opt | Tool::Llc => "apt install llvm-22",
+            Tool::Opt | Tool::Llc | Tool::Archiver | Tool::Symbols => "apt install llvm-22",
             Tool::Linker => "apt install gcc",
-            Tool::Archiver => "apt install binutils",
         }
     }
 
@@ -79,14 +89,13 @@ impl Tool {
     fn names(self) -> Vec<String> {
         match self {
             Tool::Linker => ["cc", "gcc", "clang", "ld"].map(String::from).to_vec(),
-            Tool::Archiver => ["ar", "llvm-ar-22", "llvm-ar"].map(String::from).to_vec(),
             _ => vec![format!("{}-{VERSION}", self.name()), self.name().to_string()],
         }
     }
 
     /// Whether it is one of LLVM's, whose version matters.
     pub fn is_llvm(self) -> bool {
-        !matches!(self, Tool::Linker | Tool::Archiver)
+        !matches!(self, Tool::Linker)
     }
 
     /// Looks for it.

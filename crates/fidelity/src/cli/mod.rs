@@ -5,6 +5,7 @@
 
 mod bench;
 mod common;
+mod compile;
 mod convert;
 mod demo;
 mod derive;
@@ -32,6 +33,7 @@ Examples:
   fidelity generate runs/matmulfree/model \"Once\"    go on with a text
   fidelity inspect MODEL                            what a model folder or a bundle holds
   fidelity pack MODEL model.fid                     two bits a weight, in one file
+  fidelity compile MODEL --target cpu --out lib     a library for C, made through MLIR
   fidelity bench --quick                            how fast it is, and how near to its limits
   fidelity doctor                                   what this computer has";
 
@@ -72,6 +74,9 @@ enum Verb {
     /// Convert a model folder or a bundle into another type, layout or form
     #[command(after_help = convert::CONVERT_EXAMPLES)]
     Convert(convert::ConvertArgs),
+    /// Compile a model's step into a library for C: a header, libraries, packed weights, an example
+    #[command(after_help = compile::EXAMPLES)]
+    Compile(compile::Args),
     /// Make a model of a named size with random weights
     #[command(after_help = convert::SYNTH_EXAMPLES)]
     Synth(convert::SynthArgs),
@@ -84,7 +89,7 @@ enum Verb {
     /// Measure this computer, the kernels and a model, each beside its limit
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::Args),
-    /// Show what this computer has: processor, memory, tools of later targets
+    /// Show what this computer has: processor, memory, tools of the compiler
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Args),
     /// Print the completions of a shell
@@ -118,6 +123,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Pack(args) => convert::pack(&args),
         Verb::Unpack(args) => convert::unpack(&args),
         Verb::Convert(args) => convert::convert(&args),
+        Verb::Compile(args) => compile::run(&args),
         Verb::Synth(args) => convert::synth(&args),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Derive(args) => derive::run(&args),

@@ -16,6 +16,7 @@
 //! ```
 
 mod byte_level;
+mod pieces;
 mod stream;
 
 use std::path::{Path, PathBuf};
