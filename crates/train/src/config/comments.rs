@@ -174,7 +174,7 @@ pub(super) fn comment(key: &str) -> Option<&'static str> {
             "In which arithmetic a step is done, and how sums of gradients and of the optimiser are kept."
         }
         "precision.scalar" => {
-            "\"f32\" (the engine), or in the reference interpreter, some thousand times slower: \"f64\", \"f80\", \"dd\", \"f128\", \
+            "\"f32\" (the engine), or in the reference interpreter, hundreds of times slower \"f64\" and \"dd\", and more so \"f80\", \"f128\", \
              \"digits:N\"; weights and states between steps stay f32."
         }
         "precision.accumulator" => {

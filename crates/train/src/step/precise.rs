@@ -1,8 +1,9 @@
 //! A step in another arithmetic than f32: the same graph in the reference interpreter.
 //!
-//! Forward pass, gradients, norm, clipping and the optimiser's update are done in the scalar; weights and states between
-//! steps are f32, as tensors and checkpoints hold them, so a run can be resumed to the bit; so are the rates of a step. It is some thousand times
-//! slower than the engine and takes more memory: a measure of what f32 costs in accuracy, not a way to train large models.
+//! Forward pass, gradients, norm, clipping and the optimiser's update are done in the scalar. Weights and states between
+//! steps are f32, as tensors and checkpoints hold them, so that a run can be resumed to the bit; so are a step's rates. A
+//! step takes hundreds of times as long as the engine's in f64 and double-double, tens of thousands of times in f80,
+//! f128 and digits, and more memory: a measure of what f32 costs in accuracy, not a way to train large models.
 
 use engine::Tensor;
 use furnace::precision::{Precision, Real, Task};
