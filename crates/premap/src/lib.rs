@@ -23,12 +23,14 @@ pub mod pattern;
 pub mod plan;
 mod presets;
 pub mod remat;
+pub mod report;
 pub mod schedule;
 pub mod switches;
 mod traffic;
 pub mod work;
 
 pub use machine::{Kernel, Machine};
+pub use report::{About, Report};
 pub use plan::{Access, Buffer, Fused, Group, GroupInput, Options, Pattern, Place, Plan, Step, Target};
 pub use switches::{Optimization, Switches, UnknownOptimization};
 

@@ -4,6 +4,7 @@
 //! JSON value and nothing else on standard output. Exit codes: 0, 1 for an error, 2 for wrong usage.
 
 mod bench;
+mod calibrate;
 mod common;
 mod convert;
 mod demo;
@@ -16,6 +17,7 @@ mod generate;
 mod inspect;
 mod interactive;
 mod perplexity;
+mod premap;
 mod print;
 mod report;
 mod train;
@@ -84,6 +86,9 @@ enum Verb {
     /// Measure this computer, the kernels and a model, each beside its limit
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::Args),
+    /// Measure this computer for the predicted times of plans
+    #[command(after_help = calibrate::EXAMPLES)]
+    Calibrate(calibrate::Args),
     /// Show what this computer has: processor, memory, tools of later targets
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Args),
@@ -122,6 +127,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Derive(args) => derive::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Calibrate(args) => calibrate::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Completions { shell } => completions(shell),
     };
