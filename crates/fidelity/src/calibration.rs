@@ -7,10 +7,12 @@
 //! measured anew, and one that cannot be written is no error: then the next call measures again.
 
 use crate::doctor::processor;
+use crate::error::fault;
 use axes::TritLayout;
 use engine::kernels::simd;
 use engine::measure::{Rate, trit_layouts};
 use engine::pool::Pool;
+use premap::Machine;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
@@ -181,6 +183,101 @@ pub fn layout(pool: &Pool, again: bool) -> Calibration {
         }
     }
     made
+}
+
+/// Part of the file's name of a measured machine; another means that kernels or the cost model have changed.
+const MACHINE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "-machine-1");
+
+/// A machine as `fidelity calibrate` measured it, for the cost model of plans.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// Version of the measurement.
+    pub version: String,
+    /// The processor's name, empty where the system does not tell.
+    pub processor: String,
+    /// The instruction set of the kernels.
+    pub kernels: String,
+    /// Seconds since 1970 at which it was measured.
+    pub measured: u64,
+    /// The rates.
+    pub machine: Machine,
+}
+
+fn machine_file(key: &Key) -> Option<PathBuf> {
+    let text = format!("{MACHINE_VERSION}\n{}\n{}\n{}", key.processor, key.kernels, key.threads);
+    let name: String = Sha256::digest(text)[..8].iter().map(|b| format!("{b:02x}")).collect();
+    Some(cache_folder()?.join(format!("machine-{name}.json")))
+}
+
+/// The remembered machine for this many threads, if it has been measured.
+pub fn remembered_machine(threads: usize) -> Option<Measured> {
+    let key = Key::new(threads);
+    let found: Measured = serde_json::from_slice(&std::fs::read(machine_file(&key)?).ok()?).ok()?;
+    let fits = found.version == MACHINE_VERSION
+        && found.processor == key.processor
+        && found.kernels == key.kernels
+        && found.machine.threads == threads
+        && found.machine.fault().is_none();
+    fits.then_some(found)
+}
+
+/// Measures this machine and remembers it, in a file of its own beside those of the layouts; the file, where it could be
+/// written.
+///
+/// # Errors
+/// A plan that the engine refuses.
+pub fn measure_machine(
+    threads: usize,
+    say: &mut dyn FnMut(&str),
+) -> anyhow::Result<(Measured, Option<PathBuf>)> {
+    let key = Key::new(threads);
+    let made = Measured {
+        version: MACHINE_VERSION.into(),
+        processor: key.processor.clone(),
+        kernels: key.kernels.into(),
+        measured: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs()),
+        machine: crate::premapping::calibrate::measure(threads, say)?,
+    };
+    let written = machine_file(&key).filter(|file| {
+        let folder = file.parent().map(std::fs::create_dir_all).is_some_and(|made| made.is_ok());
+        let text = serde_json::to_vec_pretty(&made).unwrap_or_default();
+        folder && models::atomic::write_bytes(file, &text).is_ok()
+    });
+    Ok((made, written))
+}
+
+/// The machine that a prediction is for: a name of a data sheet, a file, or, unnamed, this one as it was measured, else
+/// reference figures.
+///
+/// # Errors
+/// A name that is neither, a file that holds no machine.
+pub fn machine(name: Option<&str>, threads: usize) -> anyhow::Result<Machine> {
+    let Some(name) = name else {
+        return Ok(remembered_machine(threads).map_or_else(Machine::reference, |m| m.machine));
+    };
+    if let Some(preset) = Machine::preset(name) {
+        return Ok(preset);
+    }
+    if name == "reference" {
+        return Ok(Machine::reference());
+    }
+    let names: Vec<_> = Machine::presets().collect();
+    let remedy =
+        format!("name a file that `fidelity calibrate --out` wrote, `reference`, or one of {}", names.join(", "));
+    let Ok(text) = std::fs::read(name) else {
+        return fault(format!("there is no machine `{name}`, and no such file"), remedy);
+    };
+    // A bare machine, or the file of the cache, which has one inside.
+    let read = serde_json::from_slice::<Machine>(&text)
+        .or_else(|_| serde_json::from_slice::<Measured>(&text).map(|m| m.machine));
+    match read {
+        Ok(machine) => match machine.fault() {
+            None => Ok(machine),
+            Some(problem) => fault(format!("{name}: {problem}"), remedy),
+        },
+        Err(error) => fault(format!("{name}: expected a machine as JSON: {error}"), remedy),
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 //! Only headers are read, so that a model of many gigabytes is described at once; the counts of trits, which need
 //! every weight, are made when they are asked for ([`Inspection::count_trits`]).
 
+use crate::error::fault;
 use crate::loaded::Loaded;
+use crate::premapping::suite;
 use crate::weights::Weight;
 use anyhow::Result;
 use engine::pool::Pool;
@@ -161,16 +163,84 @@ fn prepared() -> GraphOptions {
     GraphOptions { form: Form::Prepared, ..Default::default() }
 }
 
-/// The plan of a graph for the CPU, a line per step, then its memory and its work.
+/// What of a model is planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum PlanForm {
+    /// The whole sequence in fake-quantised floats, as the model is published.
+    #[default]
+    Float,
+    /// The whole sequence in integers from master weights.
+    Integer,
+    /// The whole sequence from packed trits: how a prompt is read.
+    Prepared,
+    /// One token from packed trits: how text is generated.
+    Stream,
+    /// Forward, backward, clipping and AdamW (the MatMul-free model).
+    Train,
+}
+
+/// How a plan is made and for which machine it is predicted.
+#[derive(Clone, Debug)]
+pub struct PlanRequest<'a> {
+    /// What is planned.
+    pub form: PlanForm,
+    /// Sequences.
+    pub batch: usize,
+    /// Tokens of each, of a stream those before.
+    pub tokens: usize,
+    /// Optimisations that are off.
+    pub switches: premap::Switches,
+    /// The machine that times are for.
+    pub machine: &'a premap::Machine,
+    /// Its threads.
+    pub threads: usize,
+    /// Name of the model, for the title.
+    pub name: &'a str,
+}
+
+/// The plan of a model for the CPU, described: steps, fusion, cutting, layouts, memory, predicted times.
 ///
 /// # Errors
-/// A graph that cannot be planned.
-pub fn describe_plan(graph: &Graph, batch: usize, length: usize) -> Result<String> {
-    let sizes = [("B", batch), ("T", length), (PLACES, length)];
-    let sizes = Bindings::from(sizes.map(|(name, n)| (name.to_string(), n)));
-    let plan = premap::plan(&graph.specialize(&sizes), &engine::target(), &Default::default())?;
-    let work = plan.cost.operations + plan.cost.transcendental;
-    Ok(format!("{}work {work:.0} operations\n", plan.describe()))
+/// A configuration that makes no graph, a graph that cannot be planned, a form that the architecture does not have.
+pub fn plan_report(config: &ModelConfig, request: &PlanRequest<'_>) -> Result<premap::Report> {
+    let PlanRequest { form, batch, tokens, .. } = *request;
+    let sequence = |form| suite::planned(config, form, batch, tokens, 0, false);
+    let mut case = match form {
+        PlanForm::Float => sequence(Form::Float)?,
+        PlanForm::Integer => sequence(Form::Integer)?,
+        PlanForm::Prepared => sequence(Form::Prepared)?,
+        PlanForm::Stream => suite::planned(config, Form::Prepared, batch, 1, tokens.saturating_sub(1), true)?,
+        PlanForm::Train => match config {
+            ModelConfig::MatMulFree(c) => suite::training(c, batch, tokens, true)?,
+            _ => {
+                return fault(
+                    format!("there is no training step of {}", config.model_type()),
+                    "name a MatMul-free model, or another --form",
+                );
+            }
+        },
+    };
+    case.options.switches = request.switches;
+    let target = engine::target();
+    let plan = premap::plan(&case.graph, &target, &case.options)?;
+    let what = match form {
+        PlanForm::Float => "whole sequence, fake-quantised floats",
+        PlanForm::Integer => "whole sequence, integers from master weights",
+        PlanForm::Prepared => "whole sequence, packed trits",
+        PlanForm::Stream => "streaming step, packed trits",
+        PlanForm::Train => "training step",
+    };
+    let title = format!("{}: {what}, {batch} × {tokens} tokens", request.name);
+    Ok(premap::Report::new(
+        &plan,
+        &premap::About {
+            title: &title,
+            target: target.name,
+            machine: request.machine,
+            threads: request.threads,
+            switches: request.switches,
+        },
+    ))
 }
 
 impl fmt::Display for Inspection {

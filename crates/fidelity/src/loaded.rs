@@ -41,6 +41,7 @@ pub struct Loaded {
     prepared: Option<Prepared>,
     bundle: Option<ModelBundle>,
     gguf: Option<GgufModel>,
+    switches: premap::Switches,
 }
 
 /// What the prepared form reads beside the norms and the embedding.
@@ -299,6 +300,7 @@ impl Loaded {
             prepared: Some(Prepared { packed: BTreeMap::new(), small }),
             bundle: Some(bundle),
             gguf: None,
+            switches: premap::Switches::default(),
         })
     }
 
@@ -343,6 +345,7 @@ impl Loaded {
             prepared: Some(prepared),
             bundle: None,
             gguf: Some(gguf),
+            switches: premap::Switches::default(),
         })
     }
 
@@ -358,7 +361,16 @@ impl Loaded {
         tokenizer: Option<Tokenizer>,
     ) -> Loaded {
         let config = config.into();
-        Loaded { config, parameters, tokenizer, warnings: vec![], prepared: None, bundle: None, gguf: None }
+        Loaded {
+            config,
+            parameters,
+            tokenizer,
+            warnings: vec![],
+            prepared: None,
+            bundle: None,
+            gguf: None,
+            switches: premap::Switches::default(),
+        }
     }
 
     /// The bundle that the model runs from, unless it is a folder.
@@ -479,14 +491,23 @@ impl Loaded {
         }
     }
 
-    /// Options for planning a graph of this model: how the trits of its inputs lie.
+    /// Switches optimisations off in every plan that is made from now on. No result changes by a bit.
+    pub fn set_switches(&mut self, switches: premap::Switches) {
+        self.switches = switches;
+    }
+
+    /// Options for planning a graph of this model: how the trits of its inputs lie, and what is switched off.
     ///
     /// # Errors
     /// An input of trits that the model does not have.
     pub fn plan_options(&self, graph: &Graph) -> Result<premap::Options> {
         let trits = graph.inputs.iter().filter(|i| graph.ty(i.value).dtype == DType::Trit);
         let layouts = trits.map(|i| Ok((i.name.clone(), self.weight(&i.name)?.layout())));
-        Ok(premap::Options { layouts: layouts.collect::<Result<_>>()?, ..Default::default() })
+        Ok(premap::Options {
+            layouts: layouts.collect::<Result<_>>()?,
+            switches: self.switches,
+            ..Default::default()
+        })
     }
 
     /// The whole-sequence graph for these sizes; caches have room for the length.

@@ -7,7 +7,7 @@
 use crate::machine::{Class, Machine};
 use crate::traffic::{Recency, held};
 use crate::work::{self, Work};
-use crate::{Kernel, Plan, Step, cut};
+use crate::{Buffer, Kernel, Plan, Step, cut};
 use graph::Value;
 use serde::Serialize;
 
@@ -130,11 +130,17 @@ fn traffic(plan: &Plan, work: &Work, recency: &mut Recency, m: &Machine, threads
     let touches = work.reads.iter().map(|r| (r, false)).chain(work.writes.iter().map(|w| (w, true)));
     for ((v, bytes), write) in touches {
         let v: Value = *v;
+        let place = plan.place(v).map(|p| &plan.buffers[p.buffer as usize]);
+        let moved = !write && matches!(place, Some(Buffer::Arena { .. }));
         for (bytes, distance) in recency.touch(plan, v, *bytes) {
             let mut left = 1.0;
             for (k, level) in all.iter_mut().enumerate() {
                 // What a nearer level holds, this one holds too.
-                let found = m.capacity(k, threads).map_or(1.0, |size| held(distance, size));
+                let mut found = m.capacity(k, threads).map_or(1.0, |size| held(distance, size));
+                if moved && !m.levels[k].shared {
+                    // Other threads made the rest, and it lies in their caches.
+                    found /= threads as f64;
+                }
                 let here = (found - (1.0 - left)).clamp(0.0, left);
                 left -= here;
                 *(if write { &mut level.written } else { &mut level.read }) += here * bytes as f64;
@@ -153,8 +159,8 @@ fn one(
     threads: usize,
 ) -> StepCost {
     let rounds = cut::rounds(plan, step);
-    let mut cost = StepCost { kernels: work.units.clone(), traffic, rounds, ..StepCost::default() };
-    for (kernel, units) in &work.units {
+    let mut cost = StepCost { kernels: work.units.iter().map(|(k, n, _)| (*k, *n)).collect(), traffic, rounds, ..StepCost::default() };
+    for (kernel, units, _) in &work.units {
         let (class, each) = kernel.operations();
         cost.operations[class as usize] += units * each;
     }
@@ -162,12 +168,16 @@ fn one(
     let tasks = cost.rounds.iter().map(|r| r.tasks).max().unwrap_or(1);
     let speedup = m.speedup(tasks, threads);
     let used = threads.min(tasks.max(1));
-    cost.compute = work.units.iter().map(|(k, n)| n * m.rate(*k).unit).sum::<f64>() / speedup;
+    let arithmetic = work.units.iter().map(|(k, n, rows)| {
+        let rate = m.rate(*k);
+        n * rate.unit + rows * rate.row
+    });
+    cost.compute = arithmetic.sum::<f64>() / speedup;
     for (level, t) in m.levels.iter().zip(&cost.traffic) {
         cost.memory += t.read / m.bandwidth(level.read, used) + t.written / m.bandwidth(level.write, used);
     }
     let barriers = cost.rounds.iter().filter(|r| r.tasks > 1 && threads > 1).count();
-    let own = work.units.iter().map(|(k, _)| m.rate(*k).step).fold(0.0, f64::max);
+    let own = work.units.iter().map(|(k, ..)| m.rate(*k).step).fold(0.0, f64::max);
     cost.fixed = own + barriers as f64 * m.barrier;
     cost.time = cost.fixed + together(cost.compute, cost.memory, m.overlap);
     if let Step::Control(n, plans) = step {

@@ -23,6 +23,7 @@ pub mod pattern;
 pub mod plan;
 mod presets;
 pub mod remat;
+pub mod report;
 pub mod schedule;
 pub mod switches;
 mod traffic;
@@ -32,6 +33,7 @@ pub use machine::{Kernel, Machine};
 pub use plan::{
     Access, Binding, Buffer, Fused, Group, GroupInput, Options, Pattern, Place, Plan, Step, Target,
 };
+pub use report::{About, Report};
 pub use switches::{Optimization, Switches, UnknownOptimization};
 
 use graph::Graph;

@@ -67,8 +67,6 @@ kernels! {
     TritsFew = "trits_few", "multiply-add", Int8, 2.0;
     /// Trits of one byte each.
     TritBytes = "trit_bytes", "multiply-add", Int8, 2.0;
-    /// Sums of a product that become f32.
-    Rescale = "rescale", "output", F32, 2.0;
     /// Weights in blocks with many tokens.
     Blocks = "blocks", "multiply-add", Int8, 2.0;
     /// Weights in blocks with few tokens.
@@ -79,7 +77,9 @@ kernels! {
     Gemv = "gemv", "multiply-add", F32, 2.0;
     /// Int8 or trits that become floats before a product.
     Floats = "floats", "element", Moves, 1.0;
-    /// An operation of a fused group, a load or a store.
+    /// A load or a store of a fused group.
+    Stream = "stream", "element", Moves, 1.0;
+    /// An operation of a fused group.
     Simple = "simple", "element", F32, 1.0;
     /// A division or a root of a fused group.
     Divide = "divide", "element", F32, 1.0;
@@ -135,6 +135,8 @@ kernels! {
     Shuffle = "shuffle", "element", Moves, 1.0;
     /// Rows looked up.
     Rows = "rows", "element", Moves, 1.0;
+    /// Positions along an axis.
+    Iota = "iota", "element", Moves, 1.0;
     /// Plain evaluation of an op without a kernel.
     Naive = "naive", "operation", F32, 1.0;
 }
@@ -180,6 +182,9 @@ pub struct Level {
 pub struct Rate {
     /// Nanoseconds a unit.
     pub unit: f64,
+    /// Nanoseconds more for each row: of a norm, an output of a product, a run of a copy.
+    #[serde(default)]
+    pub row: f64,
     /// Nanoseconds of a step, whatever its size.
     pub step: f64,
 }
@@ -226,7 +231,7 @@ impl Machine {
             let (class, operations) = kernel.operations();
             let peak = self.peaks.get(&class).or_else(|| self.peaks.get(&Class::F32)).copied();
             let one = peak.unwrap_or(f64::INFINITY) / self.threads.max(1) as f64;
-            Rate { unit: operations / one, step: 0.0 }
+            Rate { unit: operations / one, row: 0.0, step: 0.0 }
         })
     }
 
@@ -263,7 +268,7 @@ impl Machine {
         if let Some(l) = self.levels.iter().find(|l| !l.read.iter().chain(&l.write).all(positive)) {
             return Some(format!("the level {} has a bandwidth that is not above 0", l.name));
         }
-        if let Some((k, _)) = self.kernels.iter().find(|(_, r)| !(sound(&r.unit) && sound(&r.step))) {
+        if let Some((k, _)) = self.kernels.iter().find(|(_, r)| ![r.unit, r.row, r.step].iter().all(sound)) {
             return Some(format!("the rate of {} is negative or no number", k.name()));
         }
         if !(self.peaks.values().all(positive) && [self.run, self.barrier, self.gain].iter().all(sound)) {

@@ -133,7 +133,7 @@ impl Machine {
             read,
             write,
         };
-        let rates = REFERENCE.iter().map(|(k, unit, step)| (*k, Rate { unit: *unit, step: *step }));
+        let rates = REFERENCE.iter().map(|(k, unit, row, step)| (*k, Rate { unit: *unit, row: *row, step: *step }));
         Machine {
             name: "reference".into(),
             source: machine::Source::Default,
@@ -163,5 +163,5 @@ const LEVELS: [LevelRow; 4] = [
 /// Run, barrier, gain, overlap.
 const FIXED: [f64; 4] = [500.0, 1200.0, 0.95, 2.0];
 
-/// Nanoseconds a unit and a step.
-const REFERENCE: &[(Kernel, f64, f64)] = &[(Kernel::Simple, 0.05, 400.0)];
+/// Nanoseconds a unit, a row and a step.
+const REFERENCE: &[(Kernel, f64, f64, f64)] = &[(Kernel::Simple, 0.05, 0.0, 400.0)];

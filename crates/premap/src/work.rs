@@ -19,8 +19,8 @@ const RUN: usize = 8;
 /// What a step does.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Work {
-    /// Units of kernels.
-    pub units: Vec<(Kernel, f64)>,
+    /// Units of kernels, and the rows that they come in.
+    pub units: Vec<(Kernel, f64, f64)>,
     /// Bytes read from each value.
     pub reads: Vec<(Value, usize)>,
     /// Bytes written to each value.
@@ -31,10 +31,14 @@ pub struct Work {
 
 impl Work {
     fn add(&mut self, kernel: Kernel, units: f64) {
+        self.add_rows(kernel, units, 0.0);
+    }
+
+    fn add_rows(&mut self, kernel: Kernel, units: f64, rows: f64) {
         if units > 0.0 {
-            match self.units.iter_mut().find(|(k, _)| *k == kernel) {
-                Some((_, n)) => *n += units,
-                None => self.units.push((kernel, units)),
+            match self.units.iter_mut().find(|(k, ..)| *k == kernel) {
+                Some((_, n, r)) => (*n, *r) = (*n + units, *r + rows),
+                None => self.units.push((kernel, units, rows)),
             }
         }
     }
@@ -93,11 +97,10 @@ fn group(plan: &Plan, g: &Group, work: &mut Work) {
     let n = (g.rows * g.cols) as f64;
     for i in &g.inputs {
         let each = match i.access {
-            Access::Full | Access::Rows { .. } => (Kernel::Simple, n),
-            // Read again for each row, from the nearest cache.
-            Access::Row => (Kernel::Simple, n),
-            Access::Col => (Kernel::Simple, n / 2.0),
-            Access::Scalar => (Kernel::Simple, 0.0),
+            // A row that all share is read again for each, from the nearest cache.
+            Access::Full | Access::Rows { .. } | Access::Row => (Kernel::Stream, n),
+            Access::Col => (Kernel::Stream, n / 2.0),
+            Access::Scalar => (Kernel::Stream, 0.0),
             Access::Strided { .. } => (Kernel::Strided, n),
         };
         work.add(each.0, each.1);
@@ -120,7 +123,7 @@ fn group(plan: &Plan, g: &Group, work: &mut Work) {
         work.add(kernel, n);
     }
     for v in &g.outputs {
-        work.add(Kernel::Simple, n);
+        work.add(Kernel::Stream, n);
         work.writes.push((*v, plan.bytes(*v)));
     }
 }
@@ -137,18 +140,25 @@ fn trits(plan: &Plan, q: Value, w: Value, work: &mut Work) -> f64 {
     };
     // Rows of a register are computed whether they are there or not.
     let rows = if kernel == Kernel::Trits { m.next_multiple_of(16) } else { m };
-    work.add(kernel, n * rows as f64 * k.next_multiple_of(64) as f64);
-    work.add(Kernel::Rescale, n * m as f64);
+    work.add_rows(kernel, n * rows as f64 * k.next_multiple_of(64) as f64, n * m as f64);
     n * m as f64
+}
+
+/// All elements of a value, in rows along its last axis.
+fn by_rows(plan: &Plan, kernel: Kernel, v: Value, work: &mut Work) {
+    let cols = sizes(plan, v).last().copied().unwrap_or(1).max(1) as f64;
+    work.add_rows(kernel, len(plan, v), len(plan, v) / cols);
 }
 
 fn fused(plan: &Plan, f: &Fused, work: &mut Work) {
     let i = &f.inputs;
     match f.pattern {
-        Pattern::RmsNormQuantize => work.add(Kernel::NormQuantise, len(plan, i[0])),
-        Pattern::RmsNormFakeQuantize => work.add(Kernel::NormFake, len(plan, i[0])),
+        Pattern::RmsNormQuantize => by_rows(plan, Kernel::NormQuantise, i[0], work),
+        Pattern::RmsNormFakeQuantize => by_rows(plan, Kernel::NormFake, i[0], work),
         Pattern::FakeQuantizeWeights => work.add(Kernel::QuantiseWeights, len(plan, i[0])),
-        Pattern::SumOfProducts => work.add(Kernel::SumProducts, len(plan, i[0])),
+        Pattern::SumOfProducts => {
+            work.add_rows(Kernel::SumProducts, len(plan, i[0]), len(plan, f.outputs[0]));
+        }
         Pattern::DequantizedProduct => {
             let dot = plan.graph.node(f.outputs[0]);
             let (sa, sq) = (sizes(plan, i[0]), sizes(plan, i[1]));
@@ -187,9 +197,9 @@ fn node(plan: &Plan, at: u32, n: &Node, work: &mut Work) {
     let dtype = |k: usize| plan.graph.ty(n.inputs[k]).dtype;
     let f32s = n.types.first().is_some_and(|t| t.dtype == DType::F32);
     match n.op {
-        Op::RmsNorm => work.add(Kernel::Norm, input(0)),
-        Op::RmsNormGrad => work.add(Kernel::NormGrad, input(0)),
-        Op::QuantizeActivations => work.add(Kernel::Quantise, input(0)),
+        Op::RmsNorm => by_rows(plan, Kernel::Norm, n.inputs[0], work),
+        Op::RmsNormGrad => by_rows(plan, Kernel::NormGrad, n.inputs[0], work),
+        Op::QuantizeActivations => by_rows(plan, Kernel::Quantise, n.inputs[0], work),
         Op::QuantizeWeights => work.add(Kernel::QuantiseWeights, input(0)),
         Op::TernaryLinear if f32s => {
             trits(plan, n.inputs[0], n.inputs[2], work);
@@ -197,18 +207,25 @@ fn node(plan: &Plan, at: u32, n: &Node, work: &mut Work) {
         Op::LinearScan => {
             let s = sizes(plan, n.inputs[0]);
             let twice = if cut::scan_chunk(s[0], s[1], s[2]) < s[1] { 2.0 } else { 1.0 };
-            work.add(Kernel::Scan, twice * input(0));
+            // Each step of a block of channels is a loop of its own.
+            let rows = input(0) / s[2].clamp(1, cut::CHANNELS) as f64;
+            work.add_rows(Kernel::Scan, twice * input(0), twice * rows);
         }
-        Op::LinearScanGrad => work.add(Kernel::ScanGrad, input(0)),
+        Op::LinearScanGrad => {
+            let s = sizes(plan, n.inputs[2]);
+            let rows = input(2) / s[2].clamp(1, cut::CHANNELS) as f64;
+            work.add_rows(Kernel::ScanGrad, input(2), rows);
+        }
         Op::SelectiveScan | Op::SelectiveScanGrad => {
             let states = sizes(plan, n.inputs[2]).get(1).copied().unwrap_or(1) as f64;
             let kernel = if n.op == Op::SelectiveScan { Kernel::Selective } else { Kernel::SelectiveGrad };
-            work.add(kernel, input(0) * states);
+            // A step of a block of lanes reads and writes a line each.
+            work.add_rows(kernel, input(0) * states, input(0) / cut::LANES as f64);
         }
-        Op::Rope => work.add(Kernel::Rope, input(0)),
+        Op::Rope => by_rows(plan, Kernel::Rope, n.inputs[0], work),
         Op::KvAttention => attention(plan, at, n, work),
-        Op::CrossEntropy => work.add(Kernel::Softmax, input(0)),
-        Op::CrossEntropyGrad => work.add(Kernel::SoftmaxGrad, result(0)),
+        Op::CrossEntropy => by_rows(plan, Kernel::Softmax, n.inputs[0], work),
+        Op::CrossEntropyGrad => by_rows(plan, Kernel::SoftmaxGrad, Value { node: at, out: 0 }, work),
         Op::DotGeneral if f32s && n.attrs.get("accumulator").is_none() => {
             let (sa, sb) = (sizes(plan, n.inputs[0]), sizes(plan, n.inputs[1]));
             let d = DotAxes::new(&n.attrs, sa.len(), sb.len());
@@ -224,7 +241,7 @@ fn node(plan: &Plan, at: u32, n: &Node, work: &mut Work) {
                 _ => n.attrs.ints("axes"),
             };
             let rows = axes.contains(&rank.saturating_sub(1));
-            work.add(if rows { Kernel::Reduce } else { Kernel::ReduceColumns }, input(0));
+            work.add_rows(if rows { Kernel::Reduce } else { Kernel::ReduceColumns }, input(0), result(0));
         }
         Op::Identity | Op::Broadcast | Op::Transpose | Op::Slice | Op::Reverse | Op::Pad | Op::Concatenate
         | Op::Windows => moved(plan, at, n, work),
@@ -238,15 +255,15 @@ fn node(plan: &Plan, at: u32, n: &Node, work: &mut Work) {
             let k = n.attrs.int("columns", 1).max(1) as f64;
             let tokens = input(0) / k;
             let few = tokens <= FEW_BLOCKS as f64;
-            work.add(if few { Kernel::BlocksFew } else { Kernel::Blocks }, k * result(0));
+            work.add_rows(if few { Kernel::BlocksFew } else { Kernel::Blocks }, k * result(0), result(0));
             work.add(Kernel::Quantise, input(0));
         }
         Op::WindowsAdd if f32s => work.add(Kernel::Shuffle, input(0)),
+        Op::Iota => work.add(Kernel::Iota, result(0)),
         _ => {
             let types: Vec<_> = n.inputs.iter().map(|v| plan.graph.ty(*v).clone()).collect();
             let cost = n.op.cost(&n.attrs, &types, &n.types);
-            let elements: f64 = n.inputs.iter().map(|v| len(plan, *v)).sum::<f64>()
-                + (0..n.types.len() as u32).map(result).sum::<f64>();
+            let elements: f64 = (0..n.types.len() as u32).map(result).sum();
             work.add(Kernel::Naive, elements.max(cost.operations + cost.transcendental));
         }
     }
@@ -260,7 +277,7 @@ fn attention(plan: &Plan, at: u32, n: &Node, work: &mut Work) {
     let first = places - time.min(places);
     let seen = first as f64 + (time as f64 + 1.0) / 2.0;
     let queries = len(plan, n.inputs[0]);
-    work.add(Kernel::Attention, 2.0 * seen * queries);
+    work.add_rows(Kernel::Attention, 2.0 * seen * queries, queries / q[3].max(1) as f64);
     work.add(Kernel::Exp, seen * queries / q[3].max(1) as f64);
     // New rows are written, the others stay where they are.
     let share = |v: Value| plan.bytes(v) * time / places.max(1);
@@ -293,7 +310,8 @@ fn rows(plan: &Plan, n: &Node, result: f64, table: usize, work: &mut Work) {
     let asked = len(plan, n.inputs[1 - table]) as usize;
     let bytes = plan.bytes(v) / count * asked.min(count);
     work.reads.iter_mut().filter(|(w, _)| *w == v).for_each(|r| r.1 = bytes);
-    work.add(Kernel::Rows, result);
+    let width = result / asked.max(1) as f64;
+    work.add_rows(Kernel::Rows, result, result / width.max(1.0));
 }
 
 /// Copies: in runs where the last axis stays the last, else element by element.
@@ -308,7 +326,10 @@ fn moved(plan: &Plan, at: u32, n: &Node, work: &mut Work) {
         Op::Windows => false,
         _ => true,
     };
-    work.add(if runs && run >= RUN { Kernel::Copy } else { Kernel::Shuffle }, elements);
+    // What a pad fills is written first.
+    let twice = if n.op == Op::Pad { 2.0 } else { 1.0 };
+    let kernel = if runs && run >= RUN { Kernel::Copy } else { Kernel::Shuffle };
+    work.add_rows(kernel, twice * elements, elements / run.max(1) as f64);
     if n.op == Op::Slice {
         work.reads.iter_mut().for_each(|r| r.1 = r.1.min(plan.bytes(Value { node: at, out: 0 })));
     }

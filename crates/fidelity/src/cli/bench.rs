@@ -28,6 +28,8 @@ Examples:
   fidelity bench --only bandwidth,clock,kernels --threads 1,2,4 --json
   fidelity bench model.fid --only decode,prefill,memory,start
   fidelity bench --shape mmfree-2.7b
+  fidelity bench --predict --calibrate --svg predicted.svg
+  fidelity bench --switches --threads 1
   fidelity bench --shape bitnet-2b4t --peers --only decode,prefill
   FIDELITY_PEERS=venv/bin/python fidelity bench model.fid --peers --peer-model model.gguf";
 
@@ -63,6 +65,16 @@ pub(super) struct Args {
     /// Hold the model's weights in memory on huge pages, as `generate --huge-pages` does
     #[arg(long)]
     huge_pages: bool,
+    /// Predicted against measured time over plans that the cost model was not calibrated on: a table, or with --json one
+    /// value; --svg is the plot. Calibrates first where that has not been done, or with --calibrate
+    #[arg(long, conflicts_with_all = ["model", "shape", "peers", "only", "huge_pages"])]
+    predict: bool,
+    /// What each optimisation of plans is worth, in time and memory, for a sequence, a streaming and a training step
+    #[arg(long, conflicts_with_all = ["model", "shape", "peers", "only", "huge_pages", "predict", "svg"])]
+    switches: bool,
+    /// Measure this machine for the cost model first, as `fidelity calibrate` does
+    #[arg(long)]
+    calibrate: bool,
     /// Only these parts
     #[arg(long, value_name = "PART,…", value_delimiter = ',', value_enum)]
     only: Vec<Only>,
@@ -103,6 +115,19 @@ pub(super) fn run(args: &Args) -> Result<()> {
         threads = vec![1, cores];
     }
     threads.dedup();
+    if args.predict {
+        let most = threads.iter().copied().max().unwrap_or(1);
+        return super::premap::predict(most, args.quick, args.calibrate, args.json, args.svg.as_deref());
+    }
+    if args.switches {
+        return super::premap::switches(&threads, args.quick, args.calibrate, args.json);
+    }
+    if args.calibrate {
+        for threads in &threads {
+            let mut say = |line: &str| print::note(&format!("· {line}"));
+            fidelity::calibration::measure_machine(*threads, &mut say)?;
+        }
+    }
     let mut parts: Vec<Part> = args.only.iter().map(|part| (*part).into()).collect();
     if parts.is_empty() {
         parts = Part::ALL.to_vec();

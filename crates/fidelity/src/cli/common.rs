@@ -42,13 +42,34 @@ impl Placement {
     }
 }
 
+/// `--without`.
+#[derive(clap::Args)]
+pub(super) struct Without {
+    /// Optimisations of the plan to leave out, with commas: fusion, patterns, norm, weights, products, gated, residual,
+    /// dequantized, sums, reuse, inplace, donation, layouts, remat, cse. No result changes by a bit
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub without: Vec<premap::Optimization>,
+}
+
+impl Without {
+    /// What is off.
+    pub(super) fn switches(&self) -> premap::Switches {
+        premap::Switches::without(self.without.iter().copied())
+    }
+}
+
 impl Threads {
-    /// The pool of that many threads.
-    pub(super) fn pool(&self) -> Arc<Pool> {
-        let count = match self.threads {
+    /// How many.
+    pub(super) fn count(&self) -> usize {
+        match self.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n as usize,
-        };
+        }
+    }
+
+    /// The pool of that many threads.
+    pub(super) fn pool(&self) -> Arc<Pool> {
+        let count = self.count();
         if !self.pin {
             return Arc::new(Pool::new(count));
         }

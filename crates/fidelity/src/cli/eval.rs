@@ -1,6 +1,6 @@
 //! `fidelity eval`: what a model computes on given tokens.
 
-use super::common::{self, Threads};
+use super::common::{self, Threads, Without};
 use super::{eval_files, print};
 use anyhow::Result;
 use fidelity::error::Fault;
@@ -60,6 +60,8 @@ pub(super) struct Args {
     #[arg(long)]
     integer: bool,
     #[command(flatten)]
+    without: Without,
+    #[command(flatten)]
     threads: Threads,
     /// Print loss, shapes and counted operations as one JSON value
     #[arg(long)]
@@ -114,7 +116,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     args.decimals.as_deref().map_or(Ok(()), common::check_output)?;
     let batch = eval_files::read_batch(&args.inputs)?;
     let want = want(args, &batch)?;
-    let model = common::open(&args.model)?;
+    let mut model = common::open(&args.model)?;
+    model.set_switches(args.without.switches());
     eval_files::check_batch(&batch, model.config.vocab_size(), &args.inputs)?;
     let request = Request {
         cut: args.form.cut.clone(),

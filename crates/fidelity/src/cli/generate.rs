@@ -1,6 +1,6 @@
 //! `fidelity generate`: a text goes on, token by token.
 
-use super::common::{self, Placement, Threads};
+use super::common::{self, Placement, Threads, Without};
 use super::{interactive, print};
 use anyhow::Result;
 use fidelity::chat;
@@ -116,6 +116,8 @@ pub(super) struct Args {
     #[command(flatten)]
     placement: Placement,
     #[command(flatten)]
+    without: Without,
+    #[command(flatten)]
     threads: Threads,
 }
 
@@ -166,6 +168,7 @@ impl Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     let text = args.text()?;
     let mut model = args.placement.open(&args.model)?;
+    model.set_switches(args.without.switches());
     let tokenizer = model.tokenizer.clone();
     let bos = model.config.bos_token_id();
     let loaded = args.load_state.as_deref().map(Snapshot::read).transpose()?;

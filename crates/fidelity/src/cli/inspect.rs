@@ -1,12 +1,14 @@
 //! `fidelity inspect`: what a model folder or a bundle holds, and its graph.
 
-use super::common::{self, Threads};
+use super::common::{self, Threads, Without};
 use super::print;
 use anyhow::Result;
 use fidelity::bundle::BundleInspection;
 use fidelity::convert::{Kind, kind};
 use fidelity::gguf::GgufInspection;
-use fidelity::inspect::{Inspection, Which, describe_plan, model_graph};
+use fidelity::calibration;
+use fidelity::error::Fault;
+use fidelity::inspect::{Inspection, PlanForm, PlanRequest, Which, model_graph, plan_report};
 use graph::draw::{self, DrawOptions};
 use models::architecture::ModelConfig;
 use models::bundle::ModelBundle;
@@ -21,36 +23,48 @@ Examples:
   fidelity inspect model.fid                          sections, layouts, bits per weight, trits
   fidelity inspect MODEL --svg model.svg              a drawing, grouped by layer
   fidelity inspect MODEL --graph --step               the text form of the streaming step
-  fidelity inspect MODEL --plan --batch 8 --length 256";
+  fidelity inspect MODEL --plan --form prepared --tokens 512
+  fidelity inspect MODEL --plan --form stream --json
+  fidelity inspect MODEL --plan --form train --batch 8 --tokens 64 --svg buffers.svg
+  fidelity inspect MODEL --plan --without gated,reuse --machine nvidia-h100-sxm";
 
 #[derive(clap::Args)]
-#[command(group = clap::ArgGroup::new("shown").args(["svg", "graph", "plan"]).multiple(false))]
+#[command(group = clap::ArgGroup::new("shown").args(["svg", "graph", "plan"]).multiple(true))]
 pub(super) struct Args {
     /// Folder of the model, or a bundle
     model: PathBuf,
-    /// Print one JSON value
-    #[arg(long, conflicts_with = "shown")]
+    /// Print one JSON value; of a plan everything that is known of it
+    #[arg(long, conflicts_with = "graph")]
     json: bool,
     /// Count the trits of every ternary parameter (reads all weights; of a bundle they are always counted)
     #[arg(long, conflicts_with = "shown")]
     trits: bool,
-    /// Draw the graph into this file; - is standard output
-    #[arg(long, value_name = "FILE")]
+    /// Draw the graph into this file, or with --plan the memory over time; - is standard output
+    #[arg(long, value_name = "FILE", conflicts_with = "graph")]
     svg: Option<PathBuf>,
     /// Print the graph's text form
     #[arg(long)]
     graph: bool,
-    /// Print the plan: what runs, in which order, in how much memory
-    #[arg(long)]
+    /// Print the plan: what runs in which order, how it is fused, cut and laid out, in how much memory and time
+    #[arg(long, conflicts_with = "graph")]
     plan: bool,
+    /// What is planned: sequence (or float), integer, prepared (packed trits), stream (one token), train
+    #[arg(long, value_name = "FORM", value_parser = parse_form, requires = "plan")]
+    form: Option<PlanForm>,
+    /// The machine that times are predicted for: a data sheet's name, or a file of `fidelity calibrate`; without it this
+    /// one, as it was calibrated
+    #[arg(long, value_name = "NAME|FILE", requires = "plan")]
+    machine: Option<String>,
+    #[command(flatten)]
+    without: Without,
     /// Target of the plan
     #[arg(long, value_name = "T", default_value = "cpu", value_parser = parse_target, requires = "plan")]
     target: String,
     /// Sequences, for the plan
     #[arg(long, value_name = "B", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch: u32,
-    /// Tokens per sequence, for the plan
-    #[arg(long, value_name = "T", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    /// Tokens per sequence, for the plan; of a stream the room of its caches
+    #[arg(long, visible_alias = "tokens", value_name = "T", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     length: u32,
     /// The streaming step instead of the whole sequence
     #[arg(long, requires = "shown")]
@@ -60,6 +74,17 @@ pub(super) struct Args {
     depth: usize,
     #[command(flatten)]
     threads: Threads,
+}
+
+fn parse_form(text: &str) -> Result<PlanForm, String> {
+    Ok(match text {
+        "sequence" | "float" => PlanForm::Float,
+        "integer" => PlanForm::Integer,
+        "prepared" => PlanForm::Prepared,
+        "stream" => PlanForm::Stream,
+        "train" => PlanForm::Train,
+        _ => return Err("there is no such form; write sequence, integer, prepared, stream or train".into()),
+    })
 }
 
 fn parse_target(text: &str) -> Result<String, String> {
@@ -119,14 +144,15 @@ fn show(args: &Args) -> Result<()> {
         }
     };
     common::warn(&warnings);
+    if args.plan {
+        return plan(args, &config);
+    }
+    if args.json {
+        let cause = "--json and --svg are one picture of the graph and one value of the model";
+        return Err(Fault::new(cause, "leave one out, or add --plan").into());
+    }
     let graph = model_graph(&config, if args.step { Which::Step } else { Which::Sequence })?;
-    let Some(path) = &args.svg else {
-        return print::text(&if args.plan {
-            describe_plan(&graph, args.batch as usize, args.length as usize)?
-        } else {
-            format!("{graph}\n")
-        });
-    };
+    let Some(path) = &args.svg else { return print::text(&format!("{graph}\n")) };
     let name = args.model.file_name().map_or("model".into(), |n| n.to_string_lossy());
     let form = if args.step { "streaming step" } else { "whole sequence" };
     let options = DrawOptions { depth: args.depth, title: Some(format!("{name}, {form}")) };
@@ -137,4 +163,38 @@ fn show(args: &Args) -> Result<()> {
     models::atomic::write_bytes(path, svg.as_bytes())?;
     print::note(&format!("drawn into {} ({} bytes)", path.display(), svg.len()));
     Ok(())
+}
+
+/// The plan: as a table, as JSON, as a picture of its memory.
+fn plan(args: &Args, config: &ModelConfig) -> Result<()> {
+    let threads = args.threads.count();
+    let machine = calibration::machine(args.machine.as_deref(), threads)?;
+    let form = args.form.unwrap_or(if args.step { PlanForm::Stream } else { PlanForm::Float });
+    let name = args.model.file_name().map_or("model".into(), |n| n.to_string_lossy());
+    let report = plan_report(
+        config,
+        &PlanRequest {
+            form,
+            batch: args.batch as usize,
+            tokens: args.length as usize,
+            switches: args.without.switches(),
+            machine: &machine,
+            threads,
+            name: &name,
+        },
+    )?;
+    match &args.svg {
+        Some(path) if path == Path::new("-") => return print::text(&report.to_svg()),
+        Some(path) => {
+            let svg = report.to_svg();
+            models::atomic::write_bytes(path, svg.as_bytes())?;
+            print::note(&format!("drawn into {} ({} bytes)", path.display(), svg.len()));
+        }
+        None => {}
+    }
+    match (args.json, &args.svg) {
+        (true, _) => print::json(&report),
+        (false, Some(_)) => Ok(()),
+        (false, None) => print::text(&report.to_string()),
+    }
 }

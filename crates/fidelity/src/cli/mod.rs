@@ -4,6 +4,7 @@
 //! JSON value and nothing else on standard output. Exit codes: 0, 1 for an error, 2 for wrong usage.
 
 mod bench;
+mod calibrate;
 mod common;
 mod compile;
 mod convert;
@@ -17,6 +18,7 @@ mod generate;
 mod inspect;
 mod interactive;
 mod perplexity;
+mod premap;
 mod print;
 mod report;
 mod train;
@@ -89,6 +91,9 @@ enum Verb {
     /// Measure this computer, the kernels and a model, each beside its limit
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::Args),
+    /// Measure this computer for the predicted times of plans
+    #[command(after_help = calibrate::EXAMPLES)]
+    Calibrate(calibrate::Args),
     /// Show what this computer has: processor, memory, tools of the compiler
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Args),
@@ -128,6 +133,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Derive(args) => derive::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Calibrate(args) => calibrate::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Completions { shell } => completions(shell),
     };

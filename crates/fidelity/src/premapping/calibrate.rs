@@ -5,11 +5,11 @@
 //! predicts both. How much arithmetic and traffic overlap, and what a further thread gains, is chosen the same way. All
 //! times are medians of rounds in which every plan takes its turn, so that a slow phase of the machine hits all of them.
 
-use super::kernels::{self, Small};
+use super::kernels::{self, Size, Small};
 use super::rig::{Rig, median};
 use crate::doctor::processor;
 use anyhow::Result;
-use axes::DType;
+use axes::{DType, TritLayout};
 use engine::kernels::simd;
 use engine::measure;
 use engine::pages::Pages;
@@ -143,22 +143,21 @@ fn chain(steps: usize, n: usize, fuse: bool) -> Option<Small> {
     Some(Small { graph, options: Options { fuse, ..Options::default() } })
 }
 
-/// Seconds of handing a round of tasks to all threads and waiting for the last.
-fn barrier(pool: &Pool) -> f64 {
-    if pool.threads() < 2 {
-        return 0.0;
+/// A product of `n` tokens and a norm before it, for all threads: what a round costs where it is short, and what a
+/// further thread gains where it is long.
+fn rounds(n: usize, width: usize) -> Option<Small> {
+    let cx = Cx::abstract_();
+    let f = |name: &str, shape: &[usize]| cx.input(name, Type::new(DType::F32, shape.iter().copied()));
+    let (x, norm, s_w) = (f("x1", &[n, width]), f("x2", &[width]), f("x3", &[]));
+    let w = cx.input("x4", Type::new(DType::Trit, [width, width]));
+    let mut y = x;
+    for _ in 0..4 {
+        let (q, s) = y.rms_norm(&norm, 1e-6).quantize_activations("half_even");
+        y = q.ternary_linear(&s, &w, &s_w);
     }
-    let mut times = vec![];
-    for _ in 0..50 {
-        let once = Instant::now();
-        for _ in 0..20 {
-            pool.run(2 * pool.threads(), |task| {
-                black_box(task);
-            });
-        }
-        times.push(once.elapsed().as_secs_f64() / 20.0);
-    }
-    median(&mut times)
+    let graph = cx.finish(&[("y0", &y)]).ok()?;
+    let layouts = vec![("x4".to_owned(), TritLayout::Compute)];
+    Some(Small { graph, options: Options { layouts, ..Options::default() } })
 }
 
 /// The `x` from 0 on at which `f`, which grows, reaches `goal`; 0 where it starts above.
@@ -187,11 +186,11 @@ pub fn measure(threads: usize, say: &mut dyn FnMut(&str)) -> Result<Machine> {
     say("bandwidth of each level");
     let levels = levels(&single, &all);
     say("small plans, one for each kernel");
-    let mut rigs: BTreeMap<(Kernel, bool), Timed> = BTreeMap::new();
+    let mut rigs: BTreeMap<(Kernel, Size), Timed> = BTreeMap::new();
     for kernel in Kernel::ALL {
-        for large in [false, true] {
-            if let Some(small) = kernels::plan(*kernel, large) {
-                rigs.insert((*kernel, large), Timed::new(&small, &single)?);
+        for size in [Size::Tiny, Size::Narrow, Size::Large] {
+            if let Some(small) = kernels::plan(*kernel, size) {
+                rigs.insert((*kernel, size), Timed::new(&small, &single)?);
             }
         }
     }
@@ -202,17 +201,14 @@ pub fn measure(threads: usize, say: &mut dyn FnMut(&str)) -> Result<Machine> {
         [(2, 1 << 20), (8, 1 << 20), (24, 1 << 20), (2, 12 << 20), (8, 12 << 20), (24, 12 << 20)];
     let mut wide =
         wide.map(|(steps, n)| timed(chain(steps, n, true), &single)).into_iter().collect::<Result<Vec<_>>>()?;
-    let mut shared = [Kernel::Trits, Kernel::Gemm]
-        .map(|k| timed(kernels::plan(k, true), &all))
-        .into_iter()
-        .collect::<Result<Vec<_>>>()?;
-    let mut barriers = vec![];
+    let mut long = [timed(rounds(384, 512), &all)?, timed(kernels::plan(Kernel::Gemm, Size::Large), &all)?];
+    let mut short = [timed(rounds(64, 128), &all)?, timed(rounds(48, 256), &all)?, timed(chain(17, 32 << 10, false), &all)?];
     for round in 0..ROUNDS {
         for t in rigs.values_mut().chain(chains.iter_mut().flatten()) {
             let time = t.rig.time(TURN)?;
             t.times.push(time);
         }
-        for t in shared.iter_mut().flatten() {
+        for t in long.iter_mut().chain(&mut short).flatten() {
             let time = t.rig.time(TURN)?;
             t.times.push(time);
         }
@@ -221,10 +217,10 @@ pub fn measure(threads: usize, say: &mut dyn FnMut(&str)) -> Result<Machine> {
             let time = t.rig.time(TURN)?;
             t.times.push(time);
         }
-        barriers.push(barrier(&all));
     }
     let ns = |t: &Option<Timed>| t.as_ref().map_or(f64::NAN, Timed::nanoseconds);
     let (one, many) = (ns(&chains[0]), ns(&chains[1]));
+    // Of a plan of one step and one of many: what is left beside the steps.
     let step = ((many - one) / 32.0).max(1.0);
     let mut machine = Machine {
         name: processor().unwrap_or_else(|| "this machine".into()),
@@ -235,14 +231,15 @@ pub fn measure(threads: usize, say: &mut dyn FnMut(&str)) -> Result<Machine> {
         kernels: BTreeMap::new(),
         peaks: BTreeMap::new(),
         run: (one - step).max(1.0),
-        barrier: 1e9 * median(&mut barriers),
+        barrier: 0.0,
         gain: 1.0,
         overlap: 2.0,
     };
     let mut best = (f64::INFINITY, 2.0);
     for overlap in OVERLAPS {
         machine.overlap = overlap;
-        fit(&mut machine, &rigs, &[Kernel::Simple]);
+        fit(&mut machine, &rigs, &[Kernel::Stream, Kernel::Simple]);
+        fit(&mut machine, &rigs, &[Kernel::Stream, Kernel::Simple]);
         let errors = wide.iter().flatten().map(|t| {
             (predict(t.rig.plan(), &machine, 1).time / t.nanoseconds()).ln().abs()
         });
@@ -256,37 +253,54 @@ pub fn measure(threads: usize, say: &mut dyn FnMut(&str)) -> Result<Machine> {
     fit(&mut machine, &rigs, Kernel::ALL);
     fit(&mut machine, &rigs, Kernel::ALL);
     if threads > 1 {
-        let gains = shared.iter().flatten().map(|t| {
-            let goal = t.nanoseconds();
-            // A gain shortens the time, so its complement grows with it.
-            1.2 - solve(goal, 1.2, |x| predict(t.rig.plan(), &with_gain(&machine, 1.2 - x), threads).time)
-        });
-        let gains: Vec<f64> = gains.collect();
-        machine.gain = (gains.iter().sum::<f64>() / gains.len().max(1) as f64).clamp(0.0, 1.0);
+        // Each depends on the other, but weakly.
+        for _ in 0..4 {
+            let gains: Vec<f64> = long
+                .iter()
+                .flatten()
+                .map(|t| {
+                    // A gain shortens the time, so its complement grows with it.
+                    let time = |x: f64| {
+                        let tried = Machine { gain: 1.2 - x, ..machine.clone() };
+                        predict(t.rig.plan(), &tried, threads).time
+                    };
+                    1.2 - solve(t.nanoseconds(), 1.2, time)
+                })
+                .collect();
+            machine.gain = (gains.iter().sum::<f64>() / gains.len().max(1) as f64).clamp(0.0, 1.0);
+            let mut barriers: Vec<f64> = short
+                .iter()
+                .flatten()
+                .map(|t| {
+                    let time = |barrier| {
+                        predict(t.rig.plan(), &Machine { barrier, ..machine.clone() }, threads).time
+                    };
+                    solve(t.nanoseconds(), 1e6, time)
+                })
+                .collect();
+            machine.barrier = median(&mut barriers);
+        }
     }
     Ok(machine)
 }
 
-fn with_gain(machine: &Machine, gain: f64) -> Machine {
-    Machine { gain, ..machine.clone() }
-}
-
 /// Sets the rates of some kernels so that the model predicts what was measured.
-fn fit(machine: &mut Machine, rigs: &BTreeMap<(Kernel, bool), Timed>, list: &[Kernel]) {
+fn fit(machine: &mut Machine, rigs: &BTreeMap<(Kernel, Size), Timed>, list: &[Kernel]) {
     for kernel in list {
-        let (Some(small), Some(large)) = (rigs.get(&(*kernel, false)), rigs.get(&(*kernel, true))) else {
-            continue;
+        let rig = |size| rigs.get(&(*kernel, size));
+        let (Some(tiny), Some(large)) = (rig(Size::Tiny), rig(Size::Large)) else { continue };
+        let nothing = Rate { unit: 0.0, row: 0.0, step: 0.0 };
+        let mut rate = machine.kernels.get(kernel).copied().unwrap_or(nothing);
+        let mut at = |rate: Rate, t: &Timed| {
+            machine.kernels.insert(*kernel, rate);
+            predict(t.rig.plan(), machine, 1).time
         };
-        let mut rate = machine.kernels.get(kernel).copied().unwrap_or(Rate { unit: 0.0, step: 0.0 });
-        for _ in 0..3 {
-            let goal = large.nanoseconds();
-            let mut at = |rate: Rate, t: &Timed| {
-                machine.kernels.insert(*kernel, rate);
-                predict(t.rig.plan(), machine, 1).time
-            };
-            rate.unit = solve(goal, 1e3, |unit| at(Rate { unit, ..rate }, large));
-            let goal = small.nanoseconds();
-            rate.step = solve(goal, 1e6, |step| at(Rate { step, ..rate }, small));
+        for _ in 0..6 {
+            rate.unit = solve(large.nanoseconds(), 1e3, |unit| at(Rate { unit, ..rate }, large));
+            if let Some(narrow) = rig(Size::Narrow) {
+                rate.row = solve(narrow.nanoseconds(), 1e5, |row| at(Rate { row, ..rate }, narrow));
+            }
+            rate.step = solve(tiny.nanoseconds(), 1e6, |step| at(Rate { step, ..rate }, tiny));
         }
         machine.kernels.insert(*kernel, rate);
     }

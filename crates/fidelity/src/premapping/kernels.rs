@@ -55,6 +55,19 @@ impl Maker {
     }
 }
 
+/// Whether rows cost something beside their elements, and there is a plan that shows it.
+fn has_rows(kernel: Kernel) -> bool {
+    use Kernel::{
+        Attention, Blocks, BlocksFew, Copy, Norm, NormFake, NormGrad, NormQuantise, Quantise, Reduce, Rows, Scan,
+        ScanGrad, Selective, SelectiveGrad, Softmax, SoftmaxGrad, SumProducts, TritBytes, Trits, TritsFew,
+    };
+    matches!(
+        kernel,
+        Trits | TritsFew | TritBytes | Blocks | BlocksFew | Norm | NormQuantise | NormFake | NormGrad | Quantise | Scan
+            | ScanGrad | Selective | SelectiveGrad | Attention | Softmax | SoftmaxGrad | Reduce | SumProducts | Copy | Rows
+    )
+}
+
 /// The function of `xs` and the gradients of its first result.
 fn gradients(f: impl Fn(&[Var]) -> Vec<Var>, xs: &[&Var], seed: &Var) -> Vec<Var> {
     let (y, pull) = furnace::vjp(f, xs);
@@ -63,21 +76,36 @@ fn gradients(f: impl Fn(&[Var]) -> Vec<Var>, xs: &[&Var], seed: &Var) -> Vec<Var
     [y, pull(&given)].concat()
 }
 
-/// The plan of a kernel; `large` is the one whose size counts. `None` where the op does not trace.
-pub fn plan(kernel: Kernel, large: bool) -> Option<Small> {
+/// Which of a kernel's plans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Size {
+    /// Whose time is fixed.
+    Tiny,
+    /// Of many short rows.
+    Narrow,
+    /// Whose time is that of its elements.
+    Large,
+}
+
+/// The plan of a kernel. `None` where it has no rows, or the op does not trace.
+pub fn plan(kernel: Kernel, size: Size) -> Option<Small> {
+    let (large, narrow) = (size != Size::Tiny, size == Size::Narrow);
+    if narrow && !has_rows(kernel) {
+        return None;
+    }
     let mut m = Maker { cx: Cx::abstract_(), count: 0, layouts: vec![], donate: vec![] };
     let pick = |small: usize, size: usize| if large { size } else { small };
     // A vector that stays in the second-level cache with its result.
     let n = pick(16, 64 << 10);
-    let (rows, cols) = (pick(1, 64), pick(16, 1024));
+    let (rows, cols) = if narrow { (1024, 64) } else { (pick(1, 64), pick(16, 1024)) };
+    // Columns of products.
+    let k = if narrow { 64 } else { pick(64, 1024) };
     let outputs = match kernel {
-        Kernel::Trits => m.product(pick(16, 128), pick(16, 1024), pick(64, 1024), TritLayout::Compute),
-        Kernel::TritsFew => m.product(1, pick(16, 1536), pick(64, 1536), TritLayout::Compute),
-        Kernel::TritBytes => m.product(pick(1, 16), pick(16, 512), pick(64, 512), TritLayout::Bytes),
-        // Few columns, so that what follows the sums counts.
-        Kernel::Rescale => m.product(pick(16, 128), pick(16, 1024), 64, TritLayout::Compute),
+        Kernel::Trits => m.product(pick(16, 128), pick(16, 1024), k, TritLayout::Compute),
+        Kernel::TritsFew => m.product(1, pick(16, 1536), k, TritLayout::Compute),
+        Kernel::TritBytes => m.product(pick(1, 16), pick(16, 512), k, TritLayout::Bytes),
         Kernel::Blocks | Kernel::BlocksFew => {
-            let (k, outputs) = (512, pick(16, 512));
+            let (k, outputs) = (if narrow { 256 } else { 1024 }, pick(16, 512));
             let tokens = if kernel == Kernel::Blocks { 64 } else { 1 };
             let x = m.f(&[tokens, k]);
             let w = m.input(DType::U8, &[outputs, BlockFormat::Q4K.row_bytes(k)?]);
@@ -105,6 +133,10 @@ pub fn plan(kernel: Kernel, large: bool) -> Option<Small> {
                 y = (&y * &x).max(&z) - &(&y + 0.25 * f64::from(k + 1));
             }
             vec![y]
+        }
+        Kernel::Stream => {
+            let (x, z) = (m.f(&[n]), m.f(&[n]));
+            vec![&x + &z, &x - &z]
         }
         Kernel::Divide => {
             let (x, z) = (m.f(&[n]), m.f(&[n]));
@@ -172,7 +204,7 @@ pub fn plan(kernel: Kernel, large: bool) -> Option<Small> {
             vec![q.ternary_linear(&s_x, &t, &s)]
         }
         Kernel::Scan | Kernel::ScanGrad => {
-            let (t, d) = (pick(2, 128), pick(16, 512));
+            let (t, d) = if narrow { (1024, 32) } else { (pick(2, 128), pick(16, 512)) };
             let (f, x, h) = (m.f(&[1, t, d]), m.f(&[1, t, d]), m.f(&[1, d]));
             let scan = |v: &[Var]| vec![v[0].linear_scan(&v[1], &v[2], false)];
             if kernel == Kernel::Scan {
@@ -183,7 +215,7 @@ pub fn plan(kernel: Kernel, large: bool) -> Option<Small> {
             }
         }
         Kernel::Selective | Kernel::SelectiveGrad => {
-            let (t, d, states) = (pick(2, 64), pick(16, 256), pick(2, 16));
+            let (t, d, states) = (pick(2, 64), pick(16, 256), if narrow { 2 } else { pick(2, 16) });
             let (x, dt, a) = (m.f(&[1, t, d]), m.f(&[1, t, d]), m.f(&[d, states]));
             let (b, c, h) = (m.f(&[1, t, states]), m.f(&[1, t, states]), m.f(&[1, d, states]));
             let scan = |v: &[Var]| {
@@ -198,7 +230,7 @@ pub fn plan(kernel: Kernel, large: bool) -> Option<Small> {
             }
         }
         Kernel::Attention => {
-            let (t, places) = (pick(1, 64), pick(1, 128));
+            let (t, places) = if narrow { (64, 64) } else { (pick(1, 64), pick(1, 256)) };
             let (q, k, v) = (m.f(&[1, t, 4, 64]), m.f(&[1, t, 2, 64]), m.f(&[1, t, 2, 64]));
             let (keys, values) = (m.f(&[1, places, 2, 64]), m.f(&[1, places, 2, 64]));
             let position = m.input(DType::I64, &[]);
@@ -227,14 +259,18 @@ pub fn plan(kernel: Kernel, large: bool) -> Option<Small> {
         }
         Kernel::Copy => {
             let (a, b) = (m.f(&[rows, cols]), m.f(&[rows, cols]));
-            vec![Var::concatenate(&[&a, &b], 0)]
+            vec![Var::concatenate(&[&a, &b], usize::from(narrow))]
         }
         Kernel::Shuffle => vec![m.f(&[pick(2, 256), pick(8, 256)]).transpose(&[1, 0])],
+        Kernel::Iota => {
+            let attrs = attrs! { dtype: DType(DType::I64), dims: Dims(vec![Dim::from(pick(2, 64)), Dim::from(64)]), axis: Int(1) };
+            vec![m.cx.push1(Op::Iota, attrs, &[])]
+        }
         Kernel::Rows => {
-            let (table, ids) = (m.f(&[256, pick(16, 256)]), m.input(DType::I64, &[pick(1, 256)]));
+            let (table, ids) = (m.f(&[256, if narrow { 16 } else { pick(16, 256) }]), m.input(DType::I64, &[pick(1, 256)]));
             vec![table.gather(&ids)]
         }
-        Kernel::Naive => vec![m.cx.push1(Op::Erf, attrs! {}, &[&m.f(&[pick(1, 4096)])])],
+        Kernel::Naive => vec![m.f(&[pick(1, 4096)]).erf()],
     };
     m.finish(&outputs)
 }

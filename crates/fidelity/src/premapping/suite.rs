@@ -76,7 +76,7 @@ fn qwen3(hidden: usize) -> Qwen3Config {
         intermediate_size: 3 * hidden,
         num_attention_heads: hidden / 64,
         num_key_value_heads: (hidden / 128).max(1),
-        head_dim: Some(64),
+        head_dim: 64,
         ..Default::default()
     }
 }
@@ -86,6 +86,22 @@ fn qwen3(hidden: usize) -> Qwen3Config {
 /// # Errors
 /// A configuration that makes no graph.
 pub fn model(config: &ModelConfig, form: Form, time: usize, before: usize) -> Result<Case> {
+    planned(config, form, 1, time, before, time == 1)
+}
+
+/// The same for several sequences, with the streaming step or the whole sequence as asked.
+///
+/// # Errors
+/// As [`model`].
+pub fn planned(
+    config: &ModelConfig,
+    form: Form,
+    batch: usize,
+    time: usize,
+    before: usize,
+    step: bool,
+) -> Result<Case> {
+    let time = if step { 1 } else { time };
     let caches: Vec<String> = match form {
         Form::Prepared => config.states(CacheType::F32),
         _ => vec![],
@@ -94,10 +110,10 @@ pub fn model(config: &ModelConfig, form: Form, time: usize, before: usize) -> Re
     .filter(|s| s.is_cache())
     .map(|s| s.name)
     .collect();
-    let carried = time == 1 || (form == Form::Prepared && !caches.is_empty());
+    let carried = step || (form == Form::Prepared && !caches.is_empty());
     let options = GraphOptions { form, states: carried, ..Default::default() };
-    let graph = if time == 1 { config.step(&options)? } else { config.graph(&options)? };
-    let sizes = [("B", 1), ("T", time), (PLACES, time + before)];
+    let graph = if step { config.step(&options)? } else { config.graph(&options)? };
+    let sizes = [("B", batch), ("T", time), (PLACES, time + before)];
     let mut graph = graph.specialize(&Bindings::from(sizes.map(|(n, s)| (n.to_owned(), s))));
     graph.taps.clear();
     let options = Options {
