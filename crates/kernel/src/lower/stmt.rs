@@ -27,11 +27,18 @@ impl<'a> Lowerer<'a> {
 
     /// A block in the current scope.
     pub(super) fn block_here(&mut self, b: &Block) -> Result<Binding> {
-        let stmts = without_continue(&b.stmts);
-        for s in &stmts {
+        // What follows a `continue` is skipped with it, the last expression too.
+        let (mut list, mut value) = (b.stmts.clone(), b.value.as_ref());
+        if let Some(e) = value
+            && list.iter().any(leaves)
+        {
+            list.push(kernel_syntax::Stmt { span: e.span, kind: Statement::Expr((**e).clone()) });
+            value = None;
+        }
+        for s in &without_continue(&list) {
             self.stmt(s)?;
         }
-        match &b.value {
+        match value {
             Some(e) => self.expr(e),
             None => Ok(unit()),
         }
@@ -597,6 +604,18 @@ fn without_continue(stmts: &[kernel_syntax::Stmt]) -> Vec<kernel_syntax::Stmt> {
         }
     }
     made
+}
+
+/// Whether a branch of it ends with `continue`.
+fn leaves(s: &kernel_syntax::Stmt) -> bool {
+    match &s.kind {
+        Statement::Expr(e) => match &e.kind {
+            Syntax::If(_, a, b) => ends(a) || b.as_ref().is_some_and(ends),
+            Syntax::Match(_, arms) => arms.iter().any(|a| ends(&a.body)),
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 fn statement(e: &kernel_syntax::Expr, kind: Syntax) -> kernel_syntax::Stmt {

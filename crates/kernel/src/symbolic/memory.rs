@@ -76,6 +76,8 @@ impl Memory {
             *last = r;
             return;
         }
+        // What is written over as a whole is gone.
+        self.writes.retain(|w| !r.covers(w));
         self.writes.push(r);
         self.tidy();
     }
@@ -145,8 +147,7 @@ impl Memory {
         for (k, (v, n)) in r.vars.iter().enumerate() {
             let (slope, _) = r.index.linear_in(&Atom::Index(*v))?;
             let (_, c) = slope.single()?;
-            let step = c.as_int().filter(|c| (2..=32).contains(c));
-            let Some(s) = step.filter(|s| crate::term::Term::is_zero(&Term::int(s % 2)) || *s > 1) else { continue };
+            let Some(s) = c.as_int().filter(|c| (2..=32).contains(c)) else { continue };
             for s in (2..=s).filter(|d| s % d == 0) {
                 let m = fresh();
                 let by = |r: i128| Term::index(m).sub(&Term::int(r)).scale(Rat::new(1, s));
@@ -162,9 +163,9 @@ impl Memory {
                             && {
                                 let same = |t: &Term| {
                                     let t = t.put(w.vars[k].0, &by(q));
-                                    (0..w.vars.len()).filter(|j| *j != k).fold(t, |t, j| {
-                                        t.put(w.vars[j].0, &Term::index(r.vars[j].0))
-                                    })
+                                    (0..w.vars.len())
+                                        .filter(|j| *j != k)
+                                        .fold(t, |t, j| t.put(w.vars[j].0, &Term::index(r.vars[j].0)))
                                 };
                                 same(&w.index) == index && same(&w.value) == value
                             }
@@ -196,6 +197,10 @@ pub(crate) fn put_all(t: &Term, values: &[(u32, Term)]) -> Term {
 impl Region {
     /// The indices from the slowest to the fastest with their steps, where no two elements share a place.
     pub(crate) fn steps(&self, ranges: &Ranges) -> Option<Vec<(usize, Term)>> {
+        let (up, turned) = self.upward();
+        if !turned.is_empty() {
+            return up.steps(ranges);
+        }
         let mut all = ranges.clone();
         self.vars.iter().for_each(|(v, n)| all.set(*v, n.clone()));
         let mut steps = vec![];
@@ -222,8 +227,40 @@ impl Region {
         Some(order)
     }
 
+    /// The region with every index running up, and the indices that were turned round, with their ranges.
+    fn upward(&self) -> (Region, Vec<(u32, Term)>) {
+        let mut r = self.clone();
+        let mut turned = vec![];
+        for (v, n) in &self.vars {
+            let Some((slope, _)) = r.index.linear_in(&Atom::Index(*v)) else { continue };
+            let down = !slope.is_zero() && slope.monos().all(|(_, c)| c.sign() < 0);
+            if down && !self.vars.iter().any(|(_, r)| r.has_index(*v)) {
+                let by = n.sub(&Term::one()).sub(&Term::index(*v));
+                (r.index, r.value) = (r.index.put(*v, &by), r.value.put(*v, &by));
+                turned.push((*v, n.clone()));
+            }
+        }
+        (r, turned)
+    }
+
     /// Whether the element at a place is one of these.
     pub(crate) fn hit(&self, at: &Term, ranges: &Ranges) -> Hit {
+        let (up, turned) = self.upward();
+        if !turned.is_empty() {
+            return match up.hit(at, ranges) {
+                Hit::Yes(mut values) => {
+                    for (v, n) in &turned {
+                        for (w, q) in &mut values {
+                            if w == v {
+                                *q = n.sub(&Term::one()).sub(q);
+                            }
+                        }
+                    }
+                    Hit::Yes(values)
+                }
+                other => other,
+            };
+        }
         let difference = at.sub(&self.index);
         if self.vars.is_empty() {
             return match difference.as_rat() {
@@ -234,7 +271,8 @@ impl Region {
             };
         }
         let Some(steps) = self.steps(ranges) else { return Hit::Unknown };
-        let start = put_all(&self.index, &self.vars.iter().map(|(v, _)| (*v, Term::zero())).collect::<Vec<_>>());
+        let start =
+            put_all(&self.index, &self.vars.iter().map(|(v, _)| (*v, Term::zero())).collect::<Vec<_>>());
         let mut rest = at.sub(&start);
         let mut values = vec![];
         for (k, step) in &steps {
@@ -253,7 +291,8 @@ impl Region {
         }
         let mut inside = true;
         for (v, q) in &values {
-            let n = self.vars.iter().find(|(u, _)| u == v).map_or_else(Term::zero, |(_, n)| put_all(n, &values));
+            let n =
+                self.vars.iter().find(|(u, _)| u == v).map_or_else(Term::zero, |(_, n)| put_all(n, &values));
             if ranges.less(q, &Term::zero()) || ranges.at_most(&n, q) {
                 return Hit::No;
             }
@@ -262,8 +301,48 @@ impl Region {
         if inside { Hit::Yes(values) } else { Hit::Unknown }
     }
 
-    /// An index that was cut into blocks put together.
+    /// Whether it has the same places as another.
+    fn covers(&self, other: &Region) -> bool {
+        fn orders(n: usize) -> Vec<Vec<usize>> {
+            match n {
+                0 => vec![vec![]],
+                1 => vec![vec![0]],
+                2 => vec![vec![0, 1], vec![1, 0]],
+                3 => vec![
+                    vec![0, 1, 2],
+                    vec![0, 2, 1],
+                    vec![1, 0, 2],
+                    vec![1, 2, 0],
+                    vec![2, 0, 1],
+                    vec![2, 1, 0],
+                ],
+                n => vec![(0..n).collect()],
+            }
+        }
+        self.vars.len() == other.vars.len()
+            && orders(self.vars.len()).iter().any(|order| {
+                let by: Vec<(u32, Term)> = (other.vars.iter().zip(order))
+                    .map(|((v, _), k)| (*v, Term::index(self.vars[*k].0)))
+                    .collect();
+                put_all(&other.index, &by) == self.index
+                    && other.vars.iter().zip(order).all(|((_, n), k)| put_all(n, &by) == self.vars[*k].1)
+            })
+    }
+
+    /// An index that was cut into blocks put together, or one that runs down turned round.
     fn unblocked(&self) -> Option<Region> {
+        for (k, (v, n)) in self.vars.iter().enumerate() {
+            let (slope, _) = self.index.linear_in(&Atom::Index(*v))?;
+            let down = !slope.is_zero() && slope.monos().all(|(_, c)| c.sign() < 0);
+            if down && !self.vars.iter().any(|(_, r)| r.has_index(*v)) {
+                let m = fresh();
+                let by = n.sub(&Term::one()).sub(&Term::index(m));
+                let mut vars = self.vars.clone();
+                vars[k].0 = m;
+                let (index, value) = (self.index.put(*v, &by), self.value.put(*v, &by));
+                return Some(Region { vars, index, value, span: self.span });
+            }
+        }
         for (a, outer) in self.vars.iter().enumerate() {
             for (b, inner) in self.vars.iter().enumerate() {
                 if a == b {
@@ -296,16 +375,22 @@ impl Region {
         if next.vars.len() + 1 == self.vars.len() {
             for (k, (v, n)) in self.vars.iter().enumerate() {
                 let m = fresh();
-                let names: Vec<_> = (self.vars.iter().enumerate()).filter(|(j, _)| *j != k).map(|(_, x)| x).collect();
+                let names: Vec<_> =
+                    (self.vars.iter().enumerate()).filter(|(j, _)| *j != k).map(|(_, x)| x).collect();
                 if names.iter().zip(&next.vars).any(|(a, b)| a.1 != b.1) {
                     continue;
                 }
                 let rename = |t: &Term| {
-                    let by: Vec<_> = next.vars.iter().zip(&names).map(|(b, a)| (b.0, Term::index(a.0))).collect();
+                    let by: Vec<_> =
+                        next.vars.iter().zip(&names).map(|(b, a)| (b.0, Term::index(a.0))).collect();
                     put_all(t, &by)
                 };
-                for (at, by) in [(n.clone(), Term::index(m)), (Term::int(-1), Term::index(m).sub(&Term::one()))] {
-                    if self.index.put(*v, &at) == rename(&next.index) && self.value.put(*v, &at) == rename(&next.value) {
+                for (at, by) in
+                    [(n.clone(), Term::index(m)), (Term::int(-1), Term::index(m).sub(&Term::one()))]
+                {
+                    if self.index.put(*v, &at) == rename(&next.index)
+                        && self.value.put(*v, &at) == rename(&next.value)
+                    {
                         let mut vars = self.vars.clone();
                         vars[k] = (m, n.add(&Term::one()));
                         let (index, value) = (self.index.put(*v, &by), self.value.put(*v, &by));
@@ -327,7 +412,8 @@ impl Region {
                 if mine.iter().zip(&theirs).any(|(a, b)| a.1 != b.1) {
                     continue;
                 }
-                let mut by: Vec<(u32, Term)> = theirs.iter().zip(&mine).map(|(b, a)| (b.0, Term::index(a.0))).collect();
+                let mut by: Vec<(u32, Term)> =
+                    theirs.iter().zip(&mine).map(|(b, a)| (b.0, Term::index(a.0))).collect();
                 by.push((*w, Term::index(*v).sub(n)));
                 if put_all(&next.index, &by) == self.index && put_all(&next.value, &by) == self.value {
                     let mut vars = self.vars.clone();

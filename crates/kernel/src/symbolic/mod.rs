@@ -76,7 +76,11 @@ pub(crate) enum Place {
 pub(crate) enum Value {
     Scalar(Term, Scalar),
     /// Element at `index` of the whole array is the value; the indices count its axes.
-    Array { axes: Vec<(u32, Term)>, value: Term, element: Scalar },
+    Array {
+        axes: Vec<(u32, Term)>,
+        value: Term,
+        element: Scalar,
+    },
 }
 
 /// All results of a kernel.
@@ -162,7 +166,8 @@ impl Symbolic<'_> {
                     push(p.name.clone(), Place::Param(k), value);
                 }
                 Slot::ScalarMut(v) => {
-                    let value = ran.clone().map(|()| Value::Scalar(state.vars[v].tidy(), self.program.var_ty(*v)));
+                    let value =
+                        ran.clone().map(|()| Value::Scalar(state.vars[v].tidy(), self.program.var_ty(*v)));
                     push(p.name.clone(), Place::Param(k), value);
                 }
                 _ => {}
@@ -206,10 +211,16 @@ impl Symbolic<'_> {
             at = at.mul(n).add(&Term::index(i));
             axes.push((i, n.clone()));
         }
-        let value = memory.read(&at, &self.ranges).map_err(|reason| Decline {
-            span: memory.writes.last().map_or_else(Span::default, |r| r.span),
-            reason: format!("`{}` is not written as a whole: {reason}", self.program.array(a).name),
-        })?;
+        let value = match memory.read(&at, &self.ranges) {
+            Ok(t) => t,
+            Err(reason) => {
+                self.equal_lengths(memory, &at);
+                return decline(
+                    memory.writes.last().map_or_else(Span::default, |r| r.span),
+                    format!("`{}` is not written as a whole: {reason}", self.program.array(a).name),
+                );
+            }
+        };
         Ok(Value::Array { axes, value: value.tidy(), element: self.program.element(a) })
     }
 
@@ -327,7 +338,8 @@ impl Symbolic<'_> {
                 state.vars.insert(v, Term::ite(c, &a, b));
             }
         }
-        let ids: Vec<ArrayId> = state.arrays.keys().copied().filter(|a| other.arrays.contains_key(a)).collect();
+        let ids: Vec<ArrayId> =
+            state.arrays.keys().copied().filter(|a| other.arrays.contains_key(a)).collect();
         state.arrays.retain(|a, _| ids.contains(a));
         for id in ids {
             let (a, b) = (&state.arrays[&id], &other.arrays[&id]);
@@ -342,6 +354,18 @@ impl Symbolic<'_> {
 
     /// The number of rounds, without `min` and differences that may stop at 0 where that can be decided.
     fn trip_count(&mut self, n: &Term, span: Span) -> Result<Term> {
+        if let Some(Atom::Fn(Fun::Div, args)) = n.as_atom()
+            && args[1].as_int().is_none()
+            && let Some(name) = self.is_loose(&args[0])
+        {
+            // So many rows as fit: there is nothing left over.
+            let rows = Term::atom(Atom::Size(
+                format!("{name}/{}", crate::term::Names::default().show(&args[1])).into(),
+            ));
+            let words = format!("{name} is a multiple of {}", crate::term::Names::default().show(&args[1]));
+            self.wish.get_or_insert(Stop::Assume(name, rows.mul(&args[1]), words));
+            return decline(span, "the number of rows is needed");
+        }
         let Some(Atom::Fn(f @ (Fun::Min | Fun::SatSub), args)) = n.as_atom() else { return Ok(n.clone()) };
         let (a, b) = (self.trip_count(&args[0], span)?, self.trip_count(&args[1], span)?);
         if *f == Fun::SatSub {
@@ -387,6 +411,59 @@ impl Symbolic<'_> {
         Ok(n.clone())
     }
 
+    /// Whether a size is no axis of a type: the length of a slice, or a number that is given.
+    fn is_loose(&self, t: &Term) -> Option<String> {
+        match t.as_atom()? {
+            Atom::Size(n) if n.starts_with("len(") => Some(n.to_string()),
+            Atom::Size(n) if self.program.params.iter().any(|p| p.name == **n) => Some(n.to_string()),
+            _ => None,
+        }
+    }
+
+    /// An element was looked for in a region that was written under another length: both lengths are taken to be one.
+    fn equal_lengths(&mut self, memory: &Memory, at: &Term) {
+        let mut asked: Vec<Term> = vec![];
+        for (m, _) in at.monos() {
+            for (a, _) in &m.0 {
+                if let Atom::Index(i) = a {
+                    asked.extend(self.ranges.get(*i));
+                }
+            }
+        }
+        let product = |t: &Term| {
+            let plain = |a: &Atom| matches!(a, Atom::Size(_));
+            t.single().is_some_and(|(m, c)| {
+                c.as_int().is_some_and(|c| c > 0) && m.0.iter().all(|(a, e)| *e == 1 && plain(a))
+            })
+        };
+        for region in memory.writes.iter().rev() {
+            let all = region.vars.iter().fold(Term::one(), |t, (_, n)| t.mul(n));
+            {
+                let written = &all;
+                for n in &asked {
+                    if n == written || !product(n) || !product(written) {
+                        continue;
+                    }
+                    // A number gives way to a length, a length to an axis.
+                    let mut pairs = [(n, written), (written, n)];
+                    if self.is_loose(written).is_some_and(|w| !w.starts_with("len(")) {
+                        pairs.swap(0, 1);
+                    }
+                    for (loose, by) in pairs {
+                        if let Some(name) = self.is_loose(loose)
+                            && !by.any(&|a| *a == Atom::Size(name.as_str().into()))
+                            && !asked.contains(by)
+                        {
+                            let words = format!("{name} = {}", crate::term::Names::default().show(by));
+                            self.wish.get_or_insert(Stop::Assume(name, by.clone(), words));
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     fn assume<T>(&mut self, size: &str, by: Term, span: Span) -> Result<T> {
         let words = format!("{size} = {}", crate::term::Names::default().show(&by));
         self.wish.get_or_insert(Stop::Assume(size.to_string(), by, words));
@@ -409,7 +486,12 @@ impl Symbolic<'_> {
             ExprKind::Bool(b) => Term::int((*b).into()),
             ExprKind::Var(v) => match state.vars.get(v) {
                 Some(t) => t.clone(),
-                None => return decline(e.span, format!("`{}` has no value on every path", self.program.var(*v).name)),
+                None => {
+                    return decline(
+                        e.span,
+                        format!("`{}` has no value on every path", self.program.var(*v).name),
+                    );
+                }
             },
             ExprKind::Size(a, k) => self.size(*a, *k),
             ExprKind::Load(a) => {
@@ -417,10 +499,15 @@ impl Symbolic<'_> {
                 let Some(memory) = state.arrays.get(&a.array) else {
                     return decline(e.span, "an array is read before it is made");
                 };
-                memory.read(&at, &self.ranges).map_err(|reason| Decline {
-                    span: e.span,
-                    reason: format!("what `{}` holds here is not known: {reason}", self.program.array(a.array).name),
-                })?
+                match memory.read(&at, &self.ranges) {
+                    Ok(t) => t,
+                    Err(reason) => {
+                        let memory = memory.clone();
+                        self.equal_lengths(&memory, &at);
+                        let name = &self.program.array(a.array).name;
+                        return decline(e.span, format!("what `{name}` holds here is not known: {reason}"));
+                    }
+                }
             }
             ExprKind::Negate(x) => {
                 let t = self.eval(x, state)?;
@@ -461,12 +548,56 @@ impl Symbolic<'_> {
             let (below, above) = (self.ranges.less(x, y), self.ranges.less(y, x));
             let (most, least) = (self.ranges.at_most(x, y), self.ranges.at_most(y, x));
             let known = match op {
-                Lt => if below { Some(true) } else if least { Some(false) } else { None },
-                Ge => if least { Some(true) } else if below { Some(false) } else { None },
-                Gt => if above { Some(true) } else if most { Some(false) } else { None },
-                Le => if most { Some(true) } else if above { Some(false) } else { None },
-                Eq => if below || above { Some(false) } else { None },
-                _ => if below || above { Some(true) } else { None },
+                Lt => {
+                    if below {
+                        Some(true)
+                    } else if least {
+                        Some(false)
+                    } else {
+                        None
+                    }
+                }
+                Ge => {
+                    if least {
+                        Some(true)
+                    } else if below {
+                        Some(false)
+                    } else {
+                        None
+                    }
+                }
+                Gt => {
+                    if above {
+                        Some(true)
+                    } else if most {
+                        Some(false)
+                    } else {
+                        None
+                    }
+                }
+                Le => {
+                    if most {
+                        Some(true)
+                    } else if above {
+                        Some(false)
+                    } else {
+                        None
+                    }
+                }
+                Eq => {
+                    if below || above {
+                        Some(false)
+                    } else {
+                        None
+                    }
+                }
+                _ => {
+                    if below || above {
+                        Some(true)
+                    } else {
+                        None
+                    }
+                }
             };
             if let Some(k) = known {
                 return Ok(Term::int(k.into()));
@@ -478,7 +609,9 @@ impl Symbolic<'_> {
             Sub => x.sub(y),
             Mul => x.mul(y),
             Div if of.is_float() => x.mul(&y.recip()),
-            Div if matches!(of, Scalar::Usize | Scalar::U8 | Scalar::U16 | Scalar::U32 | Scalar::U64) => x.int_div(y),
+            Div if matches!(of, Scalar::Usize | Scalar::U8 | Scalar::U16 | Scalar::U32 | Scalar::U64) => {
+                x.int_div(y)
+            }
             Rem if matches!(of, Scalar::Usize | Scalar::U8 | Scalar::U16 | Scalar::U32 | Scalar::U64) => {
                 x.sub(&y.mul(&x.int_div(y)))
             }

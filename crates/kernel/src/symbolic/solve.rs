@@ -128,7 +128,10 @@ impl Symbolic<'_> {
             match state.arrays[&a].read(&at, &ranges) {
                 Ok(t) => unknowns[k].init = Some(t),
                 Err(reason) if !moving => {
-                    return decline(r.span, format!("what `{}` held before is not known: {reason}", unknowns[k].name));
+                    return decline(
+                        r.span,
+                        format!("what `{}` held before is not known: {reason}", unknowns[k].name),
+                    );
                 }
                 Err(_) => {}
             }
@@ -166,7 +169,10 @@ impl Symbolic<'_> {
             let name = &u.name;
             let others = unknowns.iter().filter_map(|o| o.cells.as_ref()).filter(|(b, ..)| a == b);
             if others.clone().any(|(.., m)| m != moving) {
-                return decline(r.span, format!("`{name}` is written both at places that move with the loop and at others"));
+                return decline(
+                    r.span,
+                    format!("`{name}` is written both at places that move with the loop and at others"),
+                );
             }
             if r.vars.iter().any(|(_, bound)| bound.has_index(i)) && !*moving {
                 return decline(r.span, format!("which cells of `{name}` are written depends on the round"));
@@ -178,7 +184,9 @@ impl Symbolic<'_> {
             if !whole.vars.is_empty() && whole.steps(&self.ranges).is_none() {
                 return decline(
                     r.span,
-                    format!("whether `{name}` is written twice at one place cannot be decided from the indices"),
+                    format!(
+                        "whether `{name}` is written twice at one place cannot be decided from the indices"
+                    ),
                 );
             }
             // Two regions of one round must not meet in another.
@@ -186,7 +194,10 @@ impl Symbolic<'_> {
                 let mut ranges = self.ranges.clone();
                 other.vars.iter().for_each(|(v, n)| ranges.set(*v, n.clone()));
                 if *moving && !matches!(whole.hit(&other.index, &ranges), Hit::No) {
-                    return decline(other.span, format!("two statements write `{name}`, and which comes last depends on the round"));
+                    return decline(
+                        other.span,
+                        format!("two statements write `{name}`, and which comes last depends on the round"),
+                    );
                 }
             }
         }
@@ -224,7 +235,8 @@ impl Symbolic<'_> {
                 return Err(why.unwrap_or_else(|| {
                     let open: Vec<&str> =
                         unknowns.iter().filter(|u| u.solved.is_none()).map(|u| u.name.as_str()).collect();
-                    let span = unknowns.iter().find(|u| u.solved.is_none()).map_or_else(Span::default, |u| u.span);
+                    let span =
+                        unknowns.iter().find(|u| u.solved.is_none()).map_or_else(Span::default, |u| u.span);
                     Decline {
                         span,
                         reason: format!("`{}` depend on one another from round to round", open.join("`, `")),
@@ -331,7 +343,14 @@ impl Symbolic<'_> {
     }
 
     /// A recurrence over blocks: the round is itself a recurrence that begins with the unknown.
-    fn nested_recurrence(&self, next: &Term, me: &Atom, init: &Term, i: u32, n: &Term) -> Option<(Term, Term)> {
+    fn nested_recurrence(
+        &self,
+        next: &Term,
+        me: &Atom,
+        init: &Term,
+        i: u32,
+        n: &Term,
+    ) -> Option<(Term, Term)> {
         let Atom::Rec(r) = next.as_atom()? else { return None };
         if r.init.as_atom() != Some(me) {
             return None;
@@ -394,10 +413,21 @@ impl Symbolic<'_> {
             let hit = match renamed.hit(at, &ranges) {
                 Hit::Unknown if *moving => {
                     let shifted = Region {
-                        vars: renamed.vars.iter().map(|(w, n)| {
-                            if Some(*w) == names.last().map(|x| x.1) { (*w, n.add(&Term::one())) } else { (*w, n.clone()) }
-                        }).collect(),
-                        index: renamed.index.put(names[names.len() - 1].1, &Term::index(names[names.len() - 1].1).sub(&Term::one())),
+                        vars: renamed
+                            .vars
+                            .iter()
+                            .map(|(w, n)| {
+                                if Some(*w) == names.last().map(|x| x.1) {
+                                    (*w, n.add(&Term::one()))
+                                } else {
+                                    (*w, n.clone())
+                                }
+                            })
+                            .collect(),
+                        index: renamed.index.put(
+                            names[names.len() - 1].1,
+                            &Term::index(names[names.len() - 1].1).sub(&Term::one()),
+                        ),
                         ..renamed.clone()
                     };
                     match shifted.hit(at, &ranges) {
@@ -418,10 +448,15 @@ impl Symbolic<'_> {
             let values: Vec<(u32, Term)> = match hit {
                 Hit::No => continue,
                 Hit::Unknown => {
-                    return decline(span, format!("which element of `{name}` is read cannot be decided from the indices"));
+                    return decline(
+                        span,
+                        format!("which element of `{name}` is read cannot be decided from the indices"),
+                    );
                 }
                 Hit::Yes(values) => {
-                    let of = |w: u32| values.iter().find(|(x, _)| *x == w).map_or_else(Term::zero, |(_, t)| t.clone());
+                    let of = |w: u32| {
+                        values.iter().find(|(x, _)| *x == w).map_or_else(Term::zero, |(_, t)| t.clone())
+                    };
                     names.iter().map(|(v, w)| (*v, of(*w))).collect()
                 }
             };
@@ -433,7 +468,9 @@ impl Symbolic<'_> {
                 if j == me {
                     return decline(
                         span,
-                        format!("a cell of `{name}` is made of other cells of the round before: no diagonal recurrence"),
+                        format!(
+                            "a cell of `{name}` is made of other cells of the round before: no diagonal recurrence"
+                        ),
                     );
                 }
                 return Ok(u.solved.as_ref().map(|(before, _)| put_all(before, &values)));
@@ -449,11 +486,16 @@ impl Symbolic<'_> {
                 return Ok(Some(Term::atom(my_atom.clone())));
             }
             if ahead.as_int().is_some_and(|d| d < 0) && j != me && u.solved.is_some() {
-                return decline(span, format!("`{name}` is read where an earlier round wrote it by another statement"));
+                return decline(
+                    span,
+                    format!("`{name}` is read where an earlier round wrote it by another statement"),
+                );
             }
             return decline(
                 span,
-                format!("`{name}` is read where an earlier round wrote it, not the round before at the same place"),
+                format!(
+                    "`{name}` is read where an earlier round wrote it, not the round before at the same place"
+                ),
             );
         }
         let memory = &outer.arrays[&array];
@@ -466,7 +508,12 @@ impl Symbolic<'_> {
 }
 
 /// The variables and arrays that statements change, and the arrays that they make.
-fn changed(stmts: &[Stmt], vars: &mut BTreeSet<VarId>, arrays: &mut BTreeSet<ArrayId>, made: &mut BTreeSet<ArrayId>) {
+fn changed(
+    stmts: &[Stmt],
+    vars: &mut BTreeSet<VarId>,
+    arrays: &mut BTreeSet<ArrayId>,
+    made: &mut BTreeSet<ArrayId>,
+) {
     for s in stmts {
         match &s.kind {
             StmtKind::Assign(v, _) => {

@@ -114,10 +114,13 @@ impl Term {
         let (a, b) = (a.sub(&common), b.sub(&common));
         // p ≥ 0 chooses as p > 0 does where both sides meet at p = 0.
         let mut c = c.clone();
-        let zeros: Vec<Term> = c.monos().filter_map(|(m, k)| match &m.0[..] {
-            [(Atom::Zero(p), 1)] if k == Rat::ONE => Some(p.clone()),
-            _ => None,
-        }).collect();
+        let zeros: Vec<Term> = c
+            .monos()
+            .filter_map(|(m, k)| match &m.0[..] {
+                [(Atom::Zero(p), 1)] if k == Rat::ONE => Some(p.clone()),
+                _ => None,
+            })
+            .collect();
         for p in zeros {
             if meets(&a.sub(&b), &p) {
                 c = c.sub(&p.is_null());
@@ -137,11 +140,11 @@ impl Term {
     /// The quotient of integers that are not negative, rounded down.
     pub(crate) fn int_div(&self, o: &Term) -> Term {
         let Some(k) = o.as_int().filter(|k| *k > 0) else {
-            return match self.single().zip(o.single()) {
-                // n m / m.
-                _ if self == o => Term::one(),
-                Some(_) | None => divide_exactly(self, o).unwrap_or_else(|| Term::fun(Fun::Div, vec![self.clone(), o.clone()])),
-            };
+            // ⌊(q o + o − 1) / o⌋ is q, as in a quotient that is rounded up.
+            let short = self.sub(o).add(&Term::one());
+            return divide_exactly(self, o)
+                .or_else(|| divide_exactly(&short, o))
+                .unwrap_or_else(|| Term::fun(Fun::Div, vec![self.clone(), o.clone()]));
         };
         if let Some(n) = self.as_int() {
             return Term::int(n.div_euclid(k));
@@ -150,7 +153,9 @@ impl Term {
         let (mut out, mut rest) = (Term::zero(), Term::zero());
         for (m, c) in self.monos() {
             match c.as_int() {
-                Some(c) if c % k == 0 && (c > 0 || !m.0.is_empty()) => out = out.add(&Term::monomial(m.clone(), Rat::int(c / k))),
+                Some(c) if c % k == 0 && (c > 0 || !m.0.is_empty()) => {
+                    out = out.add(&Term::monomial(m.clone(), Rat::int(c / k)))
+                }
                 Some(c) if m.0.is_empty() => {
                     out = out.add(&Term::int(c.div_euclid(k)));
                     rest = rest.add(&Term::int(c.rem_euclid(k)));
@@ -194,10 +199,13 @@ impl Term {
 /// Whether the difference is 0 where p, a single product, is.
 fn meets(difference: &Term, p: &Term) -> bool {
     match p.single() {
-        Some((m, _)) => difference.monos().all(|(d, _)| {
-            m.0.iter().all(|(a, e)| d.0.iter().any(|(b, f)| a == b && f >= e))
-        }),
-        None => difference.scale(difference.monos().next().map_or(Rat::ONE, |(_, c)| c.recip())) == p.scale(p.monos().next().map_or(Rat::ONE, |(_, c)| c.recip())),
+        Some((m, _)) => difference
+            .monos()
+            .all(|(d, _)| m.0.iter().all(|(a, e)| d.0.iter().any(|(b, f)| a == b && f >= e))),
+        None => {
+            difference.scale(difference.monos().next().map_or(Rat::ONE, |(_, c)| c.recip()))
+                == p.scale(p.monos().next().map_or(Rat::ONE, |(_, c)| c.recip()))
+        }
     }
 }
 

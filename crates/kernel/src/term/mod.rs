@@ -23,5 +23,5 @@ mod sum;
 pub(crate) use poly::{Atom, Fun, Mono, Rec, Sum, Term, fresh, reset};
 pub(crate) use prove::Ranges;
 pub(crate) use rat::Rat;
+pub(crate) use show::{Names, with_tanh};
 pub(crate) use sum::{blocked, open, open_rec, over, rec, sum};
-pub(crate) use show::Names;

@@ -127,7 +127,10 @@ impl Term {
         match Rat::of(x) {
             Some(r) => Term::rat(r),
             None if x.is_nan() => Term::atom(Atom::Const(f64::NAN.to_bits())),
-            None => Term::monomial(Mono(vec![(Atom::Const(x.abs().to_bits()), 1)]), Rat::int(if x < 0.0 { -1 } else { 1 })),
+            None => Term::monomial(
+                Mono(vec![(Atom::Const(x.abs().to_bits()), 1)]),
+                Rat::int(if x < 0.0 { -1 } else { 1 }),
+            ),
         }
     }
 
@@ -352,9 +355,7 @@ impl Term {
                     // x does not depend on the sum's indices: it comes out of every term or of none.
                     let (vars, body) = sum::open(s);
                     let (inner_a, inner_b) = Term::monomial(body, Rat::ONE).linear_in(x)?;
-                    let back = |t: Term| {
-                        vars.iter().rev().fold(t, |t, (v, n)| sum::sum(*v, n, &t)).scale(c)
-                    };
+                    let back = |t: Term| vars.iter().rev().fold(t, |t, (v, n)| sum::sum(*v, n, &t)).scale(c);
                     a = a.add(&back(inner_a));
                     b = b.add(&back(inner_b));
                 }
@@ -420,9 +421,13 @@ impl Mono {
             return Term::zero();
         }
         // A power of a sum of several has no place in a product.
-        if let Some((Atom::Group(t), e)) = powers.iter().find(|(a, e)| matches!(a, Atom::Group(_)) && **e > 0).map(|(a, e)| (a.clone(), *e)) {
+        if let Some((Atom::Group(t), e)) =
+            powers.iter().find(|(a, e)| matches!(a, Atom::Group(_)) && **e > 0).map(|(a, e)| (a.clone(), *e))
+        {
             powers.remove(&Atom::Group(t.clone()));
-            return Term::monomial(Mono(powers.into_iter().collect()), Rat::ONE).mul(&t.pow(e as u32)).mul(&exponent.exp());
+            return Term::monomial(Mono(powers.into_iter().collect()), Rat::ONE)
+                .mul(&t.pow(e as u32))
+                .mul(&exponent.exp());
         }
         if exponent.is_zero() {
             return Term::monomial(Mono(powers.into_iter().collect()), Rat::ONE);
@@ -438,7 +443,8 @@ impl Mono {
             let left = Term::monomial(Mono(vec![(s.clone(), 1)]), Rat::ONE);
             let reduced = if same { exponent.exp().sub(&left) } else { Term::one().sub(&left) };
             if e >= 1 {
-                let rest = Term::monomial(Mono(powers.into_iter().collect()), Rat::ONE).mul(&left.pow(e as u32 - 1));
+                let rest =
+                    Term::monomial(Mono(powers.into_iter().collect()), Rat::ONE).mul(&left.pow(e as u32 - 1));
                 return rest.mul(&reduced);
             }
             powers.insert(s, e);
@@ -464,12 +470,19 @@ impl Atom {
             return true;
         }
         match self {
-            Atom::Load(_, t, _) | Atom::PhiLoad(_, t) | Atom::Pos(t) | Atom::Zero(t) | Atom::Group(t) => t.any(test),
+            Atom::Load(_, t, _) | Atom::PhiLoad(_, t) | Atom::Pos(t) | Atom::Zero(t) | Atom::Group(t) => {
+                t.any(test)
+            }
             Atom::Sum(s) => s.ranges.iter().any(|r| r.any(test)) || s.body.any(test),
             Atom::Rec(r) => [&r.init, &r.gate, &r.drive, &r.count].iter().any(|t| t.any(test)),
             Atom::Fn(_, args) => args.iter().any(|t| t.any(test)),
             Atom::Ite(c, a, b) => [c, a, b].iter().any(|t| t.any(test)),
-            Atom::Size(_) | Atom::Param(_) | Atom::Const(_) | Atom::Index(_) | Atom::Bound(..) | Atom::Phi(_) => false,
+            Atom::Size(_)
+            | Atom::Param(_)
+            | Atom::Const(_)
+            | Atom::Index(_)
+            | Atom::Bound(..)
+            | Atom::Phi(_) => false,
         }
     }
 

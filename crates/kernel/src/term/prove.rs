@@ -80,7 +80,8 @@ impl Ranges {
         if self.prove(&slope, depth - 1) {
             return self.prove(&rest, depth - 1);
         }
-        let last = indices.iter().find(|(j, _)| *j == i).map_or_else(Term::zero, |(_, n)| n.sub(&Term::one()));
+        let last =
+            indices.iter().find(|(j, _)| *j == i).map_or_else(Term::zero, |(_, n)| n.sub(&Term::one()));
         self.prove(&slope.neg(), depth - 1) && self.prove(&slope.mul(&last).add(&rest), depth - 1)
     }
 

@@ -78,7 +78,8 @@ impl Rat {
     /// The double, where it is a fraction of moderate size.
     pub(crate) fn of(x: f64) -> Option<Rat> {
         let scaled = x * (1u64 << 24) as f64;
-        (x.is_finite() && scaled.fract() == 0.0 && scaled.abs() < 1e15).then(|| Rat::new(scaled as i128, 1 << 24))
+        (x.is_finite() && scaled.fract() == 0.0 && scaled.abs() < 1e15)
+            .then(|| Rat::new(scaled as i128, 1 << 24))
     }
 }
 

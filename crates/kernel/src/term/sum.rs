@@ -133,6 +133,14 @@ fn make(mut vars: Vec<(u32, Term)>, body: Mono) -> Term {
     if vars.is_empty() {
         return Term::monomial(body, Rat::ONE);
     }
+    // An index that runs down is turned round.
+    for k in 0..vars.len() {
+        let (v, n) = vars[k].clone();
+        if runs_down(&body, v) && !vars.iter().any(|(_, r)| r.has_index(v)) {
+            let by = n.sub(&Term::one()).sub(&Term::index(v));
+            return over(&vars, &Term::monomial(body, Rat::ONE).put(v, &by));
+        }
+    }
     // An index cut into blocks is put together.
     for a in 0..vars.len() {
         for b in 0..vars.len() {
@@ -144,6 +152,22 @@ fn make(mut vars: Vec<(u32, Term)>, body: Mono) -> Term {
         }
     }
     canonical(&vars, &body)
+}
+
+/// Whether places of memory fall with the index, in all that depend on it.
+fn runs_down(m: &Mono, v: u32) -> bool {
+    let (up, down) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    m.any(&|a| {
+        if let Atom::Load(_, at, _) | Atom::PhiLoad(_, at) = a
+            && let Some((slope, _)) = at.linear_in(&Atom::Index(v))
+            && !slope.is_zero()
+        {
+            let count = if slope.monos().all(|(_, c)| c.sign() < 0) { &down } else { &up };
+            count.set(count.get() + 1);
+        }
+        false
+    });
+    up.get() == 0 && down.get() > 0
 }
 
 /// The range of s a + b where b < s: the number of values together.
@@ -193,7 +217,8 @@ fn canonical(vars: &[(u32, Term)], body: &Mono) -> Term {
     let mut best: Option<Sum> = None;
     let mut order: Vec<usize> = (0..vars.len()).collect();
     let mut consider = |order: &[usize]| {
-        let place: BTreeMap<u32, u32> = order.iter().enumerate().map(|(p, k)| (vars[*k].0, p as u32)).collect();
+        let place: BTreeMap<u32, u32> =
+            order.iter().enumerate().map(|(p, k)| (vars[*k].0, p as u32)).collect();
         let rename = |a: &Atom| match a {
             Atom::Index(v) => place.get(v).map(|p| Atom::Bound(level, *p)),
             _ => None,
@@ -207,7 +232,11 @@ fn canonical(vars: &[(u32, Term)], body: &Mono) -> Term {
             best = Some(made);
         }
     };
-    if vars.len() <= 5 { permutations(&mut order, 0, &mut consider) } else { consider(&order) }
+    if vars.len() <= 5 {
+        permutations(&mut order, 0, &mut consider)
+    } else {
+        consider(&order)
+    }
     match best {
         Some(s) => Term::atom(Atom::Sum(Rc::new(s))),
         None => Term::zero(),
@@ -242,7 +271,17 @@ impl Term {
 
     /// Sums that continue one another made one: unrolled loops, loops that are cut in two, rounds that stand alone.
     pub(crate) fn tidy(&self) -> Term {
-        let mut t = self.clone();
+        let inside = |a: &Atom| match a {
+            Atom::Group(t) => Some(t.tidy()),
+            Atom::Fn(Fun::Exp, args) => Some(args[0].tidy().exp()),
+            Atom::Fn(Fun::Sigmoid, args) => Some(args[0].tidy().sigmoid()),
+            Atom::Fn(f @ (Fun::Sqrt | Fun::Ln), args) => Some(Term::fun(*f, vec![args[0].tidy()])),
+            _ => None,
+        };
+        let nested = |a: &Atom| {
+            matches!(a, Atom::Group(_) | Atom::Fn(Fun::Exp | Fun::Sigmoid | Fun::Sqrt | Fun::Ln, _))
+        };
+        let mut t = if self.any(&nested) { self.map(&inside) } else { self.clone() };
         // Each step leaves fewer products.
         while let Some(next) = merge(&t) {
             t = next;
@@ -294,7 +333,9 @@ impl Atom {
 
     fn level(&self) -> u32 {
         match self {
-            Atom::Load(_, t, _) | Atom::PhiLoad(_, t) | Atom::Pos(t) | Atom::Zero(t) | Atom::Group(t) => t.level(),
+            Atom::Load(_, t, _) | Atom::PhiLoad(_, t) | Atom::Pos(t) | Atom::Zero(t) | Atom::Group(t) => {
+                t.level()
+            }
             Atom::Sum(s) => s.level,
             Atom::Rec(r) => r.level.max(r.init.level()).max(r.count.level()),
             Atom::Fn(_, args) => args.iter().map(Term::level).max().unwrap_or(0),
@@ -374,7 +415,8 @@ fn merge(t: &Term) -> Option<Term> {
             // As many sums as the step of the index, each one further.
             let step = stride(&p.body, p.vars[k].0);
             for s in (2..=step.min(32)).filter(|s| step % s == 0) {
-                let part = |q: &Part, j: usize, r: i128| q.at(j, &here.sub(&Term::int(r)).scale(Rat::new(1, s)));
+                let part =
+                    |q: &Part, j: usize, r: i128| q.at(j, &here.sub(&Term::int(r)).scale(Rat::new(1, s)));
                 let key = part(p, k, 0);
                 let mut found = vec![p];
                 for r in 1..s {
