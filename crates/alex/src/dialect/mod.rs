@@ -40,6 +40,7 @@ mod check;
 mod explain;
 pub mod irdl;
 mod lex;
+mod lower;
 mod module;
 mod parse;
 mod reference;
@@ -49,6 +50,7 @@ pub mod table;
 
 pub use attr::{Attr, Type};
 pub use check::{DialectError, Problem, verify};
+pub use lower::LowerError;
 pub use module::{Func, Known, Module, Op, Place, Value};
 pub use parse::ParseError;
 pub use reference::reference;

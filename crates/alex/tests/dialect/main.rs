@@ -1,7 +1,9 @@
 //! The `fidelity` dialect: what is shipped, text files, the verdict beside MLIR's.
 
 mod files;
+mod lowered;
 mod mutations;
+mod numbers;
 mod round_trip;
 mod shipped;
 #[path = "../common/tools.rs"]
