@@ -6,6 +6,8 @@ mod mutations;
 mod numbers;
 mod round_trip;
 mod shipped;
+mod typed;
+
 #[path = "../common/tools.rs"]
 #[allow(dead_code)]
 mod tools;
