@@ -3,6 +3,7 @@
 //! * [`table`]: one row per type and operation; IRDL text, check and reference all come from it.
 //! * [`irdl`]: the dialect as MLIR reads it, for `mlir-opt-22 --irdl-file`.
 //! * [`Module`]: modules in memory; they print as MLIR's generic form, and [`Module::parse`] reads it.
+//! * [`typed`]: modules built from Rust types, whose axes and units rustc checks.
 //! * [`verify`] and [`Module::check`]: MLIR's verdict, with messages that say what to do.
 //!
 //! ```
@@ -40,15 +41,18 @@ mod check;
 mod explain;
 pub mod irdl;
 mod lex;
+mod lower;
 mod module;
 mod parse;
 mod reference;
 mod remarks;
 pub mod signature;
 pub mod table;
+pub mod typed;
 
 pub use attr::{Attr, Type};
 pub use check::{DialectError, Problem, verify};
+pub use lower::LowerError;
 pub use module::{Func, Known, Module, Op, Place, Value};
 pub use parse::ParseError;
 pub use reference::reference;

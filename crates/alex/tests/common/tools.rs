@@ -98,3 +98,31 @@ pub(crate) fn verdicts(irdl: &std::path::Path, cases: &[&str]) -> Vec<Vec<String
     }
     complaints
 }
+
+/// Runs the function `main` of a module and gives the numbers that it prints.
+pub(crate) fn printed(text: &str) -> Option<Vec<f64>> {
+    let runner = tool("mlir-runner")?;
+    // The tool may be a link into LLVM's folder, where the libraries lie.
+    let found = std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(&runner))
+        .find(|p| p.exists());
+    let folder = std::fs::canonicalize(found.unwrap_or(runner)).ok()?.parent()?.parent()?.join("lib");
+    let utils =
+        std::fs::read_dir(folder).ok()?.filter_map(Result::ok).map(|entry| entry.path()).find(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("libmlir_c_runner_utils.so"))
+        });
+    let Some(utils) = utils else {
+        eprintln!("skipped: there is no libmlir_c_runner_utils of LLVM 22");
+        return None;
+    };
+    let llvm = match run("mlir-opt", &[TO_LLVM], text)? {
+        Ok(llvm) => llvm,
+        Err(problem) => panic!("{problem}\n{text}"),
+    };
+    let libraries = format!("--shared-libs={}", utils.display());
+    match run("mlir-runner", &["-e", "main", "--entry-point-result=void", &libraries], &llvm)? {
+        Ok(output) => Some(output.split_whitespace().map(|word| word.parse().expect("a number")).collect()),
+        Err(problem) => panic!("{problem}"),
+    }
+}

@@ -23,10 +23,8 @@ func.func @f(%extra: !fidelity.vector<[8 : index], 64 : index, f32, "Hidden", "m
 }
 // -----
 // check: accept
-func.func @f() -> (tensor<?xf32>) {
-  %z = "fidelity.zero_vector"()
-    : ()
-    -> (tensor<?xf32>)
+func.func @f(%n: index) -> tensor<?xf32> {
+  %z = "fidelity.zero_vector"(%n) : (index) -> tensor<?xf32>
   return %z : tensor<?xf32>
 }
 // -----

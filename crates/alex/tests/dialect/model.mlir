@@ -367,11 +367,11 @@ func.func @f(%x: !fidelity.vector<[8 : index], 64 : index, f32, "Hidden", "m/s">
 }
 // -----
 // check: accept
-func.func @f(%x: !fidelity.vector<[8 : index], 64 : index, f32, "Hidden", "m/s">) -> (!fidelity.vector<[8 : index, 32 : index], 256 : index, f32, "Other", "m/s">) {
+func.func @f(%x: !fidelity.vector<[8 : index], 64 : index, f32, "Hidden", "m/s">) -> (!fidelity.vector<[8 : index, 8 : index], 8 : index, f32, "Other", "m/s">) {
   %y = "fidelity.split_heads"(%x) {heads = 8 : index}
     : (!fidelity.vector<[8 : index], 64 : index, f32, "Hidden", "m/s">)
-    -> (!fidelity.vector<[8 : index, 32 : index], 256 : index, f32, "Other", "m/s">)
-  return %y : !fidelity.vector<[8 : index, 32 : index], 256 : index, f32, "Other", "m/s">
+    -> (!fidelity.vector<[8 : index, 8 : index], 8 : index, f32, "Other", "m/s">)
+  return %y : !fidelity.vector<[8 : index, 8 : index], 8 : index, f32, "Other", "m/s">
 }
 // -----
 // check: reject result `y` has unit "kg", expected "m/s" as the unit of `x`; `fidelity.scale` turns one unit into another, `fidelity.multiply_units` declares a product
@@ -391,9 +391,9 @@ func.func @f(%x: !fidelity.vector<[8 : index], 64 : index, f32, "Hidden", "m/s">
 }
 // -----
 // check: accept
-func.func @f(%x: !fidelity.vector<[8 : index, 32 : index], 256 : index, f32, "Other", "m/s">) -> (!fidelity.vector<[8 : index], 64 : index, f32, "Hidden", "m/s">) {
+func.func @f(%x: !fidelity.vector<[8 : index, 8 : index], 8 : index, f32, "Other", "m/s">) -> (!fidelity.vector<[8 : index], 64 : index, f32, "Hidden", "m/s">) {
   %y = "fidelity.merge_heads"(%x)
-    : (!fidelity.vector<[8 : index, 32 : index], 256 : index, f32, "Other", "m/s">)
+    : (!fidelity.vector<[8 : index, 8 : index], 8 : index, f32, "Other", "m/s">)
     -> (!fidelity.vector<[8 : index], 64 : index, f32, "Hidden", "m/s">)
   return %y : !fidelity.vector<[8 : index], 64 : index, f32, "Hidden", "m/s">
 }
