@@ -6,6 +6,7 @@
 //! compiled and interpreted plans give the same tokens.
 
 pub mod block;
+pub mod dense;
 mod export;
 mod isa;
 pub mod math;
