@@ -12,6 +12,7 @@ mod isa;
 pub mod math;
 pub mod norm;
 pub mod scan;
+pub mod selective;
 pub mod ternary;
 
 pub use export::{Bindings, export};
