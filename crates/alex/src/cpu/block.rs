@@ -253,7 +253,7 @@ fn tiles(
         let first = b.scaled(k, tile);
         body(b, first, tile, 0);
     });
-    if len % tile > 0 {
+    if !len.is_multiple_of(tile) {
         let first = b.index((len / tile * tile) as i64);
         body(b, first, len % tile, 1);
     }

@@ -129,7 +129,7 @@ fn groups(b: &mut Builder, len: usize, size: usize, mut body: impl FnMut(&mut Bu
     if len / size > 0 {
         b.for_(0, len / size * size, size, (), |b, first, ()| body(b, first, size));
     }
-    if len % size > 0 {
+    if !len.is_multiple_of(size) {
         let first = b.index((len / size * size) as i64);
         body(b, first, len % size);
     }

@@ -137,7 +137,7 @@ impl Work {
         if time >= chunk {
             b.for_(0, time / chunk * chunk, chunk, (), |b, from, ()| run(b, from, chunk));
         }
-        if time % chunk > 0 {
+        if !time.is_multiple_of(chunk) {
             let from = b.index((time / chunk * chunk) as i64);
             run(b, from, time % chunk);
         }
