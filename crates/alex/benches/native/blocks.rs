@@ -18,8 +18,8 @@ fn fusions() -> Vec<(&'static str, Fusion)> {
         ("compiled, these three", Fusion { tile: usize::MAX, ..all }),
         ("compiled, tiles of 48 alone", Fusion { tile: 48, ..Fusion::NONE }),
         ("compiled, all, tiles of 24", Fusion { tile: 24, ..all }),
-        ("compiled, all, tiles of 48", all),
-        ("compiled, all, tiles of 96", Fusion { tile: 96, ..all }),
+        ("compiled, all, tiles of 48", Fusion { tile: 48, ..all }),
+        ("compiled, all, tiles of 96", all),
     ]
 }
 

@@ -1,15 +1,17 @@
 //! What the compiled kernels do beside the engine's and beside plain Rust loops, alternated in one run on one thread.
 //!
-//! `cargo bench -p alex --bench native [-- products|few|floats|blocks|math|dense] [--rounds N]`
+//! `cargo bench -p alex --bench native [-- products|few|floats|blocks|dense] [--rounds N]`
 //!
 //! Prints best and median of each, and ratios of both. Needs MLIR's and LLVM's tools.
 
 #[path = "../../tests/native/reference.rs"]
 mod reference;
 #[path = "../../tests/native/support.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
 mod support;
 
 mod blocks;
+mod dense;
 mod loops;
 mod products;
 
@@ -68,7 +70,8 @@ impl<'a> Race<'a> {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    let rounds = arguments.iter().position(|a| a == "--rounds").and_then(|i| arguments.get(i + 1)?.parse().ok());
+    let rounds =
+        arguments.iter().position(|a| a == "--rounds").and_then(|i| arguments.get(i + 1)?.parse().ok());
     let wanted = |name: &str| {
         let names: Vec<&String> = arguments.iter().filter(|a| a.chars().all(char::is_alphabetic)).collect();
         names.is_empty() || names.iter().any(|n| *n == name)
@@ -85,5 +88,8 @@ fn main() {
     }
     if wanted("blocks") {
         blocks::blocks(rounds.unwrap_or(11));
+    }
+    if wanted("dense") {
+        dense::dense(rounds.unwrap_or(21));
     }
 }

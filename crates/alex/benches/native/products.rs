@@ -52,7 +52,9 @@ pub(crate) fn one_token(rounds: usize) {
     let rate = measure::read_bandwidth(&Pool::single(), &memory, Duration::from_millis(300));
     println!("reads of memory: {:.1} GB/s best, {:.1} median", rate.best, rate.median);
     drop(memory);
-    for (rows, columns) in [(4096, 4096), (1024, 1024), (2816, 1024), (1024, 2816), (4096, 11008), (11008, 4096), (16384, 4096)] {
+    for (rows, columns) in
+        [(4096, 4096), (1024, 1024), (2816, 1024), (1024, 2816), (4096, 11008), (11008, 4096), (16384, 4096)]
+    {
         let g = Given::new(1, rows, columns);
         let kernels = Kernels::new(Options::default(), |m| {
             let kernel = ternary::sums(m, isa, g.shape);

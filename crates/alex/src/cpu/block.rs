@@ -12,7 +12,7 @@ mod mlgru;
 pub use glu::{GluArgs, GluBlock};
 pub use mlgru::{MlgruArgs, MlgruBlock};
 
-use super::norm::{Rounding, norm_quantize_row, normed, quantize_row, rstd};
+use super::norm::{Rounding, normed, quantize_row, rstd};
 use super::ternary::{self, Activations, Place};
 use super::{Floats, Isa, strips};
 use crate::ir::{Builder, Element, F32, I8, Index, MemRef, Value};
@@ -32,7 +32,7 @@ pub struct Fusion {
 
 impl Default for Fusion {
     fn default() -> Fusion {
-        Fusion { quantise: true, gates: true, output: true, tile: 48 }
+        Fusion { quantise: true, gates: true, output: true, tile: 96 }
     }
 }
 
@@ -139,21 +139,44 @@ impl Rows {
         });
     }
 
-    /// The int8 form of norm(x) · weight for one row; its scale. Without fusion the normed row goes through `between`.
-    fn quantise(
+    /// 1/rms of a row, for a projection's norm.
+    fn rstd(
         &self,
         b: &mut Builder,
         len: usize,
         (x, row): (Value<MemRef<F32, 2>>, Value<Index>),
+    ) -> Value<F32> {
+        rstd(b, len, self.inner_eps, |b, at, width| b.vector_load(x, (row, at), [width]))
+    }
+
+    /// The int8 form of norm(x) · weight for one row; its scale.
+    fn quantise(
+        &self,
+        b: &mut Builder,
+        len: usize,
+        x: (Value<MemRef<F32, 2>>, Value<Index>),
+        weight: Value<MemRef<F32, 1>>,
+        q: (Value<MemRef<I8, 2>>, Value<Index>),
+    ) -> Value<F32> {
+        let r = self.rstd(b, len, x);
+        self.quantise_with(b, len, x, r, weight, q)
+    }
+
+    /// The same where 1/rms is known.
+    fn quantise_with(
+        &self,
+        b: &mut Builder,
+        len: usize,
+        (x, row): (Value<MemRef<F32, 2>>, Value<Index>),
+        r: Value<F32>,
         weight: Value<MemRef<F32, 1>>,
         (q, q_row): (Value<MemRef<I8, 2>>, Value<Index>),
     ) -> Value<F32> {
         let load = |b: &mut Builder, at: Value<Index>, width: usize| -> Floats {
-            b.vector_load(x, (row, at), [width])
+            let (v, w) = (b.vector_load(x, (row, at), [width]), b.vector_load(weight, at, [width]));
+            normed(b, v, r, w)
         };
-        let (_, scale) =
-            norm_quantize_row(b, self.isa, len, self.inner_eps, self.rounding, load, weight, q, q_row);
-        scale
+        quantize_row(b, self.isa, len, self.rounding, load, q, q_row)
     }
 
     /// The int8 forms of norm(x) · weight for `count` rows. Without fusion the normed rows are written out and read again.
@@ -230,7 +253,7 @@ fn tiles(
         let first = b.scaled(k, tile);
         body(b, first, tile, 0);
     });
-    if len % tile > 0 {
+    if !len.is_multiple_of(tile) {
         let first = b.index((len / tile * tile) as i64);
         body(b, first, len % tile, 1);
     }

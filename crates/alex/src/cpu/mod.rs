@@ -6,11 +6,13 @@
 //! compiled and interpreted plans give the same tokens.
 
 pub mod block;
+pub mod dense;
 mod export;
 mod isa;
 pub mod math;
 pub mod norm;
 pub mod scan;
+pub mod selective;
 pub mod ternary;
 
 pub use export::{Bindings, export};

@@ -159,7 +159,7 @@ impl Scan {
                     let from = b.scaled(index, chunk);
                     run(b, from, chunk, state)
                 });
-                if time % chunk > 0 {
+                if !time.is_multiple_of(chunk) {
                     let from = b.index((time / chunk * chunk) as i64);
                     run(b, from, time % chunk, state);
                 }

@@ -3,6 +3,8 @@
 //! They need MLIR's and LLVM's tools; without them the tests say so and pass.
 
 mod block;
+mod cross;
+mod dense;
 mod math;
 mod norm;
 mod reference;

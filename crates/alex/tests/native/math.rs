@@ -54,13 +54,13 @@ fn functions_have_the_engines_bits() {
     let kernels = Kernels::new(Options::default(), |m| {
         for function in Function::ALL {
             let kernel = map(m, Isa::host().lanes(), function, x.len());
-            export(m, function.name(), &kernel);
+            export(m, &format!("run_{}", function.name()), &kernel);
         }
     });
     let Some(kernels) = kernels else { return };
     for function in Function::ALL {
         let y = Memory::zeros(4 * x.len());
-        kernels.call(function.name(), &[&Memory::of(&x), &y]);
+        kernels.call(&format!("run_{}", function.name()), &[&Memory::of(&x), &y]);
         let mut wanted = vec![0.0; x.len()];
         match function {
             Function::Exp => math::exp_slice(&x, &mut wanted),

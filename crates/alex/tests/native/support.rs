@@ -90,13 +90,12 @@ impl Memory {
 
     /// The numbers, after a look at what lies behind them.
     pub(crate) fn read<T: Plain>(&self) -> Vec<T> {
-        // SAFETY: no call is running; the lines are that long and aligned for any plain number.
-        unsafe {
-            let lines = &*self.lines.get();
-            let all = std::slice::from_raw_parts(lines.as_ptr().cast::<u8>(), 64 * lines.len());
-            assert!(all[self.len..].iter().all(|b| *b == GUARD), "bytes behind the end were written");
-            std::slice::from_raw_parts(all.as_ptr().cast(), self.len / size_of::<T>()).to_vec()
-        }
+        // SAFETY: no call is running, and the lines behind the bytes are ours.
+        let behind = unsafe { std::slice::from_raw_parts(self.address().add(self.len), 64) };
+        assert!(behind.iter().all(|b| *b == GUARD), "bytes behind the end were written");
+        let bytes = self.bytes();
+        // SAFETY: aligned to 64 for any plain number, of which any bits are one.
+        unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), self.len / size_of::<T>()) }.to_vec()
     }
 }
 

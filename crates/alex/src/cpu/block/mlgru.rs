@@ -217,8 +217,10 @@ impl<'a> Work<'a> {
                 let from = b.addi(first, t);
                 let own = if rows { zero } else { t };
                 self.rows.norm(b, len, eps, (x, from), norm, (self.row, own));
+                // The three norms differ in their weights alone.
+                let r = self.rows.rstd(b, len, (self.row, own));
                 for k in 0..3 {
-                    let scale = self.rows.quantise(b, len, (self.row, own), norms[k], (self.q[k], t));
+                    let scale = self.rows.quantise_with(b, len, (self.row, own), r, norms[k], (self.q[k], t));
                     b.store(scale, self.scales[k], t);
                 }
             });
@@ -258,17 +260,17 @@ impl<'a> Work<'a> {
                 });
             });
         }
-        strips(b, inner, lanes, |b, at, width| {
-            let h = b.vector_load(last, (sequence, at), [width]);
-            let h = b.for_(0, n, 1, h, |b, t, h| {
+        // Row by row, as memory lies; the state is in the first-level cache.
+        b.for_(0, n, 1, (), |b, t, ()| {
+            strips(b, inner, lanes, |b, at, width| {
+                let h = b.vector_load(last, (sequence, at), [width]);
                 let (v, w) = (b.vector_load(f, (t, at), [width]), b.vector_load(i, (t, at), [width]));
                 let (v, w) = if fused { mlgru_gates(b, v, w, candidate) } else { (v, w) };
                 let kept = b.mulf(v, h);
                 let h = b.addf(kept, w);
                 b.vector_store(h, i, (t, at));
-                h
+                b.vector_store(h, last, (sequence, at));
             });
-            b.vector_store(h, last, (sequence, at));
         });
     }
 

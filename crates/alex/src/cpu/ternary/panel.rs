@@ -254,7 +254,7 @@ impl Panels {
             let first = b.scaled(k, HEIGHT);
             body(b, first, HEIGHT);
         });
-        if rows % HEIGHT > 0 {
+        if !rows.is_multiple_of(HEIGHT) {
             let first = b.index((rows / HEIGHT * HEIGHT) as i64);
             body(b, first, rows % HEIGHT);
         }

@@ -137,7 +137,7 @@ impl Given<'_> {
                 self.tokens(b, base, row, count, copy, (token, width), finish);
             });
         }
-        if self.form.n % width > 0 {
+        if !self.form.n.is_multiple_of(width) {
             let token = b.index((whole * width) as i64);
             self.tokens(b, base, row, count, copy, (token, self.form.n % width), finish);
         }
