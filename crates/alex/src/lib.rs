@@ -9,6 +9,7 @@
 pub mod cache;
 pub mod compile;
 mod error;
+pub mod extended;
 pub mod ir;
 pub mod loader;
 pub mod toolchain;
