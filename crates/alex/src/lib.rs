@@ -8,12 +8,16 @@
 
 pub mod cache;
 pub mod compile;
+pub mod cpu;
 mod error;
 pub mod extended;
 pub mod ir;
 pub mod loader;
+pub mod lower;
+mod target;
 pub mod toolchain;
 
 pub use compile::{Compiler, Options, Stage};
 pub use error::{AlexError, Result};
 pub use loader::{Entry, Library};
+pub use target::target;

@@ -29,6 +29,21 @@ impl<F: Wide> Two<F> {
         Two { hi: self.hi, lo: b.addf(self.lo, more) }
     }
 
+    /// x + y, with an error of a few units in the last place of the lower half, where |x| is not far below |y|.
+    pub(super) fn plus(self, b: &mut Builder, y: Two<F>) -> Two<F> {
+        let s = sum(b, self.hi, y.hi).and(b, self.lo).and(b, y.lo);
+        ordered(b, s.hi, s.lo)
+    }
+
+    /// x · y, with an error of a few units in the last place of the lower half.
+    pub(super) fn times(self, b: &mut Builder, y: Two<F>) -> Two<F> {
+        let p = product(b, self.hi, y.hi);
+        let (left, right) = (b.mulf(self.hi, y.lo), b.mulf(self.lo, y.hi));
+        let more = b.addf(left, right);
+        let p = p.and(b, more);
+        ordered(b, p.hi, p.lo)
+    }
+
     /// n / d, with an error of a few units in the last place of the lower half.
     pub(super) fn over(self, b: &mut Builder, d: Two<F>) -> Two<F> {
         let q = b.divf(self.hi, d.hi);

@@ -26,6 +26,12 @@ const SMALLEST: f64 = -11500.0;
 
 /// |x| is below the end of the range.
 fn exponential<F: Wide>(b: &mut Builder, x: Value<F>) -> Exponential<F> {
+    let x = Two::of(b, x);
+    reduced(b, x)
+}
+
+fn reduced<F: Wide>(b: &mut Builder, x: Two<F>) -> Exponential<F> {
+    let (x, low) = (x.hi, x.lo);
     let (ty, p) = (x.ty(), F::FORMAT.precision());
     // To the nearest whole number by adding 1.5 · 2^(p - 1).
     let inverse = b.float(ty, std::f64::consts::LOG2_E);
@@ -43,6 +49,7 @@ fn exponential<F: Wide>(b: &mut Builder, x: Value<F>) -> Exponential<F> {
     let minus = b.negf(second);
     let r = sum(b, r, minus);
     let rl = b.subf(r.lo, third);
+    let rl = b.addf(rl, low);
     let r = r.hi;
 
     // |r| is at most 0.347, so that r^degree / degree! is below 2^-(p + 4) r.
@@ -60,13 +67,15 @@ fn exponential<F: Wide>(b: &mut Builder, x: Value<F>) -> Exponential<F> {
     let s = ordered(b, r, ph);
     let cube = b.mulf(square.hi, r);
     let tail = b.mulf(cube, q);
-    let cross = b.mulf(rl, r);
-    let rl = b.addf(rl, cross);
-    let tail = b.addf(tail, rl);
     let tail = b.addf(tail, pl);
     let lo = b.addf(s.lo, tail);
     let e = ordered(b, s.hi, lo);
     let one = b.float(ty, 1.0);
+    // The rest of the argument by the derivative, which is as large as 2^-100 in a power.
+    let slope = b.addf(one, e.hi);
+    let more = b.mulf(rl, slope);
+    let e = e.and(b, more);
+    let e = ordered(b, e.hi, e.lo);
     let u = ordered(b, one, e.hi).and(b, e.lo);
     Exponential { k, e, u }
 }
@@ -100,6 +109,13 @@ impl<F: Wide> Exponential<F> {
         );
         Two { hi, lo }
     }
+}
+
+/// e^x where it is finite.
+pub(super) fn exp<F: Wide>(b: &mut Builder, x: Two<F>) -> Value<F> {
+    let e = reduced(b, x);
+    let u = e.u.joined(b);
+    scaled(b, u, e.k)
 }
 
 /// |x| is below 2^-n, or x is NaN.

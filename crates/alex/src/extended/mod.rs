@@ -10,13 +10,14 @@
 //! **Errors.** Sums, differences, products, quotients, roots, and fused products are correctly rounded: the x87's
 //! instructions, or the compiler's run-time library (`__addtf3` …) and the C library's `sqrtf128` and `fma`. Functions
 //! are within 2 units in the last place of the correctly rounded value: the C library's (`expl`, `expf128`) where it is that
-//! good, the ones of [`exponential`] where it is not.
+//! good, and ones of this crate where it is not.
 
 mod accumulate;
 mod double;
 mod exponential;
 mod format;
 mod kernels;
+mod power;
 
 pub use accumulate::{dot, sum};
 pub use format::{Format, Wide};
@@ -160,6 +161,7 @@ pub fn emit<F: Wide>(b: &mut Builder, function: Function, x: &[Value<F>]) -> Val
         Function::Tanh => exponential::tanh(b, x[0]),
         Function::Sigmoid => exponential::sigmoid(b, x[0]),
         Function::Silu => exponential::silu(b, x[0]),
+        Function::Power if F::FORMAT == Format::F128 => power::power(b, x[0], x[1]),
         Function::Fma
         | Function::Exp
         | Function::Exp2
@@ -222,11 +224,21 @@ fn shared<F: Wide>(
     x: Value<F>,
     body: impl FnOnce(&mut Builder, Value<F>) -> Value<F>,
 ) -> Value<F> {
-    let (ty, symbol) = (x.ty(), format!("wide_{name}_{}", F::FORMAT.name()));
+    shared_of(b, name, vec![x], |b, x| body(b, x[0]))
+}
+
+/// The same with several operands.
+fn shared_of<F: Wide>(
+    b: &mut Builder,
+    name: &str,
+    x: Vec<Value<F>>,
+    body: impl FnOnce(&mut Builder, Vec<Value<F>>) -> Value<F>,
+) -> Value<F> {
+    let (ty, symbol) = (x[0].ty(), format!("wide_{name}_{}", F::FORMAT.name()));
     if !b.module().has(&symbol) {
         let options =
             FuncOptions::new(symbol.clone()).private().attribute("llvm.linkage = #llvm.linkage<internal>");
-        b.module().function(options, ("x", ty), body);
+        b.module().function(options, vec![ty; x.len()], body);
     }
     b.call_symbol(&symbol, x, ty)
 }

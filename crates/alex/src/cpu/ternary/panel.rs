@@ -1,0 +1,319 @@
+//! The form for many tokens on AVX-512: compute-bound, 32 rows of the matrix by twelve tokens in registers.
+//!
+//! Sixteen rows of packed bytes are transposed, so that a 32-bit lane holds four bytes of its row, and stay packed; the
+//! activations of a block of tokens are transposed too, so that a micro-kernel reads both as one stream: for every four
+//! bytes of a row, two vectors of codes and twelve words of each plane, which go to all lanes. 24 sums stay in registers. A sum
+//! starts from −Σ x, since a code is t + 1.
+//!
+//! Lost: three vectors of rows by eight tokens (the same speed), four by six (5 % slower).
+
+use super::layout::{Layout, PLANES, pieces};
+use super::rows::{shifted, total};
+use crate::cpu::isa::Isa;
+use crate::cpu::{Bytes, Ints};
+use crate::ir::{Builder, I8, I32, Index, MemRef, Value};
+
+/// Lanes of a vector of sums: rows that are transposed together.
+const ROWS: usize = 16;
+/// Vectors of rows of a micro-kernel.
+const VECTORS: usize = 2;
+/// Rows of a micro-kernel.
+pub(super) const HEIGHT: usize = ROWS * VECTORS;
+/// Most tokens of a micro-kernel.
+const WIDTH: usize = 12;
+const ISA: Isa = Isa::Avx512;
+
+/// The activations of a pass, transposed in blocks of tokens.
+pub(in crate::cpu) struct Panels {
+    l: Layout,
+    n: usize,
+    /// For each block of tokens, for each four bytes of a row, for each plane, a word of each token.
+    x: Value<MemRef<I8, 1>>,
+    /// Σ x of each token.
+    sums: Value<MemRef<I32, 1>>,
+    /// The 32 rows in hand.
+    w: Value<MemRef<I8, 1>>,
+    /// Room for the tails of a block of tokens.
+    tails: Option<Value<MemRef<I8, 3>>>,
+}
+
+/// Takes the sums of 16 rows of one token: (token, first row of the pass, rows that count, sums).
+pub(in crate::cpu) type Finish<'a> = dyn FnMut(&mut Builder, Value<Index>, Value<Index>, usize, Ints) + 'a;
+
+/// Four bytes of each row, at a time.
+fn steps(l: &Layout) -> usize {
+    16 * l.whole + l.tail.div_ceil(4)
+}
+
+/// Bytes of scratch for `n` tokens by rows of `columns`.
+pub(in crate::cpu) fn scratch(columns: usize, n: usize) -> usize {
+    let steps = steps(&Layout::new(1, columns));
+    // Stores of the last words of a block go on to the vector's end.
+    (steps * 4 * PLANES * n + 64).next_multiple_of(64) + steps * 64 * VECTORS
+}
+
+/// Tokens of the blocks: so many of the first width, the others of one less.
+fn widths(n: usize) -> [(usize, usize); 2] {
+    let blocks = n.div_ceil(WIDTH).max(1);
+    let width = n.div_ceil(blocks);
+    let narrow = blocks * width - n;
+    [(blocks - narrow, width), (narrow, width - 1)]
+}
+
+impl Panels {
+    /// Takes room in `scratch` ([`scratch`] bytes from `from` on) for `n` tokens.
+    pub(in crate::cpu) fn new(
+        b: &mut Builder,
+        columns: usize,
+        n: usize,
+        scratch: Value<MemRef<I8, 1>>,
+        from: usize,
+    ) -> Panels {
+        let l = Layout::new(0, columns);
+        let steps = steps(&l);
+        let size = (steps * 4 * PLANES * n + 64).next_multiple_of(64);
+        let x = b.view(scratch, from, MemRef::new(I8, [size as i64]), &[]);
+        let w = b.view(scratch, from + size, MemRef::new(I8, [(steps * 64 * VECTORS) as i64]), &[]);
+        let sums = b.alloca(MemRef::new(I32, [n as i64]), &[]);
+        let tails = (l.tail > 0).then(|| b.alloca(MemRef::new(I8, [WIDTH as i64, PLANES as i64, 64]), &[]));
+        Panels { l, n, x, sums, w, tails }
+    }
+
+    /// Every block of tokens: (block's first token, tokens).
+    fn blocks(&self, b: &mut Builder, mut body: impl FnMut(&mut Builder, Value<Index>, usize)) {
+        let mut first = 0;
+        for (count, width) in widths(self.n) {
+            if count > 0 {
+                b.for_(0, count, 1, (), |b, k, ()| {
+                    let token = b.scaled(k, width);
+                    let token = b.offset(token, first);
+                    body(b, token, width);
+                });
+            }
+            first += count * width;
+        }
+    }
+
+    /// Transposes the activations `x`, (N, K), from token `offset` on.
+    pub(in crate::cpu) fn pack(&self, b: &mut Builder, x: Value<MemRef<I8, 2>>, offset: Value<Index>) {
+        self.blocks(b, |b, token, width| {
+            let from: Vec<Value<Index>> = (0..width)
+                .map(|t| {
+                    let at = b.offset(token, t);
+                    b.addi(at, offset)
+                })
+                .collect();
+            for (t, from) in from.iter().enumerate() {
+                let sum = total(b, ISA, x, *from, self.l.columns);
+                let at = b.offset(token, t);
+                b.store(sum, self.sums, at);
+            }
+            let base = b.scaled(token, steps(&self.l) * 4 * PLANES);
+            b.for_(0, self.l.whole, 1, (), |b, unit, ()| {
+                let (column, at) = (b.scaled(unit, 256), b.scaled(unit, 16 * 4 * PLANES * width));
+                let at = b.addi(base, at);
+                for plane in 0..PLANES {
+                    let column = b.offset(column, 64 * plane);
+                    let words = from.iter().map(|t| b.vector_load(x, (*t, column), [64])).collect();
+                    self.words(b, words, at, plane, 16);
+                }
+            });
+            if let Some(tails) = self.tails {
+                let at = b.offset(base, self.l.whole * 16 * 4 * PLANES * width);
+                let zero = b.int(ISA.byte_vector(), 0);
+                for (t, from) in from.iter().enumerate() {
+                    for plane in 0..PLANES {
+                        b.vector_store(zero, tails, (t, plane, 0));
+                        let (column, count) = self.l.plane(plane);
+                        for (part, len) in pieces(count, 64) {
+                            let bytes = b.vector_load(x, (*from, column + part), [len]);
+                            b.vector_store(bytes, tails, (t, plane, part));
+                        }
+                    }
+                }
+                for plane in 0..PLANES {
+                    let words = (0..width).map(|t| b.vector_load(tails, (t, plane, 0), [64])).collect();
+                    self.words(b, words, at, plane, self.l.tail.div_ceil(4));
+                }
+            }
+        });
+    }
+
+    /// Writes the first `count` words of 64 bytes of each token, word after word, those of all tokens together.
+    fn words(&self, b: &mut Builder, tokens: Vec<Bytes>, at: Value<Index>, plane: usize, count: usize) {
+        let width = tokens.len();
+        for (j, words) in transposed(b, tokens).into_iter().enumerate().take(count) {
+            let to = b.offset(at, (j * PLANES + plane) * 4 * width);
+            let bytes = b.vector_bitcast(words, I8);
+            let own = b.extract_strided_slice(bytes, [0], [4 * width]);
+            b.vector_store(own, self.x, to);
+        }
+    }
+
+    /// Transposes 32 rows, or the `rows` that are left, whose bytes begin at `base`; the others are zeros.
+    fn rows(&self, b: &mut Builder, w: Value<MemRef<I8, 1>>, base: Value<Index>, rows: usize) {
+        let l = &self.l;
+        for vector in 0..rows.div_ceil(ROWS) {
+            let own = (rows - ROWS * vector).min(ROWS);
+            let first = ROWS * vector;
+            b.for_(0, l.whole, 1, (), |b, unit, ()| {
+                let to = b.scaled(unit, 16 * 64 * VECTORS);
+                let words = (0..own)
+                    .map(|r| {
+                        // Blocks of the last group lie closer where it has fewer rows.
+                        let (start, next) = (l.place(rows, first + r, 0), l.place(rows, first + r, 1));
+                        let step = if l.whole > 1 { next - start } else { 0 };
+                        let at = b.scaled(unit, step);
+                        let at = b.offset(at, start);
+                        let at = b.addi(base, at);
+                        b.vector_load(w, at, [64])
+                    })
+                    .collect();
+                self.columns(b, words, to, vector, 16);
+            });
+            if l.tail > 0 {
+                let (mask, zero) = (b.constant_mask([l.tail], [64]), b.int(ISA.byte_vector(), 0));
+                let words = (0..own)
+                    .map(|r| {
+                        let at = b.offset(base, l.place(rows, first + r, l.whole));
+                        b.maskedload(w, at, mask, zero)
+                    })
+                    .collect();
+                let to = b.index((l.whole * 16 * 64 * VECTORS) as i64);
+                self.columns(b, words, to, vector, l.tail.div_ceil(4));
+            }
+        }
+    }
+
+    fn columns(&self, b: &mut Builder, rows: Vec<Bytes>, at: Value<Index>, vector: usize, count: usize) {
+        for (j, words) in transposed(b, rows).into_iter().enumerate().take(count) {
+            let to = b.offset(at, (j * VECTORS + vector) * 64);
+            let bytes = b.vector_bitcast(words, I8);
+            b.vector_store(bytes, self.w, to);
+        }
+    }
+
+    /// The products of 32 rows of `w`, from row `first` on, or of the `rows` that are left, with all tokens.
+    pub(in crate::cpu) fn product(
+        &self,
+        b: &mut Builder,
+        w: Value<MemRef<I8, 1>>,
+        first: Value<Index>,
+        rows: usize,
+        finish: &mut Finish<'_>,
+    ) {
+        let base = b.scaled(first, self.l.row_bytes());
+        self.rows(b, w, base, rows);
+        let vectors = rows.div_ceil(ROWS);
+        self.blocks(b, |b, token, width| {
+            let tokens: Vec<Value<Index>> = (0..width).map(|t| b.offset(token, t)).collect();
+            let mut start = vec![];
+            for t in &tokens {
+                let sum = b.load(self.sums, *t);
+                let zero = b.int(I32, 0);
+                let minus = b.subi(zero, sum);
+                let all = b.broadcast(minus, ISA.int_vector());
+                start.extend(vec![all; vectors]);
+            }
+            let from = b.scaled(token, steps(&self.l) * 4 * PLANES);
+            let sums = b.for_(0, steps(&self.l), 1, start, |b, step, mut sums| {
+                let (at, x) = (b.scaled(step, 64 * VECTORS), b.scaled(step, 4 * PLANES * width));
+                let x = b.addi(from, x);
+                let packed: Vec<Bytes> = (0..vectors)
+                    .map(|v| {
+                        let at = b.offset(at, 64 * v);
+                        b.vector_load(self.w, at, [64])
+                    })
+                    .collect();
+                for plane in 0..PLANES {
+                    let codes: Vec<Bytes> = packed.iter().map(|packed| shifted(b, *packed, plane)).collect();
+                    for t in 0..width {
+                        let at = b.offset(x, (plane * width + t) * 4);
+                        let word = b.vector_load(self.x, at, [4]);
+                        let word = b.vector_bitcast(word, I32);
+                        let word = b.extract(word, 0);
+                        let word = b.broadcast(word, ISA.int_vector());
+                        let word = b.vector_bitcast(word, I8);
+                        for (v, codes) in codes.iter().enumerate() {
+                            sums[t * vectors + v] = ISA.dot(b, sums[t * vectors + v], *codes, word);
+                        }
+                    }
+                }
+                sums
+            });
+            for (t, token) in tokens.iter().enumerate() {
+                for v in 0..vectors {
+                    let row = b.offset(first, ROWS * v);
+                    finish(b, *token, row, (rows - ROWS * v).min(ROWS), sums[t * vectors + v]);
+                }
+            }
+        });
+    }
+
+    /// All `rows` rows of `w`, 32 at a time.
+    pub(in crate::cpu) fn matrix(
+        &self,
+        b: &mut Builder,
+        rows: usize,
+        mut body: impl FnMut(&mut Builder, Value<Index>, usize),
+    ) {
+        b.for_(0, rows / HEIGHT, 1, (), |b, k, ()| {
+            let first = b.scaled(k, HEIGHT);
+            body(b, first, HEIGHT);
+        });
+        if rows % HEIGHT > 0 {
+            let first = b.index((rows / HEIGHT * HEIGHT) as i64);
+            body(b, first, rows % HEIGHT);
+        }
+    }
+}
+
+/// The transpose of 16 vectors of 16 words; those that lack are zeros.
+fn transposed(b: &mut Builder, rows: Vec<Bytes>) -> Vec<Ints> {
+    let zero = b.int(ISA.int_vector(), 0);
+    let mut x: Vec<Ints> = rows.into_iter().map(|row| b.vector_bitcast(row, I32)).collect();
+    x.resize(16, zero);
+    // Within quarters of a vector: lane 4 q + i from lane 4 q + i of the first or, above 3, of the second.
+    let inside = |b: &mut Builder, x: Ints, y: Ints, from: [usize; 4]| {
+        let index: Vec<usize> =
+            (0..4).flat_map(|q| from.map(|i| if i < 4 { 4 * q + i } else { 16 + 4 * q + i - 4 })).collect();
+        b.shuffle(x, y, &index)
+    };
+    // Whole quarters: two of the first, two of the second.
+    let quarters = |b: &mut Builder, x: Ints, y: Ints, from: [usize; 4]| {
+        let index: Vec<usize> = (0..4)
+            .flat_map(|k| {
+                let base = 4 * from[k] + if k < 2 { 0 } else { 16 };
+                base..base + 4
+            })
+            .collect();
+        b.shuffle(x, y, &index)
+    };
+    let pairs: Vec<Ints> = (0..8)
+        .flat_map(|i| [[0, 4, 1, 5], [2, 6, 3, 7]].map(|from| inside(b, x[2 * i], x[2 * i + 1], from)))
+        .collect();
+    // fours[4 i + c]: column c of each quarter, of rows 4 i to 4 i + 3.
+    let fours: Vec<Ints> = (0..4)
+        .flat_map(|i| {
+            let p = &pairs[4 * i..4 * i + 4];
+            [
+                (p[0], p[2], [0, 1, 4, 5]),
+                (p[0], p[2], [2, 3, 6, 7]),
+                (p[1], p[3], [0, 1, 4, 5]),
+                (p[1], p[3], [2, 3, 6, 7]),
+            ]
+            .map(|(x, y, from)| inside(b, x, y, from))
+        })
+        .collect();
+    let mut out = vec![zero; 16];
+    for c in 0..4 {
+        let [low, high] = [[0, 1, 0, 1], [2, 3, 2, 3]].map(|from| quarters(b, fours[c], fours[4 + c], from));
+        let [low2, high2] =
+            [[0, 1, 0, 1], [2, 3, 2, 3]].map(|from| quarters(b, fours[8 + c], fours[12 + c], from));
+        out[c] = quarters(b, low, low2, [0, 2, 0, 2]);
+        out[4 + c] = quarters(b, low, low2, [1, 3, 1, 3]);
+        out[8 + c] = quarters(b, high, high2, [0, 2, 0, 2]);
+        out[12 + c] = quarters(b, high, high2, [1, 3, 1, 3]);
+    }
+    out
+}

@@ -1,0 +1,322 @@
+//! The form for few tokens, and for machines without AVX-512: four rows of packed bytes as they lie meet the activations of
+//! a few tokens, and the lanes of a sum are added at the end.
+//!
+//! One token on a machine whose product takes unsigned bytes: planes are masked out where they lie, 1, 4, 16 and 64 times the
+//! code, with a sum for each plane that is shifted right once at the end. It saves the shifts. Weights are asked for
+//! [`AHEAD`] rows before their use.
+
+use super::layout::{BLOCK, GROUP, Layout, PLANES, pieces};
+use crate::cpu::isa::Isa;
+use crate::cpu::{Bytes, Floats, Ints};
+use crate::ir::{Builder, Combine, F32, I8, I16, I32, Index, MemRef, Value};
+
+/// Rows that are asked for while this one is multiplied.
+const AHEAD: usize = 12;
+
+/// A product in the making.
+pub(super) struct Rows {
+    pub(super) isa: Isa,
+    pub(super) l: Layout,
+    pub(super) n: usize,
+    pub(super) x: Value<MemRef<I8, 2>>,
+    pub(super) w: Value<MemRef<I8, 1>>,
+    /// Σ x of each token.
+    sums: Value<MemRef<I32, 1>>,
+    /// The activations of the tail, `padded` bytes of each plane of each token; room for the tails of four rows.
+    tails: Option<(Value<MemRef<I8, 3>>, Value<MemRef<I8, 1>>)>,
+    padded: usize,
+}
+
+/// Takes the sums of four rows of one token: (token, first row, rows that count, sums).
+pub(super) type Finish<'a> = dyn FnMut(&mut Builder, Value<Index>, Value<Index>, usize, Ints) + 'a;
+
+impl Rows {
+    /// Adds up the activations and lays out their tails: `x` is (N, K), `w` the bytes of the matrix.
+    pub(super) fn new(
+        b: &mut Builder,
+        isa: Isa,
+        l: Layout,
+        n: usize,
+        x: Value<MemRef<I8, 2>>,
+        w: Value<MemRef<I8, 1>>,
+    ) -> Rows {
+        let sums = b.alloca(MemRef::new(I32, [n as i64]), &[]);
+        b.for_(0, n, 1, (), |b, t, ()| {
+            let sum = total(b, isa, x, t, l.columns);
+            b.store(sum, sums, t);
+        });
+        let padded = l.tail.next_multiple_of(isa.bytes());
+        let tails = (l.tail > 0).then(|| {
+            let tails = b.alloca(MemRef::new(I8, [n as i64, PLANES as i64, padded as i64]), &[]);
+            b.for_(0, n, 1, (), |b, t, ()| {
+                for plane in 0..PLANES {
+                    let (from, count) = l.plane(plane);
+                    let ty = isa.byte_vector();
+                    let zero = b.int(ty, 0);
+                    for at in (0..padded).step_by(isa.bytes()) {
+                        let place = (t, plane, at);
+                        b.vector_store(zero, tails, place);
+                    }
+                    for (at, len) in pieces(count, isa.bytes()) {
+                        let part = b.vector_load(x, (t, from + at), [len]);
+                        b.vector_store(part, tails, (t, plane, at));
+                    }
+                }
+            });
+            // Room on the stack must not be asked for in a loop.
+            (tails, b.alloca(MemRef::new(I8, [(GROUP * padded) as i64]), &[]))
+        });
+        Rows { isa, l, n, x, w, sums, tails, padded }
+    }
+
+    /// Tokens that share the codes: their sums, the codes and the activations fit the registers.
+    fn together(&self) -> usize {
+        match (self.isa, self.n) {
+            (Isa::Avx512, n) if n <= 5 => n,
+            (Isa::Avx512, n) => n.div_ceil(n.div_ceil(5)),
+            (Isa::AvxVnni | Isa::Avx2, _) => 2,
+            _ => 4,
+        }
+        .min(self.n)
+    }
+
+    /// All rows.
+    pub(super) fn emit(&self, b: &mut Builder, finish: &mut Finish<'_>) {
+        let (l, size) = (&self.l, (GROUP * self.l.row_bytes()) as i64);
+        let safe = l.safe_groups(self.padded);
+        for (from, to, copy) in [(0, safe, false), (safe, l.rows / GROUP, true)] {
+            if from < to {
+                b.for_(from, to, 1, (), |b, g, ()| {
+                    let (base, row) = (b.scaled(g, size), b.scaled(g, GROUP));
+                    self.group(b, base, row, GROUP, copy, finish);
+                });
+            }
+        }
+        let left = l.rows % GROUP;
+        if left > 0 {
+            let first = l.rows - left;
+            let (base, row) = (b.index((first * l.row_bytes()) as i64), b.index(first as i64));
+            self.group(b, base, row, left, true, finish);
+        }
+    }
+
+    /// `count` rows, the first of them `row`, whose bytes begin at `base`, by all tokens.
+    fn group(
+        &self,
+        b: &mut Builder,
+        base: Value<Index>,
+        row: Value<Index>,
+        count: usize,
+        copy: bool,
+        finish: &mut Finish<'_>,
+    ) {
+        let width = self.together();
+        let whole = self.n / width;
+        if whole == 1 {
+            let zero = b.index(0);
+            self.tokens(b, base, row, count, copy, (zero, width), finish);
+        } else {
+            b.for_(0, whole, 1, (), |b, k, ()| {
+                let token = b.scaled(k, width);
+                self.tokens(b, base, row, count, copy, (token, width), finish);
+            });
+        }
+        if self.n % width > 0 {
+            let token = b.index((whole * width) as i64);
+            self.tokens(b, base, row, count, copy, (token, self.n % width), finish);
+        }
+    }
+
+    fn tokens(
+        &self,
+        b: &mut Builder,
+        base: Value<Index>,
+        row: Value<Index>,
+        count: usize,
+        copy: bool,
+        (token, width): (Value<Index>, usize),
+        finish: &mut Finish<'_>,
+    ) {
+        let apart = self.isa == Isa::Avx512 && self.n == 1;
+        let each = if apart { PLANES } else { 1 };
+        let zero = b.int(self.isa.int_vector(), 0);
+        let (l, step, tokens) = (&self.l, self.isa.bytes(), token_list(b, token, width));
+        let start = vec![zero; count * width * each];
+        let mut sums = b.for_(0, l.whole, 1, start, |b, block, mut sums| {
+            let (from, column) = (b.scaled(block, 64 * count), b.scaled(block, BLOCK));
+            let from = b.addi(base, from);
+            for sub in (0..64).step_by(step) {
+                let bytes: Vec<Bytes> = (0..count)
+                    .map(|r| {
+                        let at = b.offset(from, 64 * r + sub);
+                        if sub == 0 && count == GROUP {
+                            let ahead = b.offset(at, AHEAD * l.row_bytes());
+                            b.prefetch(self.w, ahead, false, 3);
+                        }
+                        b.vector_load(self.w, at, [step])
+                    })
+                    .collect();
+                self.unit(b, &bytes, &mut sums, apart, |b, t, plane| {
+                    let at = b.offset(column, 64 * plane + sub);
+                    b.vector_load(self.x, (tokens[t], at), [step])
+                });
+            }
+            sums
+        });
+        if let Some((tails, own)) = self.tails {
+            let at = b.offset(base, l.whole * 64 * count);
+            let (from, at, apart_by) = if copy {
+                // The bytes behind the last row are not ours to read.
+                for r in 0..count {
+                    for (part, len) in pieces(l.tail, step) {
+                        let from = b.offset(at, r * l.tail + part);
+                        let bytes = b.vector_load(self.w, from, [len]);
+                        b.vector_store(bytes, own, r * self.padded + part);
+                    }
+                }
+                (own, b.index(0), self.padded)
+            } else {
+                (self.w, at, l.tail)
+            };
+            for sub in (0..self.padded).step_by(step) {
+                let bytes: Vec<Bytes> = (0..count)
+                    .map(|r| {
+                        let at = b.offset(at, r * apart_by + sub);
+                        b.vector_load(from, at, [step])
+                    })
+                    .collect();
+                self.unit(b, &bytes, &mut sums, apart, |b, t, plane| {
+                    b.vector_load(tails, (tokens[t], plane, sub), [step])
+                });
+            }
+        }
+        for t in 0..width {
+            let mut rows: Vec<Ints> = (0..count)
+                .map(|r| {
+                    let own = &sums[(t * count + r) * each..][..each];
+                    (1..each).fold(own[0], |sum, plane| {
+                        let places = b.int(sum.ty(), 2 * plane as i64);
+                        let part = b.shrsi(own[plane], places);
+                        b.addi(sum, part)
+                    })
+                })
+                .collect();
+            rows.resize(GROUP, zero);
+            let made = across(b, [rows[0], rows[1], rows[2], rows[3]]);
+            let sum = b.load(self.sums, tokens[t]);
+            let sum = b.broadcast(sum, made.ty());
+            let made = b.subi(made, sum);
+            finish(b, tokens[t], row, count, made);
+        }
+    }
+
+    /// Adds the products of one vector of packed bytes of each row. `sums` has, for each token, for each row, one sum or one
+    /// for each plane; `x(token, plane)` gives the activations.
+    fn unit(
+        &self,
+        b: &mut Builder,
+        bytes: &[Bytes],
+        sums: &mut [Ints],
+        apart: bool,
+        mut x: impl FnMut(&mut Builder, usize, usize) -> Bytes,
+    ) {
+        let (count, each) = (bytes.len(), if apart { PLANES } else { 1 });
+        let width = sums.len() / count / each;
+        for plane in 0..PLANES {
+            let codes: Vec<Bytes> = bytes
+                .iter()
+                .map(|bytes| if apart { masked(b, *bytes, plane) } else { shifted(b, *bytes, plane) })
+                .collect();
+            for t in 0..width {
+                let x = x(b, t, plane);
+                for (r, codes) in codes.iter().enumerate() {
+                    let sum = &mut sums[(t * count + r) * each + if apart { plane } else { 0 }];
+                    *sum = self.isa.dot(b, *sum, *codes, x);
+                }
+            }
+        }
+    }
+}
+
+fn token_list(b: &mut Builder, first: Value<Index>, width: usize) -> Vec<Value<Index>> {
+    (0..width).map(|t| if t == 0 { first } else { b.offset(first, t) }).collect()
+}
+
+/// Plane `plane` where it lies: 1, 4, 16 or 64 times its codes.
+fn masked(b: &mut Builder, bytes: Bytes, plane: usize) -> Bytes {
+    let mask = b.int(bytes.ty(), 3 << (2 * plane));
+    b.andi(bytes, mask)
+}
+
+/// The codes of plane `plane`, shifted down in pairs of bytes: no machine with vectors of bytes lacks those.
+pub(super) fn shifted(b: &mut Builder, bytes: Bytes, plane: usize) -> Bytes {
+    let mask = b.int(bytes.ty(), 3);
+    if plane == 0 {
+        return b.andi(bytes, mask);
+    }
+    let pairs = b.vector_bitcast(bytes, I16);
+    let places = b.int(pairs.ty(), 2 * plane as i64);
+    let down = b.shrui(pairs, places);
+    let down = b.vector_bitcast(down, I8);
+    b.andi(down, mask)
+}
+
+/// Σ x of a token.
+pub(super) fn total(
+    b: &mut Builder,
+    isa: Isa,
+    x: Value<MemRef<I8, 2>>,
+    t: Value<Index>,
+    columns: usize,
+) -> Value<I32> {
+    let step = isa.bytes();
+    let (zero, ones) = (b.int(isa.int_vector(), 0), b.int(isa.byte_vector(), 1));
+    let whole = columns / step * step;
+    let sums = b.for_(0, whole, step, zero, |b, at, sums| {
+        let x = b.vector_load(x, (t, at), [step]);
+        isa.dot(b, sums, ones, x)
+    });
+    let mut sum = b.reduction(Combine::Add, sums);
+    for (at, len) in pieces(columns - whole, step) {
+        let part = b.vector_load(x, (t, whole + at), [len]);
+        let wide = b.extsi(part, I32);
+        let part = b.reduction(Combine::Add, wide);
+        sum = b.addi(sum, part);
+    }
+    sum
+}
+
+/// The sum of the lanes of each of four vectors.
+pub(super) fn across(b: &mut Builder, rows: [Ints; 4]) -> Ints {
+    let lanes = rows[0].ty().lanes();
+    let quads = lanes / 4;
+    // Lane (4 q + i) of the result, from lane 4 q + low[i] of the first vector or, above 3, of the second.
+    let pick = |b: &mut Builder, x: Ints, y: Ints, from: [usize; 4]| {
+        let index: Vec<usize> = (0..quads)
+            .flat_map(|q| from.map(|i| if i < 4 { 4 * q + i } else { lanes + 4 * q + i - 4 }))
+            .collect();
+        b.shuffle(x, y, &index)
+    };
+    let pair = |b: &mut Builder, x: Ints, y: Ints, low: [usize; 4], high: [usize; 4]| {
+        let (low, high) = (pick(b, x, y, low), pick(b, x, y, high));
+        b.addi(low, high)
+    };
+    let first = pair(b, rows[0], rows[1], [0, 4, 1, 5], [2, 6, 3, 7]);
+    let second = pair(b, rows[2], rows[3], [0, 4, 1, 5], [2, 6, 3, 7]);
+    let mut sums = pair(b, first, second, [0, 1, 4, 5], [2, 3, 6, 7]);
+    while sums.ty().lanes() > 4 {
+        let half = sums.ty().lanes() / 2;
+        let (low, high) =
+            (b.extract_strided_slice(sums, [0], [half]), b.extract_strided_slice(sums, [half], [half]));
+        sums = b.addi(low, high);
+    }
+    sums
+}
+
+/// y = acc / s_x / s_w.
+pub(super) fn scaled(b: &mut Builder, acc: Ints, scale_x: Value<F32>, scale_w: Value<F32>) -> Floats {
+    let y = b.sitofp(acc, F32);
+    let (scale_x, scale_w) = (b.broadcast(scale_x, y.ty()), b.broadcast(scale_w, y.ty()));
+    let y = b.divf(y, scale_x);
+    b.divf(y, scale_w)
+}

@@ -1,0 +1,9 @@
+//! The kernels for processors against plain loops and against the engine's kernels, on sizes with every kind of tail.
+//!
+//! They need MLIR's and LLVM's tools; without them the tests say so and pass.
+
+mod math;
+mod norm;
+mod scan;
+mod support;
+mod ternary;
