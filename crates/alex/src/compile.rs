@@ -141,11 +141,10 @@ impl Compiler {
     /// What a tool refuses.
     pub fn stage(&self, module: &str, stage: Stage) -> Result<String> {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        let dialect = self.dialect(module)?;
         if stage == Stage::LlvmDialect {
-            return Ok(text(dialect));
+            return self.dialect(module, true).map(text);
         }
-        let ir = self.translate(&dialect)?;
+        let ir = self.translate(&self.dialect(module, false)?)?;
         if stage == Stage::LlvmIr {
             return Ok(text(ir));
         }
@@ -157,9 +156,14 @@ impl Compiler {
         run(&self.tools.llc, "llc", &more("-relocation-model=pic"), &code).map(text)
     }
 
-    pub(crate) fn dialect(&self, module: &str) -> Result<Vec<u8>> {
-        // Bytecode is read faster than text; a stage that is asked for is text.
-        let args = [format!("--pass-pipeline={TO_LLVM}")];
+    /// The LLVM dialect, as text or as bytecode.
+    pub(crate) fn dialect(&self, module: &str, shown: bool) -> Result<Vec<u8>> {
+        let mut args = vec![format!("--pass-pipeline={TO_LLVM}")];
+        // Bytecode is read faster, and text is not exact: it has constants of f80 and f128 in decimals, which the reader rounds
+        // to doubles.
+        if !shown {
+            args.push("--emit-bytecode".to_string());
+        }
         run(&self.tools.mlir_opt, "lower", &args, module.as_bytes())
     }
 
@@ -172,7 +176,7 @@ impl Compiler {
     /// # Errors
     /// What a tool refuses.
     pub fn object(&self, module: &str) -> Result<Vec<u8>> {
-        let ir = self.translate(&self.dialect(module)?)?;
+        let ir = self.translate(&self.dialect(module, false)?)?;
         let code = run(&self.tools.opt, "opt", &self.options.machine(), &ir)?;
         let llc = ["-relocation-model=pic".to_string(), "-filetype=obj".to_string()];
         run(&self.tools.llc, "llc", &[self.options.machine(), llc.to_vec()].concat(), &code)

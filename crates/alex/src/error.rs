@@ -81,6 +81,24 @@ pub enum AlexError {
         /// The name.
         name: String,
     },
+    /// A format of numbers that the target does not have.
+    #[error("{target} has no {format}: it is the format of the x87 unit, which x86 processors alone have; use f128")]
+    Format {
+        /// Its name.
+        format: &'static str,
+        /// The target.
+        target: String,
+    },
+    /// Operands that a compiled function does not take.
+    #[error("{function} takes {expected}, found {found}")]
+    Operands {
+        /// The function.
+        function: &'static str,
+        /// What it takes.
+        expected: String,
+        /// What it was given.
+        found: String,
+    },
     /// A module that was not built well: a fault of this crate.
     #[error("{0}; please report this plan")]
     Emit(String),

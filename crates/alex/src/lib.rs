@@ -11,6 +11,7 @@ pub mod compile;
 pub mod cpu;
 pub mod dialect;
 mod error;
+pub mod extended;
 pub mod ir;
 pub mod loader;
 pub mod lower;

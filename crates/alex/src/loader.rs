@@ -1,6 +1,8 @@
 //! Shared libraries of compiled plans, and the functions in them.
 #![allow(unsafe_code)]
 
+pub(crate) mod cells;
+
 use crate::error::{AlexError, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

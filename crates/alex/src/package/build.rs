@@ -11,7 +11,7 @@ impl Compiler {
     /// # Errors
     /// What a tool refuses.
     pub fn object_with(&self, module: &str, ir: &str, exports: &[String]) -> Result<Vec<u8>> {
-        let mut whole = self.translate(&self.dialect(module)?)?;
+        let mut whole = self.translate(&self.dialect(module, false)?)?;
         whole.extend_from_slice(ir.as_bytes());
         let level = self.options().level.min(3);
         let mut args = self.options().machine();

@@ -108,16 +108,27 @@ impl PartialOrd for F128 {
 }
 
 macro_rules! arithmetic {
-    ($($trait:ident $f:ident),*) => { $(
+    ($($trait:ident $f:ident $negative:expr),*) => { $(
         impl $trait for F128 {
             type Output = F128;
             fn $f(self, o: F128) -> F128 {
-                F128::round(&self.big().$f(&o.big(), WIDE, EVEN))
+                let made = F128::round(&self.big().$f(&o.big(), WIDE, EVEN));
+                // The crate's zeros have signs of their own.
+                match made.0 & !SIGN {
+                    0 if $negative(self, o) => F128(SIGN),
+                    0 => F128(0),
+                    _ => made,
+                }
             }
         }
     )* };
 }
-arithmetic!(Add add, Sub sub, Mul mul, Div div);
+arithmetic!(
+    Add add |x: F128, y: F128| x.0 == SIGN && y.0 == SIGN,
+    Sub sub |x: F128, y: F128| x.0 == SIGN && y.0 == 0,
+    Mul mul |x: F128, y: F128| x.negative() != y.negative(),
+    Div div |x: F128, y: F128| x.negative() != y.negative()
+);
 impl Neg for F128 {
     type Output = F128;
     fn neg(self) -> F128 {

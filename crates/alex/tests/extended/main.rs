@@ -1,0 +1,27 @@
+//! Extended precision in generated code against furnace's scalars: + − × ÷ √ bit for bit, functions to 2 units in the last
+//! place of the correctly rounded value.
+#![allow(missing_docs)]
+
+mod arithmetic;
+mod functions;
+mod number;
+mod sums;
+
+use alex::extended::{Format, Kernels};
+use alex::toolchain::Toolchain;
+use alex::{Compiler, Options};
+use std::sync::OnceLock;
+
+/// The compiled functions of a format, or a note that the test is left out.
+fn kernels(format: Format) -> Option<&'static Kernels> {
+    static MADE: [OnceLock<Option<Kernels>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let made = MADE[format as usize].get_or_init(|| {
+        if let Err(e) = Toolchain::find().map(|_| ()).and_then(|()| format.check(None)) {
+            println!("skipped: {e}");
+            return None;
+        }
+        let compiler = Compiler::new(Options::default()).unwrap().with_cache(None);
+        Some(Kernels::build(&compiler, format).unwrap())
+    });
+    made.as_ref()
+}
