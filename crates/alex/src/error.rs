@@ -82,7 +82,9 @@ pub enum AlexError {
         name: String,
     },
     /// A format of numbers that the target does not have.
-    #[error("{target} has no {format}: it is the format of the x87 unit, which x86 processors alone have; use f128")]
+    #[error(
+        "{target} has no {format}: it is the format of the x87 unit, which x86 processors alone have; use f128"
+    )]
     Format {
         /// Its name.
         format: &'static str,

@@ -263,8 +263,10 @@ pub fn machine(name: Option<&str>, threads: usize) -> anyhow::Result<Machine> {
         return Ok(Machine::reference());
     }
     let names: Vec<_> = Machine::presets().collect();
-    let remedy =
-        format!("name a file that `fidelity calibrate --out` wrote, `reference`, or one of {}", names.join(", "));
+    let remedy = format!(
+        "name a file that `fidelity calibrate --out` wrote, `reference`, or one of {}",
+        names.join(", ")
+    );
     let Ok(text) = std::fs::read(name) else {
         return fault(format!("there is no machine `{name}`, and no such file"), remedy);
     };

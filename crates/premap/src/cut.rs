@@ -223,8 +223,7 @@ fn node(plan: &Plan, at: u32, n: &Node) -> Vec<Round> {
             let chunk = scan_chunk(batch, time, channels);
             let width = CHANNELS.min(channels);
             if n.op == Op::LinearScan && chunk < time {
-                let each =
-                    round(blocks * time.div_ceil(chunk), format!("{chunk} steps of {width} channels"));
+                let each = round(blocks * time.div_ceil(chunk), format!("{chunk} steps of {width} channels"));
                 return vec![each.clone(), each];
             }
             vec![round(blocks, format!("{width} channels of a sequence"))]
@@ -262,7 +261,10 @@ fn node(plan: &Plan, at: u32, n: &Node) -> Vec<Round> {
             let tokens = n.types[0].elements().unwrap_or(0) / m.max(1);
             let row = plan.bytes(n.inputs[1]) / m.max(1);
             let each = block_rows(plan.bytes(n.inputs[1]), row, m);
-            vec![round(tokens, "a token quantised".into()), round(m.div_ceil(each), format!("{each} outputs"))]
+            vec![
+                round(tokens, "a token quantised".into()),
+                round(m.div_ceil(each), format!("{each} outputs")),
+            ]
         }
         Op::BlockRows => vec![round(n.types[0].elements().unwrap_or(0) / last(n).max(1), "a row".into())],
         Op::TakeAlong | Op::ScatterAddAlong => {

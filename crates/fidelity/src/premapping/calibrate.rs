@@ -199,10 +199,16 @@ pub fn measure(threads: usize, say: &mut dyn FnMut(&str)) -> Result<Machine> {
     // From the last cache and from memory, one operation and many.
     let wide: [(usize, usize); 6] =
         [(2, 1 << 20), (8, 1 << 20), (24, 1 << 20), (2, 12 << 20), (8, 12 << 20), (24, 12 << 20)];
-    let mut wide =
-        wide.map(|(steps, n)| timed(chain(steps, n, true), &single)).into_iter().collect::<Result<Vec<_>>>()?;
+    let mut wide = wide
+        .map(|(steps, n)| timed(chain(steps, n, true), &single))
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
     let mut long = [timed(rounds(384, 512), &all)?, timed(kernels::plan(Kernel::Gemm, Size::Large), &all)?];
-    let mut short = [timed(rounds(64, 128), &all)?, timed(rounds(48, 256), &all)?, timed(chain(17, 32 << 10, false), &all)?];
+    let mut short = [
+        timed(rounds(64, 128), &all)?,
+        timed(rounds(48, 256), &all)?,
+        timed(chain(17, 32 << 10, false), &all)?,
+    ];
     for round in 0..ROUNDS {
         for t in rigs.values_mut().chain(chains.iter_mut().flatten()) {
             let time = t.rig.time(TURN)?;
@@ -240,9 +246,10 @@ pub fn measure(threads: usize, say: &mut dyn FnMut(&str)) -> Result<Machine> {
         machine.overlap = overlap;
         fit(&mut machine, &rigs, &[Kernel::Stream, Kernel::Simple]);
         fit(&mut machine, &rigs, &[Kernel::Stream, Kernel::Simple]);
-        let errors = wide.iter().flatten().map(|t| {
-            (predict(t.rig.plan(), &machine, 1).time / t.nanoseconds()).ln().abs()
-        });
+        let errors = wide
+            .iter()
+            .flatten()
+            .map(|t| (predict(t.rig.plan(), &machine, 1).time / t.nanoseconds()).ln().abs());
         let error: f64 = errors.sum();
         if error < best.0 {
             best = (error, overlap);
