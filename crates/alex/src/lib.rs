@@ -23,4 +23,4 @@ pub use compile::{Compiler, Options, Stage};
 pub use error::{AlexError, Result};
 pub use loader::{Entry, Library};
 pub use package::Package;
-pub use target::target;
+pub use target::{plain_target, target};

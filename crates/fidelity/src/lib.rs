@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod calibration;
 pub mod chat;
 pub mod compile;
+pub mod compiled;
 pub mod convert;
 pub mod demo;
 pub mod derive;

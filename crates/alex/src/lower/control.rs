@@ -88,6 +88,17 @@ impl Lowering {
     }
 }
 
+/// A memref over doubles that the module holds.
+pub(crate) fn table(b: &mut Builder, values: &[f64]) -> V {
+    let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let name = format!("table_{}", crate::cache::digest(&[&bytes]).get(..16).unwrap_or_default());
+    let ty = MemRef::new(crate::ir::F64, [values.len() as i64]);
+    if !b.module().has(&name) {
+        b.module().global(&name, ty, values);
+    }
+    b.generic("memref.get_global", (), &format!("name = @{name}"), ty).any()
+}
+
 /// The elements of a constant as they lie in memory.
 fn literal(n: &Node, l: &Lowering) -> Vec<u8> {
     let Some(Attr::Floats(values)) = n.attrs.get("values") else { return vec![] };

@@ -10,17 +10,22 @@
 
 mod control;
 mod dot;
+mod fast;
 mod group;
 mod index;
+mod linear;
 mod moves;
 mod nest;
 mod point;
 mod quantize;
 mod reduce;
+mod rows;
+mod scan;
 mod source;
 mod step;
 mod value;
 
+use crate::cpu::Isa;
 use crate::error::{AlexError, Result};
 use crate::ir::{Builder, FuncOptions, I32, Kind, Module, Ptr, Value};
 use graph::{Op, Value as Node};
@@ -44,11 +49,14 @@ pub struct Options {
     pub name: String,
     /// The arithmetic, where it is not the plan's own. Inputs and outputs of floating types are then of 16 bytes each.
     pub wide: Option<Wide>,
+    /// The instructions that kernels may name.
+    pub isa: Isa,
 }
 
 impl Default for Options {
+    /// For this computer.
     fn default() -> Options {
-        Options { name: "run".into(), wide: None }
+        Options { name: "run".into(), wide: None, isa: Isa::host() }
     }
 }
 
@@ -76,24 +84,25 @@ pub struct Lowered {
 /// # Errors
 /// [`AlexError::Lower`] for an op that has no lowering for its operands.
 pub fn plan(plan: &Plan, options: &Options) -> Result<Lowered> {
-    let (text, mut made) = plans(&[(&options.name, plan)], options.wide)?;
+    let (text, mut made) = plans(&[(&options.name, plan)], options)?;
     let mut lowered = made.remove(0);
     lowered.text = text;
     Ok(lowered)
 }
 
 /// Lowers several plans into one module, which have their kernels in common: the module, and for each plan what a caller
-/// must know (without the text).
+/// must know (without the text). The name of the options is not used.
 ///
 /// # Errors
 /// [`AlexError::Lower`] for an op that has no lowering for its operands.
-pub fn plans(list: &[(&str, &Plan)], wide: Option<Wide>) -> Result<(String, Vec<Lowered>)> {
-    let wide = wide.map(|w| match w {
+pub fn plans(list: &[(&str, &Plan)], options: &Options) -> Result<(String, Vec<Lowered>)> {
+    let wide = options.wide.map(|w| match w {
         Wide::F80 => Kind::F80,
         Wide::F128 => Kind::F128,
     });
     let mut l = Lowering {
         types: Types { wide },
+        isa: options.isa,
         kernels: HashMap::new(),
         regions: 0,
         calls: 0,
@@ -174,10 +183,11 @@ fn scale(plan: &Plan, wide: bool) -> usize {
 /// The state of one lowering.
 pub(crate) struct Lowering {
     pub(crate) types: Types,
+    pub(crate) isa: Isa,
     /// Names of kernels by what they do.
     kernels: HashMap<String, String>,
     regions: usize,
-    calls: usize,
+    pub(crate) calls: usize,
     made: usize,
     fault: Option<AlexError>,
     scale: usize,
@@ -249,7 +259,7 @@ impl Lowering {
                 let inner = plans.iter().map(|p| self.need(p)).max().unwrap_or(0);
                 control::carried(self, plan, *n) + inner
             }
-            _ => 0,
+            step => fast::scratch(self, plan, step),
         });
         (plan.arena * self.scale).next_multiple_of(64) + extra.max().unwrap_or(0)
     }

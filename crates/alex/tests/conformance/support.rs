@@ -84,7 +84,7 @@ pub(crate) fn check(list: &[&Case], tolerance: f64) -> (usize, Vec<String>, Vec<
             s.spawn(move || {
                 let named: Vec<(&str, &Plan)> =
                     part.iter().map(|(.., name, plan)| (name.as_str(), plan)).collect();
-                let (text, made) = lower::plans(&named, None).unwrap();
+                let (text, made) = lower::plans(&named, &lower::Options::default()).unwrap();
                 let library = match compiler.load(&text) {
                     Ok(library) => library,
                     Err(e) => return vec![e.to_string()],

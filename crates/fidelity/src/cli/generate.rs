@@ -1,6 +1,6 @@
 //! `fidelity generate`: a text goes on, token by token.
 
-use super::common::{self, Placement, Threads, Without};
+use super::common::{self, Placement, Runs, Threads, Without};
 use super::{interactive, print};
 use anyhow::Result;
 use fidelity::chat;
@@ -119,6 +119,8 @@ pub(super) struct Args {
     without: Without,
     #[command(flatten)]
     threads: Threads,
+    #[command(flatten)]
+    runs: Runs,
 }
 
 impl Args {
@@ -176,7 +178,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         common::check_output(path)?;
     }
     let options = args.options(loaded.as_ref());
-    let pool = args.threads.pool();
+    let pool = args.runs.pool(&args.threads)?;
     if args.interactive {
         let Some(tokenizer) = tokenizer else {
             let cause =

@@ -12,7 +12,7 @@ impl TrainConfig {
     /// # Errors
     /// [`TrainError::Value`] naming the key, the value and the values that are allowed.
     pub fn validate(&self) -> Result<()> {
-        let TrainConfig { model, data, optimizer, quantizer, schedule, train, precision, output } = self;
+        let TrainConfig { model, data, optimizer, quantizer, schedule, train, precision, output, .. } = self;
         for (key, value) in [
             ("model.hidden_size", model.hidden_size),
             ("model.num_hidden_layers", model.num_hidden_layers),
