@@ -234,7 +234,8 @@ fn link(linker: &Found, object: &[u8]) -> Result<Vec<u8>> {
     let mut command = Command::new(&linker.path);
     command.arg("-shared").arg("-o").args([&to, &from]);
     if !bare {
-        command.arg("-lm");
+        // A function that nothing defines is found here, not when it is first called.
+        command.args(["-lm", "-Wl,-z,defs"]);
     }
     let out = command.output().map_err(file("cannot start", &linker.path))?;
     if !out.status.success() {

@@ -75,6 +75,9 @@ pub enum AlexError {
         /// What is missing.
         problem: String,
     },
+    /// A module that was not built well: a fault of this crate.
+    #[error("{0}; please report this plan")]
+    Emit(String),
     /// Planning failed.
     #[error(transparent)]
     Plan(#[from] premap::PlanError),

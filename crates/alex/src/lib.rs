@@ -12,8 +12,11 @@ pub mod cpu;
 mod error;
 pub mod ir;
 pub mod loader;
+pub mod lower;
+mod target;
 pub mod toolchain;
 
 pub use compile::{Compiler, Options, Stage};
 pub use error::{AlexError, Result};
 pub use loader::{Entry, Library};
+pub use target::target;

@@ -42,6 +42,9 @@ const UNSAFE_PLACES: &[&str] = &[
     "crates/models/src/mapped.rs",
     "crates/furnace/src/precision/f80",
     "crates/alex/src/loader",
+    // Calls of compiled functions.
+    "crates/alex/tests/",
+    "crates/fidelity/src/compiled",
     // An allocator that counts, for the tests of the decoders.
     "fuzz/src/allocation.rs",
     // The same, for what running a bundle costs.
