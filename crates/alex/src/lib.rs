@@ -20,4 +20,4 @@ pub mod toolchain;
 pub use compile::{Compiler, Options, Stage};
 pub use error::{AlexError, Result};
 pub use loader::{Entry, Library};
-pub use target::target;
+pub use target::{plain_target, target};

@@ -1,15 +1,36 @@
 //! What compiled code on the CPU has fused forms of.
 
 use graph::Op;
+use premap::Pattern;
 
 /// The target that plans are made for before [`crate::lower::plan`] compiles them. All other composites are decomposed.
 pub fn target() -> premap::Target {
     premap::Target {
         name: "compiled",
-        fused: vec![Op::RmsNorm, Op::QuantizeActivations, Op::QuantizeWeights, Op::TernaryLinear],
+        fused: vec![
+            Op::RmsNorm,
+            Op::RmsNormGrad,
+            Op::QuantizeActivations,
+            Op::QuantizeWeights,
+            Op::TernaryLinear,
+            Op::LinearScan,
+            Op::LinearScanGrad,
+            Op::CrossEntropy,
+            Op::CrossEntropyGrad,
+        ],
         align: 64,
-        patterns: vec![],
+        patterns: vec![
+            Pattern::RmsNormQuantize,
+            Pattern::TernaryProducts,
+            Pattern::TernaryGated,
+            Pattern::TernaryAdd,
+        ],
         packs: false,
-        gated_from: usize::MAX,
+        gated_from: 1,
     }
+}
+
+/// The same for plans in a wider arithmetic, where there are no chains: their kernels are written for f32.
+pub fn plain_target() -> premap::Target {
+    premap::Target { patterns: vec![], ..target() }
 }

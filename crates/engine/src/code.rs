@@ -5,8 +5,21 @@
 //! early part and the rest.
 #![allow(unsafe_code)]
 
+use premap::{Plan, Target};
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A compiler that the engine is given ([`crate::pool::Pool::with_compiler`]).
+pub trait Compile: Send + Sync {
+    /// What it has fused forms of.
+    fn target(&self) -> Target;
+    /// Code for a plan that was made for that target.
+    ///
+    /// # Errors
+    /// What is wrong, with the remedy.
+    fn compile(&self, plan: &Plan) -> Result<Code, String>;
+}
 
 /// A compiled function: `(arena, bindings) -> status`. The arena starts on a multiple of [`crate::arena::ALIGN`]; `bindings`
 /// are the addresses that [`premap::Plan::bindings`] lists. The status is 0, or the number of the step that refused its
@@ -19,6 +32,7 @@ pub struct Code {
     pub(crate) all: Entry,
     pub(crate) parts: Option<(Entry, Entry)>,
     pub(crate) arena: usize,
+    pub(crate) calls: Arc<AtomicU64>,
     /// What the functions live in.
     _keep: Arc<dyn Any + Send + Sync>,
 }
@@ -40,7 +54,12 @@ impl Code {
         arena: usize,
         keep: Arc<dyn Any + Send + Sync>,
     ) -> Code {
-        Code { all, parts, arena, _keep: keep }
+        Code { all, parts, arena, calls: Arc::default(), _keep: keep }
+    }
+
+    /// How often the functions have been called, by all that share this value.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
     }
 }
 

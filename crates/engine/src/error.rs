@@ -9,6 +9,9 @@ pub enum EngineError {
     /// The graph is at fault.
     #[error(transparent)]
     Graph(#[from] graph::GraphError),
+    /// The compiler that was chosen refused.
+    #[error("{0}")]
+    Compile(String),
     /// A tensor bound to an input or output has another type.
     #[error("{what} `{name}`: expected {expected}, found {found}")]
     Bind {

@@ -92,9 +92,14 @@ pub struct Io<'a> {
 }
 
 impl Executable {
-    /// Plans `graph` and loads the plan.
+    /// Plans `graph` and loads the plan; where the pool has a compiler, plans for that one and has the plan compiled.
     pub fn new(graph: &Graph, options: &Options, pool: Arc<Pool>) -> Result<Executable> {
-        Executable::load(premap::plan(graph, &target(), options)?, pool)
+        let Some(compiler) = pool.compiler() else {
+            return Executable::load(premap::plan(graph, &target(), options)?, pool);
+        };
+        let plan = premap::plan(graph, &compiler.target(), options)?;
+        let code = compiler.compile(&plan).map_err(EngineError::Compile)?;
+        Executable::with_code(plan, code, pool)
     }
 
     /// Loads a plan.
@@ -306,6 +311,7 @@ impl Executable {
             Binding::Output(o) => outputs[*o],
             Binding::Input(_) | Binding::Constant(_) => std::ptr::null_mut(),
         }));
+        code.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let start = self.profile.then(Instant::now);
         // SAFETY: the code was made for this plan (`Code::new`); `check` has seen that everything is bound to memory of the
         // plan's types, the arena is as large as the code says, and `&mut self` makes this the only call on it.

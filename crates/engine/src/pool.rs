@@ -19,6 +19,7 @@
 mod pin;
 mod split;
 
+use crate::code::Compile;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
@@ -205,6 +206,7 @@ pub struct Pool {
     /// Set while a round is running; a second caller runs its loop alone instead of waiting.
     taken: AtomicBool,
     pinned: bool,
+    compiler: Option<Arc<dyn Compile>>,
 }
 
 impl Pool {
@@ -257,12 +259,25 @@ impl Pool {
                 std::thread::Builder::new().name(format!("engine-{index}")).spawn(worker).ok()
             })
             .collect();
-        Self { shared, workers, taken: AtomicBool::new(false), pinned: !processors.is_empty() }
+        let pinned = !processors.is_empty();
+        Self { shared, workers, taken: AtomicBool::new(false), pinned, compiler: None }
     }
 
     /// A pool that only ever uses the calling thread.
     pub fn single() -> Self {
         Self::new(1)
+    }
+
+    /// The same threads with a compiler: plans that are made for them run as compiled code.
+    #[must_use]
+    pub fn with_compiler(mut self, compiler: Arc<dyn Compile>) -> Self {
+        self.compiler = Some(compiler);
+        self
+    }
+
+    /// The compiler, where one was chosen.
+    pub fn compiler(&self) -> Option<Arc<dyn Compile>> {
+        self.compiler.clone()
     }
 
     /// Number of threads that share the work, the caller included.

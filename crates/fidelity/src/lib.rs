@@ -8,6 +8,7 @@ pub mod bench;
 pub mod bundle;
 pub mod calibration;
 pub mod chat;
+pub mod compiled;
 pub mod convert;
 pub mod demo;
 pub mod derive;

@@ -1,17 +1,26 @@
 //! Training as the command runs it: samples from the model as it grows, and an orderly end on Ctrl-C.
 
+use crate::compiled::Native;
 use crate::generate::{Options, complete};
 use crate::loaded::Loaded;
 use engine::pool::Pool;
 use models::generation::Sampling;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use train::config::EngineKind;
 use train::{Result, RunOptions, Summary, TrainConfig};
 
 /// Trains; the first Ctrl-C (or SIGTERM) saves a checkpoint and ends the run, the second ends the process at once.
 pub fn train(config: &TrainConfig, resume: bool, quiet: bool) -> Result<Summary> {
     let seed = config.data.seed;
+    let compiler = match config.engine {
+        EngineKind::Engine => None,
+        EngineKind::Compiled => {
+            Some(Native::shared().map_err(|e| engine::EngineError::Compile(e.to_string()))?)
+        }
+    };
     let options = RunOptions {
+        compiler,
         resume,
         quiet,
         stop: Some(interrupted()),

@@ -4,7 +4,7 @@ use crate::checkpoint::{
     Checkpoint, CheckpointStore, EarlyStopping, FolderLock, RunState, TensorRef, Verdict, read_checkpoint,
     remove_temporaries,
 };
-use crate::config::{MlgruForm, ModelConfig, TrainConfig};
+use crate::config::{EngineKind, MlgruForm, ModelConfig, TrainConfig};
 use crate::data::{Batch, Corpus, Sampler, validation_batches};
 use crate::error::{Result, TrainError};
 use crate::memory::ProcessMemory;
@@ -42,6 +42,8 @@ pub struct RunOptions<'a> {
     pub stop: Option<Arc<AtomicBool>>,
     /// Writes samples.
     pub sampling: Option<Box<Sampling<'a>>>,
+    /// Compiles plans, where the configuration asks for that.
+    pub compiler: Option<Arc<dyn engine::Compile>>,
 }
 
 /// What a run came to.
@@ -210,7 +212,15 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
-    let pool = Arc::new(Pool::new(threads));
+    let pool = match (config.engine, &options.compiler) {
+        (EngineKind::Engine, _) => Pool::new(threads),
+        (EngineKind::Compiled, Some(compiler)) => Pool::new(threads).with_compiler(compiler.clone()),
+        (EngineKind::Compiled, None) => {
+            let problem = "`compiled` needs a compiler, and this program has none; use `engine`".to_owned();
+            return Err(TrainError::Config { place: "engine".into(), problem });
+        }
+    };
+    let pool = Arc::new(pool);
     let (model, mut tensors) = start(config, &corpus.tokenizer)?;
     corpus.check_vocab(model.vocab_size)?;
     let quantizer = Quantizer::new(config)?;

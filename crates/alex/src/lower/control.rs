@@ -44,7 +44,8 @@ impl Lowering {
         self.regions += 1;
         let name = format!("region_{}", self.regions);
         let bindings = plan.bindings();
-        let options = FuncOptions::new(name.clone()).private().attribute("llvm.linkage = #llvm.linkage<internal>");
+        let options =
+            FuncOptions::new(name.clone()).private().attribute("llvm.linkage = #llvm.linkage<internal>");
         b.module().function(options, vec![Ptr; 1 + bindings.len()], |b, at| {
             let scope = Scope::new(plan, at[0], &at[1..], self);
             vec![self.steps(b, &scope, 0..plan.steps.len())]
@@ -85,6 +86,17 @@ impl Lowering {
         let memory = b.generic("memref.get_global", (), &format!("name = @{name}"), ty);
         b.ptr_of(memory)
     }
+}
+
+/// A memref over doubles that the module holds.
+pub(crate) fn table(b: &mut Builder, values: &[f64]) -> V {
+    let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let name = format!("table_{}", crate::cache::digest(&[&bytes]).get(..16).unwrap_or_default());
+    let ty = MemRef::new(crate::ir::F64, [values.len() as i64]);
+    if !b.module().has(&name) {
+        b.module().global(&name, ty, values);
+    }
+    b.generic("memref.get_global", (), &format!("name = @{name}"), ty).any()
 }
 
 /// The elements of a constant as they lie in memory.
@@ -166,7 +178,13 @@ pub(crate) mod wide {
 }
 
 /// Lowers a node with regions.
-pub(crate) fn control(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32, plans: &[Plan]) -> Option<V> {
+pub(crate) fn control(
+    l: &mut Lowering,
+    b: &mut Builder,
+    scope: &Scope<'_>,
+    i: u32,
+    plans: &[Plan],
+) -> Option<V> {
     let n = &scope.plan.graph.nodes[i as usize];
     let regions: Vec<Region<'_>> = plans.iter().map(|p| l.region(b, p)).collect();
     let operands: Vec<Value<Ptr>> = n.inputs.iter().map(|v| l.address(b, scope, *v)).collect();
@@ -213,9 +231,22 @@ fn copies(l: &Lowering, b: &mut Builder, scope: &Scope<'_>, n: &Node) -> [Vec<Va
 }
 
 /// Copies values from address to address.
-fn transfer(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, values: &[Of], from: &[Value<Ptr>], to: &[Value<Ptr>]) {
+fn transfer(
+    l: &mut Lowering,
+    b: &mut Builder,
+    scope: &Scope<'_>,
+    values: &[Of],
+    from: &[Value<Ptr>],
+    to: &[Value<Ptr>],
+) {
     for ((v, from), to) in values.iter().zip(from).zip(to) {
-        let arg = |at: Value<Ptr>| Arg { at, kind: Kind::I8, len: l.bytes(scope.plan, *v), place: None, written: true };
+        let arg = |at: Value<Ptr>| Arg {
+            at,
+            kind: Kind::I8,
+            len: l.bytes(scope.plan, *v),
+            place: None,
+            written: true,
+        };
         let (from, to) = (arg(*from), arg(*to));
         l.copy(b, from, to);
     }
@@ -238,7 +269,8 @@ fn scan(
     let carry = carried_values(n).to_vec();
     let [now, next] = copies(l, b, scope, n);
     transfer(l, b, scope, &carry, &operands[nc..nc + nk], &now);
-    let slices: Vec<usize> = n.inputs[nc + nk..].iter().map(|v| l.bytes(scope.plan, *v) / length.max(1)).collect();
+    let slices: Vec<usize> =
+        n.inputs[nc + nk..].iter().map(|v| l.bytes(scope.plan, *v) / length.max(1)).collect();
     let stacks: Vec<usize> =
         results(scope, i)[nk..].iter().map(|v| l.bytes(scope.plan, *v) / length.max(1)).collect();
     let zero = b.int(I32, 0);

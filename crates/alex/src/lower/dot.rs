@@ -78,7 +78,10 @@ pub(crate) fn node(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32)
 impl Dot {
     fn lanes(&self, types: Types) -> Lanes {
         let kind = types.compute(self.dtype);
-        if matches!(kind, Kind::F80 | Kind::F128) || self.how == Some(Accumulator::Plain) || self.is_compensated(types) {
+        if matches!(kind, Kind::F80 | Kind::F128)
+            || self.how == Some(Accumulator::Plain)
+            || self.is_compensated(types)
+        {
             return Lanes::None;
         }
         let n = if kind == Kind::F64 || self.kept_in(types) == Kind::F64 { 8 } else { 16 };
@@ -94,13 +97,16 @@ impl Dot {
 
     fn kept_in(&self, types: Types) -> Kind {
         match (types.compute(self.dtype), self.how) {
-            (Kind::F32, Some(Accumulator::Wider | Accumulator::Compensated | Accumulator::Pairwise)) => Kind::F64,
+            (Kind::F32, Some(Accumulator::Wider | Accumulator::Compensated | Accumulator::Pairwise)) => {
+                Kind::F64
+            }
             (kind, _) => kind,
         }
     }
 
     fn is_compensated(&self, types: Types) -> bool {
-        let more = matches!(self.how, Some(Accumulator::Wider | Accumulator::Compensated | Accumulator::Pairwise));
+        let more =
+            matches!(self.how, Some(Accumulator::Wider | Accumulator::Compensated | Accumulator::Pairwise));
         more && types.compute(self.dtype) != Kind::F32
     }
 
@@ -109,7 +115,8 @@ impl Dot {
         let last = self.free.dims.len() - 1;
         // Rows of a tile read the same part of the operand that moves along the innermost axis.
         let moving = if self.free.step(1) != 0 { 1 } else { 0 };
-        let rows = (last > 0 && self.free.strides[moving][last - 1] == 0 && lanes != Lanes::None).then(|| last - 1);
+        let rows =
+            (last > 0 && self.free.strides[moving][last - 1] == 0 && lanes != Lanes::None).then(|| last - 1);
         let outer = Nest {
             dims: self.free.dims[..rows.unwrap_or(last)].to_vec(),
             strides: self.free.strides.iter().map(|s| s[..rows.unwrap_or(last)].to_vec()).collect(),
@@ -156,7 +163,8 @@ impl Dot {
             let to = from + (n - from) / width * width;
             if to > from {
                 b.for_(from, to, width, (), |b, j, ()| {
-                    let at: Vec<Value<Index>> = (0..3).map(|k| moved(b, at[k], j, self.free.step(k))).collect();
+                    let at: Vec<Value<Index>> =
+                        (0..3).map(|k| moved(b, at[k], j, self.free.step(k))).collect();
                     self.tile(b, m, types, lanes, &at, axis, rows, count);
                 });
             }
@@ -197,7 +205,8 @@ impl Dot {
         let tail = number(b, shaped(k, None), 0.0);
         let along = matches!(lanes, Lanes::Along(_));
         // Which rows and columns an operand depends on.
-        let moves = [0, 1].map(|o| (axis.is_some_and(|a| self.free.strides[o][a] != 0), self.free.step(o) != 0));
+        let moves =
+            [0, 1].map(|o| (axis.is_some_and(|a| self.free.strides[o][a] != 0), self.free.step(o) != 0));
         let mut acc = vec![zero; rows * count];
         if along {
             acc.extend(vec![tail; rows * count]);
@@ -212,7 +221,8 @@ impl Dot {
                             .map(|c| {
                                 let base = place(b, o, r, c);
                                 let here = b.addi(base, p[o]);
-                                let vector = along && w.is_some() || !along && self.free.step(o) == 1 && w.is_some();
+                                let vector =
+                                    along && w.is_some() || !along && self.free.step(o) == 1 && w.is_some();
                                 let x = m[o].load(b, here, if vector { w } else { None });
                                 let x = convertf(b, x, k);
                                 if vector { x } else { spread(b, x, w) }
@@ -259,8 +269,12 @@ impl Dot {
         for t in 0..tiles {
             let mut made = out[t];
             if along {
-                let sum: V =
-                    b.generic("vector.reduction", made, "kind = #vector.kind<add>, fastmath = #arith.fastmath<reassoc>", AnyType::Scalar(k));
+                let sum: V = b.generic(
+                    "vector.reduction",
+                    made,
+                    "kind = #vector.kind<add>, fastmath = #arith.fastmath<reassoc>",
+                    AnyType::Scalar(k),
+                );
                 made = op2(b, "arith.addf", sum, out[tiles + t]);
             }
             let to = place(b, 2, t / count, t % count);

@@ -86,7 +86,9 @@ pub(crate) fn node(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32)
     let inputs = n.inputs.iter().map(|v| premap::GroupInput { seen: *v, source: *v, access: Access::Full });
     let mut unique: Vec<premap::GroupInput> = vec![];
     for input in inputs {
-        if !unique.iter().any(|u| u.seen == input.seen) && premap::group::splat(&scope.plan.graph, input.seen).is_none() {
+        if !unique.iter().any(|u| u.seen == input.seen)
+            && premap::group::splat(&scope.plan.graph, input.seen).is_none()
+        {
             unique.push(input);
         }
     }
@@ -104,7 +106,9 @@ fn space(rows: usize, cols: usize, accesses: &[Access]) -> Nest {
     let dims = strided.unwrap_or_else(|| vec![rows, cols]);
     // The split of the axes into rows and columns.
     let split = (0..=dims.len())
-        .find(|k| dims[..*k].iter().product::<usize>() == rows && dims[*k..].iter().product::<usize>() == cols)
+        .find(|k| {
+            dims[..*k].iter().product::<usize>() == rows && dims[*k..].iter().product::<usize>() == cols
+        })
         .unwrap_or(dims.len());
     let (outer, inner) = (dense(&dims[..split]), dense(&dims[split..]));
     let scaled = |s: &[isize], by: isize| -> Vec<isize> { s.iter().map(|x| x * by).collect() };
@@ -135,7 +139,8 @@ fn width(
     outputs: &[(Operand, DType)],
 ) -> Option<usize> {
     let steps = (0..nest.strides.len()).all(|k| matches!(nest.step(k), 0 | 1));
-    let dtypes = inputs.iter().copied().chain(code.iter().map(|(p, _)| p.to)).chain(outputs.iter().map(|o| o.1));
+    let dtypes =
+        inputs.iter().copied().chain(code.iter().map(|(p, _)| p.to)).chain(outputs.iter().map(|o| o.1));
     let kinds: Vec<Kind> = dtypes.map(|d| types.compute(d)).collect();
     if !steps || kinds.iter().any(|k| matches!(k, Kind::F80 | Kind::F128)) {
         return None;
@@ -208,13 +213,22 @@ impl Program {
 
     fn run(&self, b: &mut Builder, types: Types, registers: &mut Vec<V>, w: Option<usize>) {
         for (point, operands) in &self.code {
-            let x: Vec<V> = operands.iter().map(|o| self.operand(b, types, registers, o, point.from, w)).collect();
+            let x: Vec<V> =
+                operands.iter().map(|o| self.operand(b, types, registers, o, point.from, w)).collect();
             let made = point.apply(b, types, &x);
             registers.push(made);
         }
     }
 
-    fn operand(&self, b: &mut Builder, types: Types, registers: &[V], o: &Operand, _: DType, w: Option<usize>) -> V {
+    fn operand(
+        &self,
+        b: &mut Builder,
+        types: Types,
+        registers: &[V],
+        o: &Operand,
+        _: DType,
+        w: Option<usize>,
+    ) -> V {
         match o {
             Operand::Register(r) => registers[*r],
             Operand::Number(x, d) => {

@@ -108,7 +108,12 @@ fn scatter_add(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32) -> 
 }
 
 /// Rows × width sums over the updates whose index is the row.
-fn searched(b: &mut Builder, (ids, x, y): (Cells, Cells, Cells), (count, rows, width): (usize, usize, usize), flag: V) -> V {
+fn searched(
+    b: &mut Builder,
+    (ids, x, y): (Cells, Cells, Cells),
+    (count, rows, width): (usize, usize, usize),
+    flag: V,
+) -> V {
     let flag = flagged(b, count, flag, |b, k, flag| {
         let index = ids.load(b, k, None);
         checked(b, index, rows, flag).1
@@ -202,7 +207,10 @@ fn along(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32) -> Option
                             let () = b.generic("memref.store", (k, target, there), "", ());
                         }
                         _ => {
-                            let (x, y) = (Cells { memory: m[1], dtype, types }, Cells { memory: target, dtype, types });
+                            let (x, y) = (
+                                Cells { memory: m[1], dtype, types },
+                                Cells { memory: target, dtype, types },
+                            );
                             let (u, v) = (x.load(b, here, None), y.load(b, there, None));
                             let sum = op2(b, "arith.addf", v, u);
                             y.store(b, there, sum);

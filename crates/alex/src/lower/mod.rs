@@ -10,17 +10,22 @@
 
 mod control;
 mod dot;
+mod fast;
 mod group;
 mod index;
+mod linear;
 mod moves;
 mod nest;
 mod point;
 mod quantize;
 mod reduce;
+mod rows;
+mod scan;
 mod source;
 mod step;
 mod value;
 
+use crate::cpu::Isa;
 use crate::error::{AlexError, Result};
 use crate::ir::{Builder, FuncOptions, I32, Kind, Module, Ptr, Value};
 use graph::{Op, Value as Node};
@@ -44,11 +49,14 @@ pub struct Options {
     pub name: String,
     /// The arithmetic, where it is not the plan's own. Inputs and outputs of floating types are then of 16 bytes each.
     pub wide: Option<Wide>,
+    /// The instructions that kernels may name.
+    pub isa: Isa,
 }
 
 impl Default for Options {
+    /// For this computer.
     fn default() -> Options {
-        Options { name: "run".into(), wide: None }
+        Options { name: "run".into(), wide: None, isa: Isa::host() }
     }
 }
 
@@ -76,24 +84,25 @@ pub struct Lowered {
 /// # Errors
 /// [`AlexError::Lower`] for an op that has no lowering for its operands.
 pub fn plan(plan: &Plan, options: &Options) -> Result<Lowered> {
-    let (text, mut made) = plans(&[(&options.name, plan)], options.wide)?;
+    let (text, mut made) = plans(&[(&options.name, plan)], options)?;
     let mut lowered = made.remove(0);
     lowered.text = text;
     Ok(lowered)
 }
 
 /// Lowers several plans into one module, which have their kernels in common: the module, and for each plan what a caller
-/// must know (without the text).
+/// must know (without the text). The name of the options is not used.
 ///
 /// # Errors
 /// [`AlexError::Lower`] for an op that has no lowering for its operands.
-pub fn plans(list: &[(&str, &Plan)], wide: Option<Wide>) -> Result<(String, Vec<Lowered>)> {
-    let wide = wide.map(|w| match w {
+pub fn plans(list: &[(&str, &Plan)], options: &Options) -> Result<(String, Vec<Lowered>)> {
+    let wide = options.wide.map(|w| match w {
         Wide::F80 => Kind::F80,
         Wide::F128 => Kind::F128,
     });
     let mut l = Lowering {
         types: Types { wide },
+        isa: options.isa,
         kernels: HashMap::new(),
         regions: 0,
         calls: 0,
@@ -128,7 +137,10 @@ fn export(m: &mut Module, l: &mut Lowering, name: &str, plan: &Plan) -> bool {
     let bindings = plan.bindings();
     let parts = plan.early > 0 && plan.early < plan.steps.len();
     let ranges = match parts {
-        true => vec![(format!("{name}_early"), 0..plan.early), (format!("{name}_rest"), plan.early..plan.steps.len())],
+        true => vec![
+            (format!("{name}_early"), 0..plan.early),
+            (format!("{name}_rest"), plan.early..plan.steps.len()),
+        ],
         false => vec![(name.to_string(), 0..plan.steps.len())],
     };
     for (name, steps) in ranges {
@@ -171,10 +183,11 @@ fn scale(plan: &Plan, wide: bool) -> usize {
 /// The state of one lowering.
 pub(crate) struct Lowering {
     pub(crate) types: Types,
+    pub(crate) isa: Isa,
     /// Names of kernels by what they do.
     kernels: HashMap<String, String>,
     regions: usize,
-    calls: usize,
+    pub(crate) calls: usize,
     made: usize,
     fault: Option<AlexError>,
     scale: usize,
@@ -212,7 +225,12 @@ pub(crate) struct Arg {
 
 impl<'a> Scope<'a> {
     /// A plan whose bindings have these addresses.
-    pub(crate) fn new(plan: &'a Plan, arena: Value<Ptr>, addresses: &[Value<Ptr>], l: &Lowering) -> Scope<'a> {
+    pub(crate) fn new(
+        plan: &'a Plan,
+        arena: Value<Ptr>,
+        addresses: &[Value<Ptr>],
+        l: &Lowering,
+    ) -> Scope<'a> {
         let outside = plan.buffers.iter().enumerate().filter(|(_, b)| !matches!(b, Buffer::Arena { .. }));
         let buffers = outside.zip(addresses).map(|((k, _), at)| (k as u32, *at)).collect();
         let outputs = plan.bindings().into_iter().zip(addresses).filter_map(|(b, at)| match b {
@@ -241,7 +259,7 @@ impl Lowering {
                 let inner = plans.iter().map(|p| self.need(p)).max().unwrap_or(0);
                 control::carried(self, plan, *n) + inner
             }
-            _ => 0,
+            step => fast::scratch(self, plan, step),
         });
         (plan.arena * self.scale).next_multiple_of(64) + extra.max().unwrap_or(0)
     }
@@ -250,7 +268,11 @@ impl Lowering {
     pub(crate) fn fail(&mut self, op: Op, scope: &Scope<'_>, node: u32, problem: &str) {
         let g = &scope.plan.graph;
         let part = g.nodes.get(node as usize).map_or(String::new(), |n| g.scopes[n.scope as usize].clone());
-        self.fault.get_or_insert(AlexError::Lower { op: op.name(), scope: part, problem: problem.to_string() });
+        self.fault.get_or_insert(AlexError::Lower {
+            op: op.name(),
+            scope: part,
+            problem: problem.to_string(),
+        });
     }
 
     /// Bytes that a value takes in memory.
@@ -287,7 +309,8 @@ impl Lowering {
         let plan = scope.plan;
         let (dtype, bytes) = (plan.graph.ty(v).dtype, self.bytes(plan, v));
         let kind = self.types.storage(dtype);
-        let len = if plan.layouts.contains_key(&v) { bytes } else { plan.graph.ty(v).elements().unwrap_or(0) };
+        let len =
+            if plan.layouts.contains_key(&v) { bytes } else { plan.graph.ty(v).elements().unwrap_or(0) };
         let place = plan.place(v).map(|p| {
             let (space, first) = space(plan, p);
             (space, first, first + plan.bytes(v))
@@ -317,8 +340,11 @@ impl Lowering {
         body: impl FnOnce(&mut Builder, &[V]) -> Option<V>,
     ) -> Option<V> {
         let apart: Vec<bool> = (0..args.len()).map(|k| self.is_apart(args, k)).collect();
-        let shape: Vec<String> =
-            args.iter().zip(&apart).map(|(a, apart)| format!("{}x{}{}", a.len, a.kind, u8::from(*apart))).collect();
+        let shape: Vec<String> = args
+            .iter()
+            .zip(&apart)
+            .map(|(a, apart)| format!("{}x{}{}", a.len, a.kind, u8::from(*apart)))
+            .collect();
         let key = format!("{name} {key} {}", shape.join(" "));
         self.calls += 1;
         let known = self.kernels.get(&key).cloned();
@@ -334,8 +360,11 @@ impl Lowering {
             }
             let kinds: Vec<(Kind, usize)> = args.iter().map(|a| (a.kind, a.len)).collect();
             b.module().function(options, vec![Ptr; args.len()], |b, at| {
-                let memory: Vec<V> =
-                    at.iter().zip(&kinds).map(|(at, (kind, len))| value::memref(b, *at, *kind, *len)).collect();
+                let memory: Vec<V> = at
+                    .iter()
+                    .zip(&kinds)
+                    .map(|(at, (kind, len))| value::memref(b, *at, *kind, *len))
+                    .collect();
                 let status = body(b, &memory);
                 let status: Vec<V> = status.into_iter().collect();
                 status
@@ -351,9 +380,11 @@ impl Lowering {
     /// Whether an argument shares no byte with another one of which either is written.
     fn is_apart(&self, args: &[Arg], k: usize) -> bool {
         let a = &args[k];
-        args.iter().enumerate().filter(|(i, o)| *i != k && (a.written || o.written)).all(|(_, o)| match (a.place, o.place) {
-            (Some((p, from, to)), Some((q, start, end))) => p != q || to <= start || end <= from,
-            _ => false,
+        args.iter().enumerate().filter(|(i, o)| *i != k && (a.written || o.written)).all(|(_, o)| {
+            match (a.place, o.place) {
+                (Some((p, from, to)), Some((q, start, end))) => p != q || to <= start || end <= from,
+                _ => false,
+            }
         })
     }
 }

@@ -4,7 +4,7 @@ use super::nest::{Nest, dense, moved};
 use super::step::{results, sizes};
 use super::value::{Cells, V, float, int, op2, shaped};
 use super::{Lowering, Scope};
-use crate::ir::{Builder, Kind, Value, Index};
+use crate::ir::{Builder, Index, Kind, Value};
 use graph::array::{ravel, unravel};
 use graph::ops::windows::Geometry;
 use graph::{Node, Op};
@@ -26,7 +26,8 @@ impl Part {
 /// What a rearranging node copies, and the number that fills the rest.
 fn parts(n: &Node, shapes: &[Vec<usize>], to: &[usize]) -> (Option<f64>, Vec<Part>) {
     let from = &shapes[0];
-    let fixed = |key: &str| -> Vec<usize> { n.attrs.dims(key).iter().map(|d| d.fixed().unwrap_or(0)).collect() };
+    let fixed =
+        |key: &str| -> Vec<usize> { n.attrs.dims(key).iter().map(|d| d.fixed().unwrap_or(0)).collect() };
     let (own, result) = (dense(from), dense(to));
     let one = |dims: &[usize], strides: Vec<isize>, offset: usize, target: usize| {
         vec![Part::new(0, dims, (strides, offset), (result.clone(), target))]
@@ -109,9 +110,18 @@ fn strided(b: &mut Builder, m: &[V], kind: Kind, nest: &Nest) {
     });
 }
 
-fn copied(b: &mut Builder, m: &[V], kind: Kind, at: &[Value<Index>], i: Value<Index>, s: (isize, isize), w: Option<usize>) {
+fn copied(
+    b: &mut Builder,
+    m: &[V],
+    kind: Kind,
+    at: &[Value<Index>],
+    i: Value<Index>,
+    s: (isize, isize),
+    w: Option<usize>,
+) {
     let (from, to) = (moved(b, at[0], i, s.0), moved(b, at[1], i, s.1));
-    let (load, store) = if w.is_some() { ("vector.load", "vector.store") } else { ("memref.load", "memref.store") };
+    let (load, store) =
+        if w.is_some() { ("vector.load", "vector.store") } else { ("memref.load", "memref.store") };
     let x: V = b.generic(load, (m[0], from), "", shaped(kind, w));
     let () = b.generic(store, (x, m[1], to), "", ());
 }
@@ -182,7 +192,10 @@ fn boxes(g: &Geometry, narrow: &[usize], wide: &[usize]) -> Vec<Nest> {
     let steps: Vec<isize> = own[lead.len()..].iter().zip(&g.stride).map(|(o, s)| o * *s as isize).collect();
     let made = taps(g, space, counts).into_iter().map(|t| Nest {
         dims: [lead, &t.count].concat(),
-        strides: vec![[&own[..lead.len()], &steps].concat(), [&laid[..lead.len()], &laid[wide.len() - d..]].concat()],
+        strides: vec![
+            [&own[..lead.len()], &steps].concat(),
+            [&laid[..lead.len()], &laid[wide.len() - d..]].concat(),
+        ],
         offsets: vec![t.narrow, t.wide],
     });
     made.map(Nest::merged).filter(|n| n.len() > 0).collect()

@@ -1,7 +1,11 @@
 //! What each pointwise op does to its operands, scalars and vectors alike.
 
-use super::value::{Fcmp, Icmp, Types, V, cmpf, cmpi, convertf, converti, float, int, kind, op1, op2, select, to_float, to_int, with};
-use crate::ir::{Builder, Kind};
+use super::value::{
+    Fcmp, Icmp, Types, V, cmpf, cmpi, convertf, converti, float, int, kind, lanes, op1, op2, select, spread,
+    to_float, to_int, with,
+};
+use crate::cpu::math::Function;
+use crate::ir::{Builder, F32, Kind, Vector};
 use axes::DType;
 use graph::Op;
 
@@ -106,8 +110,12 @@ fn clamp(b: &mut Builder, x: V, low: i64, high: i64) -> V {
     op2(b, "arith.minsi", x, high)
 }
 
-fn floats(b: &mut Builder, op: Op, x: &[V]) -> V {
+/// A function of floats.
+pub(crate) fn floats(b: &mut Builder, op: Op, x: &[V]) -> V {
     let ty = x[0].ty();
+    if let Some(made) = fast(b, op, x[0]).or_else(|| of_c(b, op, x)) {
+        return made;
+    }
     match op {
         Op::Negate => op1(b, "arith.negf", x[0]),
         Op::Exp => op1(b, "math.exp", x[0]),
@@ -133,8 +141,11 @@ fn floats(b: &mut Builder, op: Op, x: &[V]) -> V {
         Op::Minimum => op2(b, "arith.minimumf", x[0], x[1]),
         Op::Sign => {
             let [zero, one, minus] = [0.0, 1.0, -1.0].map(|v| float(b, ty, v));
-            let (above, below, none) =
-                (cmpf(b, Fcmp::Ogt, x[0], zero), cmpf(b, Fcmp::Olt, x[0], zero), cmpf(b, Fcmp::Uno, x[0], x[0]));
+            let (above, below, none) = (
+                cmpf(b, Fcmp::Ogt, x[0], zero),
+                cmpf(b, Fcmp::Olt, x[0], zero),
+                cmpf(b, Fcmp::Uno, x[0], x[0]),
+            );
             let rest = select(b, none, x[0], zero);
             let rest = select(b, below, minus, rest);
             select(b, above, one, rest)
@@ -154,6 +165,60 @@ fn floats(b: &mut Builder, op: Op, x: &[V]) -> V {
     }
 }
 
+/// A function of f32 by the polynomials that the engine has, which vectors have no other form of; one element is a vector of
+/// one, so that it does not matter where an element stands.
+fn fast(b: &mut Builder, op: Op, x: V) -> Option<V> {
+    let f = match op {
+        _ if kind(x) != Kind::F32 => return None,
+        Op::Exp => Function::Exp,
+        Op::Log => Function::Log,
+        Op::Tanh => Function::Tanh,
+        Op::Sigmoid => Function::Sigmoid,
+        Op::Silu => Function::Silu,
+        Op::Erf => Function::Erf,
+        _ => return None,
+    };
+    let n = lanes(x.ty());
+    let one = Vector::new(F32, [n.unwrap_or(1)]);
+    let wide = match n {
+        Some(_) => x,
+        None => spread(b, x, Some(1)),
+    };
+    let wide = b.expect(wide, one);
+    let made = f.emit(b, wide).any();
+    Some(match n {
+        Some(_) => made,
+        None => b.generic("vector.extract", made, "static_position = array<i64: 0>", x.ty()),
+    })
+}
+
+/// A function of f80 or f128 by the C library's name: MLIR's own lowering knows none for them.
+fn of_c(b: &mut Builder, op: Op, x: &[V]) -> Option<V> {
+    let suffix = match kind(x[0]) {
+        Kind::F80 => "l",
+        Kind::F128 => "f128",
+        _ => return None,
+    };
+    let base = match op {
+        Op::Exp => "exp",
+        Op::Log => "log",
+        Op::Tanh => "tanh",
+        Op::Sine => "sin",
+        Op::Cosine => "cos",
+        Op::Asin => "asin",
+        Op::Acos => "acos",
+        Op::Atan => "atan",
+        Op::Erf => "erf",
+        Op::Power => "pow",
+        _ => return None,
+    };
+    let (name, ty) = (format!("{base}{suffix}"), x[0].ty());
+    if !b.module().has(&name) {
+        b.module().declare(name.as_str(), vec![ty; x.len()], ty);
+    }
+    Some(b.call_symbol(&name, x.to_vec(), ty))
+}
+
 /// 1 / (1 + e^-x), without overflow and with all digits on both sides.
 pub(crate) fn logistic(b: &mut Builder, x: V) -> V {
     if let Some(made) = crate::extended::emit_any(b, crate::extended::Function::Sigmoid, &[x]) {
@@ -162,7 +227,7 @@ pub(crate) fn logistic(b: &mut Builder, x: V) -> V {
     let (zero, one) = (float(b, x.ty(), 0.0), float(b, x.ty(), 1.0));
     let size = op1(b, "math.absf", x);
     let down = op1(b, "arith.negf", size);
-    let e = op1(b, "math.exp", down);
+    let e = floats(b, Op::Exp, &[down]);
     let sum = op2(b, "arith.addf", one, e);
     let above = cmpf(b, Fcmp::Oge, x, zero);
     let top = select(b, above, one, e);

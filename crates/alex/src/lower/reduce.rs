@@ -5,7 +5,9 @@
 
 use super::nest::{Nest, dense, moved};
 use super::step::{results, sizes};
-use super::value::{Cells, Fcmp, Icmp, Types, V, cmpf, cmpi, convertf, int, kind, number, op2, select, shaped};
+use super::value::{
+    Cells, Fcmp, Icmp, Types, V, cmpf, cmpi, convertf, int, kind, number, op2, select, shaped,
+};
 use super::{Lowering, Scope, moves};
 use crate::ir::{AnyType, Builder, CmpI, FuncOptions, I64, Index, Kind, Value};
 use axes::DType;
@@ -63,7 +65,11 @@ pub(crate) fn node(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32)
     l.kernel(b, n.op.name(), &key, &args, false, |b, m| {
         let x = Cells { memory: m[0], dtype: fold.from, types };
         let y = Cells { memory: m[1], dtype: fold.to, types };
-        if fold.op == Op::ArgMax { fold.positions(b, x, y) } else { fold.emit(b, x, y) }
+        if fold.op == Op::ArgMax {
+            fold.positions(b, x, y)
+        } else {
+            fold.emit(b, x, y)
+        }
         None
     });
 }
@@ -80,8 +86,9 @@ impl Fold {
     /// Lanes along the folded axes, and along the kept ones.
     fn lanes(&self, types: Types) -> (Option<usize>, Option<usize>) {
         let kind = types.compute(self.from);
-        let one_by_one = matches!(self.how, Some(Accumulator::Plain | Accumulator::Compensated | Accumulator::Wider))
-            && (self.how == Some(Accumulator::Plain) || kind != Kind::F32);
+        let one_by_one =
+            matches!(self.how, Some(Accumulator::Plain | Accumulator::Compensated | Accumulator::Wider))
+                && (self.how == Some(Accumulator::Plain) || kind != Kind::F32);
         if matches!(kind, Kind::F80 | Kind::F128 | Kind::I1) || one_by_one {
             return (None, None);
         }
@@ -158,11 +165,23 @@ impl Fold {
     }
 
     /// The fold from one place of the operand on; a vector of them with lanes beside.
-    fn one(&self, b: &mut Builder, x: Cells, from: Value<Index>, along: Option<usize>, beside: Option<usize>) -> V {
+    fn one(
+        &self,
+        b: &mut Builder,
+        x: Cells,
+        from: Value<Index>,
+        along: Option<usize>,
+        beside: Option<usize>,
+    ) -> V {
         let k = self.kept_in(x.types);
         let scalar = shaped(k, beside);
         let wide = |b: &mut Builder, v: V| if k.is_float() { convertf(b, v, k) } else { v };
-        if self.how.is_some_and(|h| matches!(h, Accumulator::Compensated | Accumulator::Wider)) && k != Kind::F32 && beside.is_none() && along.is_none() && self.op == Op::ReduceSum {
+        if self.how.is_some_and(|h| matches!(h, Accumulator::Compensated | Accumulator::Wider))
+            && k != Kind::F32
+            && beside.is_none()
+            && along.is_none()
+            && self.op == Op::ReduceSum
+        {
             return self.compensated(b, x, from, scalar);
         }
         if matches!(k, Kind::F80 | Kind::F128) && matches!(self.how, None | Some(Accumulator::Pairwise)) && self.op == Op::ReduceSum {

@@ -1,7 +1,10 @@
 //! Which file lowers which step, and the order of the calls.
 
 use super::value::V;
-use super::{Arg, Lowering, Scope, control, dot, group, index, moves, point, quantize, reduce, source};
+use super::{
+    Arg, Lowering, Scope, control, dot, fast, group, index, linear, moves, point, quantize, reduce, rows,
+    scan, source,
+};
 use crate::ir::{Builder, CmpI, I32, Kind, Value};
 use graph::{Op, Value as Node};
 use premap::Step;
@@ -41,6 +44,7 @@ impl Lowering {
                 }
                 None
             }
+            Step::Fused(f) if fast::chain(self, b, scope, f) => None,
             Step::Fused(f) => {
                 let node = f.nodes.last().copied().unwrap_or(0);
                 let op = scope.plan.graph.nodes[node as usize].op;
@@ -70,6 +74,9 @@ impl Lowering {
         if n.types.iter().all(|t| t.elements() == Some(0)) && n.op != Op::Gather {
             return None;
         }
+        if fast::node(self, b, scope, i) {
+            return None;
+        }
         match n.op {
             Op::Identity
             | Op::Broadcast
@@ -95,6 +102,13 @@ impl Lowering {
             Op::QuantizeActivations | Op::QuantizeWeights | Op::TernaryLinear | Op::RmsNorm => {
                 quantize::node(self, b, scope, i);
             }
+            Op::RmsNormGrad | Op::CrossEntropy | Op::CrossEntropyGrad => {
+                return rows::node(self, b, scope, i);
+            }
+            Op::Solve | Op::TriangularSolve | Op::Determinant | Op::Cholesky | Op::Fourier => {
+                linear::node(self, b, scope, i);
+            }
+            Op::LinearScan | Op::LinearScanGrad => scan::node(self, b, scope, i),
             op => self.fail(op, scope, i, "there is no lowering of this op yet"),
         }
         None

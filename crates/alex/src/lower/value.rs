@@ -5,8 +5,8 @@
 //! where they are written, integers in 64 bits and wrapped where they are written, truth values are bytes in memory.
 
 use crate::ir::{
-    AnyType, AnyValue, BF16, Builder, F16, F32, F64, F80, F128, I1, I8, I16, I32, I64, Index, Kind, MemRef, Ptr, Shape, Value,
-    Vector,
+    AnyType, AnyValue, BF16, Builder, F16, F32, F64, F80, F128, I1, I8, I16, I32, I64, Index, Kind, MemRef,
+    Ptr, Shape, Value, Vector,
 };
 use axes::DType;
 

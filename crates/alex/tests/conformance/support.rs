@@ -82,8 +82,9 @@ pub(crate) fn check(list: &[&Case], tolerance: f64) -> (usize, Vec<String>, Vec<
         let parts = plans.chunks(half).map(|part| {
             let compiler = &compiler;
             s.spawn(move || {
-                let named: Vec<(&str, &Plan)> = part.iter().map(|(.., name, plan)| (name.as_str(), plan)).collect();
-                let (text, made) = lower::plans(&named, None).unwrap();
+                let named: Vec<(&str, &Plan)> =
+                    part.iter().map(|(.., name, plan)| (name.as_str(), plan)).collect();
+                let (text, made) = lower::plans(&named, &lower::Options::default()).unwrap();
                 let library = match compiler.load(&text) {
                     Ok(library) => library,
                     Err(e) => return vec![e.to_string()],

@@ -23,6 +23,39 @@ pub(super) struct Threads {
     pub pin: bool,
 }
 
+/// `--engine`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum EngineName {
+    /// The engine's kernels, on all threads
+    #[default]
+    Engine,
+    /// Native code, made of the model by MLIR's tools when it is first run and kept in the user's cache folder; one thread
+    Compiled,
+}
+
+/// What runs plans.
+#[derive(clap::Args)]
+pub(super) struct Runs {
+    /// What runs the model
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = EngineName::Engine)]
+    pub engine: EngineName,
+}
+
+impl Runs {
+    /// The pool that runs plans so.
+    ///
+    /// # Errors
+    /// A tool that compiling needs and that is missing.
+    pub(super) fn pool(&self, threads: &Threads) -> Result<Arc<Pool>> {
+        match self.engine {
+            EngineName::Engine => Ok(threads.pool()),
+            EngineName::Compiled => {
+                Ok(Arc::new(Pool::single().with_compiler(fidelity::compiled::Native::shared()?)))
+            }
+        }
+    }
+}
+
 /// `--huge-pages`.
 #[derive(clap::Args)]
 pub(super) struct Placement {

@@ -1,6 +1,6 @@
 //! `fidelity eval`: what a model computes on given tokens.
 
-use super::common::{self, Threads};
+use super::common::{self, Runs, Threads};
 use super::{eval_files, print};
 use anyhow::Result;
 use fidelity::error::Fault;
@@ -59,6 +59,8 @@ pub(super) struct Args {
     integer: bool,
     #[command(flatten)]
     threads: Threads,
+    #[command(flatten)]
+    runs: Runs,
     /// Print loss, shapes and counted operations as one JSON value
     #[arg(long)]
     json: bool,
@@ -138,7 +140,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         true => ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(8)),
         false => ProgressBar::hidden(),
     };
-    let evaluation = model.eval_watched(&batch, &request, &args.threads.pool(), &|done, all| {
+    let evaluation = model.eval_watched(&batch, &request, &args.runs.pool(&args.threads)?, &|done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     });

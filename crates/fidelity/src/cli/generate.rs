@@ -1,6 +1,6 @@
 //! `fidelity generate`: a text goes on, token by token.
 
-use super::common::{self, Placement, Threads};
+use super::common::{self, Placement, Runs, Threads};
 use super::{interactive, print};
 use anyhow::Result;
 use fidelity::chat;
@@ -117,6 +117,8 @@ pub(super) struct Args {
     placement: Placement,
     #[command(flatten)]
     threads: Threads,
+    #[command(flatten)]
+    runs: Runs,
 }
 
 impl Args {
@@ -173,7 +175,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         common::check_output(path)?;
     }
     let options = args.options(loaded.as_ref());
-    let pool = args.threads.pool();
+    let pool = args.runs.pool(&args.threads)?;
     if args.interactive {
         let Some(tokenizer) = tokenizer else {
             let cause =

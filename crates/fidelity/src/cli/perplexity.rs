@@ -1,6 +1,6 @@
 //! `fidelity perplexity`: how well a model predicts a text.
 
-use super::common::{self, Threads};
+use super::common::{self, Runs, Threads};
 use super::print;
 use anyhow::Result;
 use fidelity::error::Fault;
@@ -34,6 +34,8 @@ pub(super) struct Args {
     json: bool,
     #[command(flatten)]
     threads: Threads,
+    #[command(flatten)]
+    runs: Runs,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -50,9 +52,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     } else {
         ProgressBar::hidden()
     };
-    let found = measure(&mut model, &text, args.length as usize, &args.threads.pool(), &mut |n| {
-        bar.set_position(n as u64)
-    })?;
+    let found =
+        measure(&mut model, &text, args.length as usize, &args.runs.pool(&args.threads)?, &mut |n| {
+            bar.set_position(n as u64)
+        })?;
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     if args.json {

@@ -16,7 +16,8 @@ pub(super) fn write(toml: &str) -> String {
                 out.push_str(&format!("\n# {text}\n"));
             }
         } else if let Some((key, _)) = line.split_once(" = ") {
-            if let Some(text) = comment(&format!("{section}.{key}")) {
+            let name = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
+            if let Some(text) = comment(&name) {
                 out.push_str(&format!("# {text}\n"));
             }
         } else if line.is_empty() {
@@ -31,6 +32,9 @@ pub(super) fn write(toml: &str) -> String {
 /// What a section or key means; `None` only for keys that do not exist (a test holds this).
 pub(super) fn comment(key: &str) -> Option<&'static str> {
     Some(match key {
+        "engine" => {
+            "\"engine\" (its kernels, all threads) or \"compiled\" (native code by MLIR's tools, one thread)."
+        }
         "model" => "What is trained.",
         "model.architecture" => "\"matmulfree\" (MLGRU token mixer, GLU channel mixer, ternary weights).",
         "model.init_from" => {

@@ -33,15 +33,17 @@ use crate::error::{Result, TrainError};
 
 pub use bytes::ByteSize;
 pub use sections::{
-    AccumulatorKind, Auto, DataConfig, GradientType, LoopConfig, MlgruForm, ModelConfig, OptimizerConfig,
-    OptimizerKind, OutputConfig, PrecisionConfig, Products, QuantizerConfig, SamplerKind, ScheduleConfig,
-    ScheduleKind, SplitConfig, SplitKind,
+    AccumulatorKind, Auto, DataConfig, EngineKind, GradientType, LoopConfig, MlgruForm, ModelConfig,
+    OptimizerConfig, OptimizerKind, OutputConfig, PrecisionConfig, Products, QuantizerConfig, SamplerKind,
+    ScheduleConfig, ScheduleKind, SplitConfig, SplitKind,
 };
 
 /// Everything that `fidelity train` can be told.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
+    /// What runs the plans.
+    pub engine: EngineKind,
     /// What is trained.
     pub model: ModelConfig,
     /// What it is trained on.

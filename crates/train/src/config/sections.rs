@@ -449,6 +449,17 @@ pub struct LoopConfig {
     pub sample_tokens: usize,
 }
 
+/// `engine`: what runs the plans of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineKind {
+    /// The engine's kernels, on all threads.
+    #[default]
+    Engine,
+    /// Native code, compiled before the first step, on one thread.
+    Compiled,
+}
+
 /// `[precision]`: how sums of gradients and of the optimiser are kept. The arithmetic of a step is f32.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

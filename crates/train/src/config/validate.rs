@@ -13,7 +13,7 @@ impl TrainConfig {
     /// [`TrainError::Value`] naming the key, the value and the values that are allowed.
     pub fn validate(&self) -> Result<()> {
         // Every value of `precision` is one of a list.
-        let TrainConfig { model, data, optimizer, quantizer, schedule, train, precision: _, output } = self;
+        let TrainConfig { model, data, optimizer, quantizer, schedule, train, output, .. } = self;
         for (key, value) in [
             ("model.hidden_size", model.hidden_size),
             ("model.num_hidden_layers", model.num_hidden_layers),

@@ -1,0 +1,63 @@
+//! Plans run as native code: the compiler behind `--engine compiled`.
+//!
+//! A plan is lowered to a module of MLIR, compiled by LLVM's tools unless the cache has its code, and loaded; the engine calls
+//! one function per run. Without the tools everything but this works, and the error says how to get them.
+#![allow(unsafe_code)]
+
+use alex::{AlexError, Compiler, Options, lower};
+use engine::{Code, Compile};
+use premap::{Plan, Target};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Compiles plans for this computer.
+pub struct Native {
+    compiler: Compiler,
+    /// What has been made, to tell how often it is called.
+    made: Mutex<Vec<Code>>,
+}
+
+impl Native {
+    /// With the tools of this computer.
+    ///
+    /// # Errors
+    /// The first tool that is missing, with the command that installs it.
+    pub fn new() -> Result<Native, AlexError> {
+        Ok(Native { compiler: Compiler::new(Options::default())?, made: Mutex::default() })
+    }
+
+    /// Plans that have been compiled, and calls of compiled functions so far.
+    pub fn count(&self) -> (usize, u64) {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        (made.len(), made.iter().map(Code::calls).sum())
+    }
+
+    /// The same, as the engine takes it.
+    ///
+    /// # Errors
+    /// As [`Native::new`].
+    pub fn shared() -> Result<Arc<dyn Compile>, AlexError> {
+        Ok(Arc::new(Native::new()?))
+    }
+
+    fn code(&self, plan: &Plan) -> Result<Code, AlexError> {
+        let lowered = lower::plan(plan, &lower::Options::default())?;
+        let library = self.compiler.load(&lowered.text)?;
+        let all = library.entry(&lowered.name)?;
+        let part = |which: &str| library.entry(&format!("{}_{which}", lowered.name));
+        let parts = if lowered.parts { Some((part("early")?, part("rest")?)) } else { None };
+        // SAFETY: the functions were lowered from this plan: they work in the arena and in the bindings that the plan lists,
+        // within the sizes of its types, follow no index that is outside its table, and stay as long as the library does.
+        Ok(unsafe { Code::new(all, parts, lowered.arena, Arc::new(library)) })
+    }
+}
+
+impl Compile for Native {
+    fn target(&self) -> Target {
+        alex::target()
+    }
+    fn compile(&self, plan: &Plan) -> Result<Code, String> {
+        let code = self.code(plan).map_err(|e| e.to_string())?;
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).push(code.clone());
+        Ok(code)
+    }
+}
