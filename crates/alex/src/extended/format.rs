@@ -34,6 +34,28 @@ impl Format {
         }
     }
 
+    /// The bits of a double, which is a number of either format.
+    pub fn of_f64(self, x: f64) -> u128 {
+        let (sign, exponent) = (x.to_bits() >> 63, x.to_bits() >> 52 & 0x7ff);
+        let fraction = x.to_bits() & ((1 << 52) - 1);
+        let p = self.precision();
+        let size = match (exponent, fraction) {
+            (0, 0) => 0,
+            (0x7ff, _) => {
+                // Infinity, or a NaN that is quiet.
+                let lead = u128::from(self == Format::F80) << 63;
+                let quiet = u128::from(fraction != 0) << (p - 2);
+                lead | quiet | 0x7fff << if p == 64 { 64 } else { 112 }
+            }
+            (0, _) => {
+                let width = 64 - fraction.leading_zeros();
+                pack(self, u128::from(fraction) << (p - width), width as i32 - 1 - 1074)
+            }
+            _ => pack(self, u128::from(fraction | 1 << 52) << (p - 53), exponent as i32 - 1023),
+        };
+        size | u128::from(sign) << if p == 64 { 79 } else { 127 }
+    }
+
     /// Whether a target has this format; `None` is this computer.
     ///
     /// # Errors
@@ -144,6 +166,17 @@ mod tests {
         assert_eq!(ratio(Format::F80, 24, 1), 0x4003_c000_0000_0000_0000);
         // Carries into the next binade: 1 - 2^-70.
         assert_eq!(ratio(Format::F80, (1 << 70) - 1, 1 << 70), ratio(Format::F80, 1, 1));
+    }
+
+    #[test]
+    fn doubles_are_widened() {
+        assert_eq!(Format::F80.of_f64(-1.5), 0xbfff_c000_0000_0000_0000);
+        assert_eq!(Format::F128.of_f64(1.0), 0x3fff << 112);
+        assert_eq!(Format::F80.of_f64(5e-324), 0x3bcd_8000_0000_0000_0000);
+        assert_eq!(Format::F128.of_f64(f64::NEG_INFINITY), 0xffff << 112);
+        assert_eq!(Format::F80.of_f64(f64::INFINITY), 0x7fff_8000_0000_0000_0000);
+        assert_eq!(Format::F80.of_f64(f64::NAN), 0x7fff_c000_0000_0000_0000);
+        assert_eq!(Format::F80.of_f64(-0.0), 0x8000 << 64);
     }
 
     #[test]

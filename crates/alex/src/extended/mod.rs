@@ -18,10 +18,12 @@ mod exponential;
 mod format;
 mod kernels;
 mod power;
+mod program;
 
 pub use accumulate::{dot, sum};
 pub use format::{Format, Wide};
 pub use kernels::Kernels;
+pub use program::{Memory, Program};
 
 use crate::ir::{AnyValue, Builder, CmpF, F80, F128, FuncOptions, I1, I32, Kind, Type, Value};
 
@@ -189,6 +191,33 @@ pub fn emit_any(b: &mut Builder, function: Function, x: &[AnyValue]) -> Option<A
         crate::ir::AnyType::Scalar(Kind::F128) if enough => Some(typed(b, function, x, F128)),
         _ => None,
     }
+}
+
+/// What stands for an op of MLIR on these formats, by its name: functions that are within 2 units where MLIR's are not, and
+/// extrema that can be compiled. `None`: the op itself, as for every other type.
+pub(crate) fn named(b: &mut Builder, op: &str, x: &[AnyValue]) -> Option<AnyValue> {
+    let function = match op {
+        "arith.maximumf" => Function::Maximum,
+        "arith.minimumf" => Function::Minimum,
+        "math.exp" => Function::Exp,
+        "math.exp2" => Function::Exp2,
+        "math.expm1" => Function::Expm1,
+        "math.log" => Function::Log,
+        "math.log1p" => Function::Log1p,
+        "math.sin" => Function::Sine,
+        "math.cos" => Function::Cosine,
+        "math.tan" => Function::Tangent,
+        "math.asin" => Function::Asin,
+        "math.acos" => Function::Acos,
+        "math.atan" => Function::Atan,
+        "math.sinh" => Function::Sinh,
+        "math.cosh" => Function::Cosh,
+        "math.tanh" => Function::Tanh,
+        "math.erf" => Function::Erf,
+        "math.powf" => Function::Power,
+        _ => return None,
+    };
+    emit_any(b, function, x)
 }
 
 /// The larger or the smaller: LLVM 22 has no code for its `maximum` and `minimum` of these formats on x86.

@@ -221,6 +221,9 @@ fn of_c(b: &mut Builder, op: Op, x: &[V]) -> Option<V> {
 
 /// 1 / (1 + e^-x), without overflow and with all digits on both sides.
 pub(crate) fn logistic(b: &mut Builder, x: V) -> V {
+    if let Some(made) = crate::extended::emit_any(b, crate::extended::Function::Sigmoid, &[x]) {
+        return made;
+    }
     let (zero, one) = (float(b, x.ty(), 0.0), float(b, x.ty(), 1.0));
     let size = op1(b, "math.absf", x);
     let down = op1(b, "arith.negf", size);

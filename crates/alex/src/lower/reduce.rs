@@ -9,7 +9,7 @@ use super::value::{
     Cells, Fcmp, Icmp, Types, V, cmpf, cmpi, convertf, int, kind, number, op2, select, shaped,
 };
 use super::{Lowering, Scope, moves};
-use crate::ir::{AnyType, Builder, I64, Index, Kind, Value};
+use crate::ir::{AnyType, Builder, CmpI, FuncOptions, I64, Index, Kind, Value};
 use axes::DType;
 use graph::{Accumulator, Op};
 
@@ -184,6 +184,9 @@ impl Fold {
         {
             return self.compensated(b, x, from, scalar);
         }
+        if matches!(k, Kind::F80 | Kind::F128) && matches!(self.how, None | Some(Accumulator::Pairwise)) && self.op == Op::ReduceSum {
+            return self.pairwise(b, x, from, k);
+        }
         let n = self.folded.inner();
         let whole = along.map_or(0, |w| n - n % w);
         let first = self.start(b, scalar);
@@ -236,6 +239,50 @@ impl Fold {
             let next = moved(b, place, i, self.folded.strides[0][axis]);
             self.walk(b, axis + 1, next, v, body)
         })
+    }
+
+    /// A sum in pairs, by halves, as the op's specification has it: a function that calls itself.
+    fn pairwise(&self, b: &mut Builder, x: Cells, from: Value<Index>, k: Kind) -> V {
+        let (dims, strides) = (&self.folded.dims, &self.folded.strides[0]);
+        let symbol = format!("pairwise_{k}_{dims:?}_{strides:?}_{}", x.memory.ty());
+        let symbol: String = symbol.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let (ty, index) = (AnyType::Scalar(k), AnyType::Scalar(Kind::Index));
+        if !b.module().has(&symbol) {
+            let options = FuncOptions::new(symbol.clone()).private().attribute("llvm.linkage = #llvm.linkage<internal>");
+            b.module().function(options, vec![x.memory.ty(), index, index, index], |b, v| {
+                let [base, first, n] = [v[1], v[2], v[3]].map(|v| b.expect(v, Index));
+                let here = Cells { memory: v[0], ..x };
+                let one = b.index(1);
+                let single = b.cmpi(CmpI::Eq, n, one);
+                b.if_(
+                    single,
+                    |b| {
+                        // The position of a term among the folded axes, the last of which moves fastest.
+                        let (mut place, mut rest) = (base, first);
+                        for (size, stride) in dims.iter().zip(strides).rev() {
+                            let size = b.index(*size as i64);
+                            let along = b.remui(rest, size);
+                            rest = b.divui(rest, size);
+                            place = moved(b, place, along, *stride);
+                        }
+                        here.load(b, place, None)
+                    },
+                    |b| {
+                        let two = b.index(2);
+                        let half = b.divui(n, two);
+                        let more = b.subi(n, half);
+                        let next = b.addi(first, half);
+                        let call = |b: &mut Builder, first: Value<Index>, n: Value<Index>| -> V {
+                            b.call_symbol(&symbol, vec![v[0], base.any(), first.any(), n.any()], ty)
+                        };
+                        let (left, right) = (call(b, first, half), call(b, next, more));
+                        op2(b, "arith.addf", left, right)
+                    },
+                )
+            });
+        }
+        let (zero, n) = (b.index(0), b.index(dims.iter().product::<usize>() as i64));
+        b.call_symbol(&symbol, vec![x.memory, from.any(), zero.any(), n.any()], ty)
     }
 
     /// A sum with the lost parts in a second number (Neumaier 1974, as TwoSum).

@@ -134,11 +134,17 @@ pub(crate) fn number(b: &mut Builder, ty: AnyType, x: f64) -> V {
 
 /// An op of two operands and a result of one type.
 pub(crate) fn op2(b: &mut Builder, op: &str, x: V, y: V) -> V {
+    if let Some(made) = crate::extended::named(b, op, &[x, y]) {
+        return made;
+    }
     b.generic(op, (x, y), "", x.ty())
 }
 
 /// An op of one operand and a result of its type.
 pub(crate) fn op1(b: &mut Builder, op: &str, x: V) -> V {
+    if let Some(made) = crate::extended::named(b, op, &[x]) {
+        return made;
+    }
     b.generic(op, x, "", x.ty())
 }
 

@@ -3,8 +3,17 @@
 #![allow(missing_docs)]
 
 mod arithmetic;
+#[path = "../../../engine/tests/conformance/cases.rs"]
+mod cases;
+#[path = "../../../engine/tests/conformance/composites.rs"]
+mod composites;
+#[path = "../../../engine/tests/conformance/differentiable.rs"]
+mod differentiable;
 mod functions;
+mod graphs;
 mod number;
+#[path = "../../../engine/tests/conformance/regions.rs"]
+mod regions;
 mod sums;
 
 use alex::extended::{Format, Kernels};
