@@ -102,8 +102,8 @@ pub fn compile(
     let start = std::time::Instant::now();
     let plan = plan(&model, options.context)?;
     let machine = &options.machine;
-    let _isa = Isa::of(machine.triple.as_deref(), &machine.cpu, &machine.features);
-    let lowered = lower::plan(&plan, &lower::Options { name: "plan".into(), ..Default::default() })?;
+    let isa = Isa::of(machine.triple.as_deref(), &machine.cpu, &machine.features);
+    let lowered = lower::plan(&plan, &lower::Options { name: "plan".into(), isa, ..Default::default() })?;
     let (bindings, state) = sources(&model, &plan)?;
     let tokenizer = model.tokenizer.as_ref();
     let vocabulary = model.config.vocab_size();
