@@ -144,7 +144,7 @@ fn functions<N: Number>() {
         vec![x.exp(), x.log(), x.tanh(), x.sin(), x.cos(), x.sigmoid()]
     });
     let x = numbers::<N>(n, 3);
-    let made = run(&g, &[x.clone()]);
+    let made = run(&g, std::slice::from_ref(&x));
     for k in 0..n {
         let v = &x[k];
         for (op, e) in [v.exp(), v.ln(), v.tanh(), v.sin(), v.cos(), v.logistic()].iter().enumerate() {
