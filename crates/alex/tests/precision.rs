@@ -144,7 +144,7 @@ fn functions<N: Number>() {
         vec![x.exp(), x.log(), x.tanh(), x.sin(), x.cos(), x.sigmoid()]
     });
     let x = numbers::<N>(n, 3);
-    let made = run(&g, &[x.clone()]);
+    let made = run(&g, std::slice::from_ref(&x));
     for k in 0..n {
         let v = &x[k];
         for (op, e) in [v.exp(), v.ln(), v.tanh(), v.sin(), v.cos(), v.logistic()].iter().enumerate() {
@@ -167,6 +167,31 @@ fn sums<N: Number>() {
     assert_eq!(run(&g, &[z, y])[1][0].to_f64(), 200_000_001.0);
 }
 
+/// A quantised product: int8 activations, trits, the largest of each row, against the interpreter in the same arithmetic.
+fn quantised<N: Number>() {
+    let n = 96;
+    let g = graph(2, n, |x| {
+        let rows = |v: &Var, r: usize| v.reshape(&[graph::Dim::from(r), graph::Dim::from(n / r)]);
+        let (q, s) = rows(&x[0], 2).quantize_activations("half_even");
+        let (t, w) = rows(&(&x[1] - 0.25), 2).quantize_weights();
+        vec![
+            q.ternary_linear(&s, &t, &w),
+            x[0].max(&x[1]),
+            s,
+            x[0].reshape(&[graph::Dim::from(n)]).max_over(&[0]),
+        ]
+    });
+    let (x, y) = (numbers::<N>(n, 5), numbers::<N>(n, 6));
+    let made = run(&g, &[x.clone(), y.clone()]);
+    let inputs = [x, y].map(|v| graph::Array::float(DType::F32, [n], v)).to_vec();
+    let expected = graph::interp::run::<N>(&g, inputs, false).unwrap();
+    for (k, (name, e)) in expected.outputs.iter().enumerate() {
+        for (a, b) in made[k].iter().zip(e.floats()) {
+            assert!(a.place().abs_diff(b.place()) <= 64, "{:?} {name}: {a:?} and {b:?}", N::WIDE);
+        }
+    }
+}
+
 #[test]
 fn eighty_and_a_hundred_and_twenty_eight_bits() {
     if let Err(e) = Toolchain::find() {
@@ -176,9 +201,11 @@ fn eighty_and_a_hundred_and_twenty_eight_bits() {
     arithmetic::<F128>();
     functions::<F128>();
     sums::<F128>();
+    quantised::<F128>();
     if cfg!(target_arch = "x86_64") {
         arithmetic::<F80>();
         functions::<F80>();
         sums::<F80>();
+        quantised::<F80>();
     }
 }

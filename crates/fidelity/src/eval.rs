@@ -164,6 +164,16 @@ impl Loaded {
                     self.run_engine(graph, feeds, sizes, &mut plans.borrow_mut(), pool)
                 })
             }
+            Arithmetic::F64 if pool.compiler().is_some() => {
+                self.eval_compiled::<f64>(batch, request, &options, &pieces)
+            }
+            Arithmetic::Precise(Precision::F128) if pool.compiler().is_some() => {
+                self.eval_compiled::<furnace::precision::F128>(batch, request, &options, &pieces)
+            }
+            #[cfg(target_arch = "x86_64")]
+            Arithmetic::Precise(Precision::F80) if pool.compiler().is_some() => {
+                self.eval_compiled::<furnace::precision::F80>(batch, request, &options, &pieces)
+            }
             Arithmetic::F64 => {
                 Interpret { model: self, batch, request, options, pieces: &pieces, watch }.here::<f64>()
             }
@@ -185,6 +195,27 @@ impl Loaded {
             self.trace_weights(&mut made.values)?;
         }
         Ok(made)
+    }
+
+    /// Evaluates as native code in an arithmetic that it has for whole graphs.
+    fn eval_compiled<S: crate::compiled::Arithmetic>(
+        &self,
+        batch: &Batch,
+        request: &Request,
+        options: &GraphOptions,
+        pieces: &[(usize, usize)],
+    ) -> Result<Evaluation> {
+        let native = crate::compiled::Native::new()?;
+        self.eval_in::<S>(batch, request, options, pieces, &|graph, feeds, sizes| {
+            let feeds = feeds.into_iter().map(|feed| match feed {
+                Feed::Array(array) => Ok(array),
+                Feed::Weight(weight) => weight.to_array(),
+            });
+            let graph = graph.specialize(sizes);
+            let made = native.run_wide(&graph, &feeds.collect::<Result<Vec<_>>>()?)?;
+            let cost = interp::cost(&graph::passes::dead_code(&graph));
+            Ok((made, cost.operations + cost.transcendental))
+        })
     }
 
     /// Trits and scales under the names that they have in the trace of master weights.

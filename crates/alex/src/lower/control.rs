@@ -198,15 +198,11 @@ pub(crate) fn control(
             let zero = b.int(I8, 0);
             let taken = b.cmpi(CmpI::Ne, taken, zero);
             // Regions come in the order of their names: else, then.
-            let mut sides = vec![];
-            for r in &regions {
-                sides.push(r);
-            }
             let state = std::cell::RefCell::new(&mut *l);
             b.if_(
                 taken,
-                |b| state.borrow_mut().enter(b, sides[1], inner, &operands[1..], &out),
-                |b| state.borrow_mut().enter(b, sides[0], inner, &operands[1..], &out),
+                |b| state.borrow_mut().enter(b, &regions[1], inner, &operands[1..], &out),
+                |b| state.borrow_mut().enter(b, &regions[0], inner, &operands[1..], &out),
             )
         }
         _ => {

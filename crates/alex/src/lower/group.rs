@@ -196,8 +196,8 @@ impl Program {
                         registers.push(v);
                     }
                     self.run(b, types, &mut registers, w);
-                    for (k, (o, d)) in self.outputs.iter().enumerate() {
-                        let v = self.operand(b, types, &registers, o, *d, w);
+                    for (k, (o, _)) in self.outputs.iter().enumerate() {
+                        let v = self.operand(b, types, &registers, o, w);
                         let at = moved(b, places[count + k], i, self.nest.step(count + k));
                         cells[count + k].store(b, at, v);
                     }
@@ -213,22 +213,13 @@ impl Program {
 
     fn run(&self, b: &mut Builder, types: Types, registers: &mut Vec<V>, w: Option<usize>) {
         for (point, operands) in &self.code {
-            let x: Vec<V> =
-                operands.iter().map(|o| self.operand(b, types, registers, o, point.from, w)).collect();
+            let x: Vec<V> = operands.iter().map(|o| self.operand(b, types, registers, o, w)).collect();
             let made = point.apply(b, types, &x);
             registers.push(made);
         }
     }
 
-    fn operand(
-        &self,
-        b: &mut Builder,
-        types: Types,
-        registers: &[V],
-        o: &Operand,
-        _: DType,
-        w: Option<usize>,
-    ) -> V {
+    fn operand(&self, b: &mut Builder, types: Types, registers: &[V], o: &Operand, w: Option<usize>) -> V {
         match o {
             Operand::Register(r) => registers[*r],
             Operand::Number(x, d) => {

@@ -6,7 +6,7 @@
 use super::step::{results, sizes};
 use super::value::{Cells, Fcmp, Icmp, V, at, cmpf, cmpi, int, kind, op2, select, shaped};
 use super::{Lowering, Scope, moves};
-use crate::ir::{AnyType, Builder, I1, I32, I64, Index, Kind, Value};
+use crate::ir::{AnyType, Builder, I1, I64, Index, Kind, Value};
 use graph::Op;
 
 const WORD: AnyType = AnyType::Scalar(Kind::I64);
@@ -320,5 +320,4 @@ fn sorted(b: &mut Builder, count: usize, down: bool, x: Cells, y: Cells, place: 
         let to = place(b, end);
         y.store(b, to, mine);
     });
-    let _ = I32;
 }

@@ -36,6 +36,8 @@ use value::{Types, V};
 /// A wider arithmetic for every floating-point value of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wide {
+    /// IEEE binary64.
+    F64,
     /// The x87 extended format: 64 bits of mantissa, 16 bytes in memory. On x86 alone.
     F80,
     /// IEEE binary128.
@@ -47,7 +49,7 @@ pub enum Wide {
 pub struct Options {
     /// The exported function; a plan with an early part also has `NAME_early` and `NAME_rest`.
     pub name: String,
-    /// The arithmetic, where it is not the plan's own. Inputs and outputs of floating types are then of 16 bytes each.
+    /// The arithmetic, where it is not the plan's own. Inputs and outputs of floating types are then of that type (f80: 16 bytes).
     pub wide: Option<Wide>,
     /// The instructions that kernels may name.
     pub isa: Isa,
@@ -97,6 +99,7 @@ pub fn plan(plan: &Plan, options: &Options) -> Result<Lowered> {
 /// [`AlexError::Lower`] for an op that has no lowering for its operands.
 pub fn plans(list: &[(&str, &Plan)], options: &Options) -> Result<(String, Vec<Lowered>)> {
     let wide = options.wide.map(|w| match w {
+        Wide::F64 => Kind::F64,
         Wide::F80 => Kind::F80,
         Wide::F128 => Kind::F128,
     });
@@ -114,7 +117,7 @@ pub fn plans(list: &[(&str, &Plan)], options: &Options) -> Result<(String, Vec<L
     let mut out = vec![];
     for (name, plan) in list {
         let before = l.calls;
-        l.scale = scale(plan, wide.is_some());
+        l.scale = scale(plan, wide.map(Kind::bytes));
         let parts = export(&mut m, &mut l, name, plan);
         if let Some(e) = l.fault {
             return Err(e);
@@ -166,8 +169,8 @@ fn export(m: &mut Module, l: &mut Lowering, name: &str, plan: &Plan) -> bool {
     parts
 }
 
-/// By how much places of the arena move apart where every float takes 16 bytes.
-fn scale(plan: &Plan, wide: bool) -> usize {
+/// By how much places of the arena move apart where every float takes that many bytes.
+fn scale(plan: &Plan, wide: Option<usize>) -> usize {
     fn least(plan: &Plan) -> usize {
         let types = plan.graph.nodes.iter().flat_map(|n| &n.types);
         let own = types.filter(|t| t.dtype.is_float()).filter_map(|t| t.dtype.size()).min().unwrap_or(8);
@@ -177,7 +180,7 @@ fn scale(plan: &Plan, wide: bool) -> usize {
         });
         inner.min().map_or(own, |i| i.min(own))
     }
-    if wide { 16 / least(plan) } else { 1 }
+    wide.map_or(1, |bytes| (bytes / least(plan)).max(1))
 }
 
 /// The state of one lowering.

@@ -248,9 +248,8 @@ fn integers(b: &mut Builder, op: Op, x: &[V]) -> V {
         }
         Op::Abs => op1(b, "math.absi", x[0]),
         Op::Sign => {
-            let [minus, zero, one] = [-1, 0, 1].map(|v| int(b, ty, v));
+            let [minus, one] = [-1, 1].map(|v| int(b, ty, v));
             let x = op2(b, "arith.maxsi", x[0], minus);
-            let _ = zero;
             op2(b, "arith.minsi", x, one)
         }
         Op::Divide => {

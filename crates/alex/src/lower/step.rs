@@ -62,7 +62,7 @@ impl Lowering {
         let bytes = |a: Arg| Arg { kind: Kind::I8, len: a.len * a.kind.bytes(), ..a };
         let (from, to) = (bytes(from), bytes(to));
         let n = from.len;
-        // memmove: a loop that goes up is wrong where the target begins inside the source, which whole values never do.
+        // Whole values are the same memory or share none, so a loop that goes up is right.
         self.kernel(b, "copy", "", &[from, to], false, |b, m| {
             moves::run(b, m[0], m[1], Kind::I8, n);
             None

@@ -137,6 +137,9 @@ pub(crate) fn op2(b: &mut Builder, op: &str, x: V, y: V) -> V {
     if let Some(made) = crate::extended::named(b, op, &[x, y]) {
         return made;
     }
+    if is_wide(kind(x)) && matches!(op, "arith.maximumf" | "arith.minimumf") {
+        return extremum(b, op == "arith.maximumf", x, y);
+    }
     b.generic(op, (x, y), "", x.ty())
 }
 
@@ -270,8 +273,46 @@ pub(crate) fn to_float(b: &mut Builder, x: V, to: Kind, unsigned: bool) -> V {
     cast(b, op, x, to)
 }
 
+/// Arithmetics that LLVM has no saturating conversion and no maximum for (its code generator stops on x86).
+fn is_wide(kind: Kind) -> bool {
+    matches!(kind, Kind::F80 | Kind::F128)
+}
+
+/// The larger (or the smaller); NaN if one is NaN, the first at a tie.
+fn extremum(b: &mut Builder, larger: bool, x: V, y: V) -> V {
+    let none = cmpf(b, Fcmp::Uno, x, x);
+    let first = cmpf(b, if larger { Fcmp::Oge } else { Fcmp::Ole }, x, y);
+    let first = op2(b, "arith.ori", none, first);
+    select(b, first, x, y)
+}
+
+/// [`to_int`] by comparisons.
+fn clamped(b: &mut Builder, x: V, to: Kind, unsigned: bool) -> V {
+    let power = |bits: u32| 2.0f64.powi(bits as i32);
+    let bits = to.bits();
+    let (low, high) = if unsigned { (0.0, power(bits)) } else { (-power(bits - 1), power(bits - 1)) };
+    let (least, most) = match unsigned {
+        true => (0, i64::from(u32::MAX) >> (32 - bits.min(32))),
+        false => (i64::MIN >> (64 - bits), i64::MAX >> (64 - bits)),
+    };
+    let [low, high, zero] = [low, high, 0.0].map(|v| float(b, x.ty(), v));
+    let (above, below) = (cmpf(b, Fcmp::Oge, x, high), cmpf(b, Fcmp::Ole, x, low));
+    let none = cmpf(b, Fcmp::Uno, x, x);
+    let out = op2(b, "arith.ori", above, below);
+    let out = op2(b, "arith.ori", out, none);
+    let inside = select(b, out, zero, x);
+    let whole = cast(b, "arith.fptosi", inside, Kind::I64);
+    let [least, most] = [least, most].map(|v| int(b, whole.ty(), v));
+    let whole = select(b, above, most, whole);
+    let whole = select(b, below, least, whole);
+    converti(b, whole, to, unsigned)
+}
+
 /// A float as an integer: towards zero, the nearest that there is, 0 for NaN.
 pub(crate) fn to_int(b: &mut Builder, x: V, to: Kind, unsigned: bool) -> V {
+    if is_wide(kind(x)) {
+        return clamped(b, x, to, unsigned);
+    }
     let ty = with(x.ty(), to);
     let name = |k: Kind| if k == Kind::F80 { "f80".to_string() } else { k.to_string() };
     let suffix = |k: Kind| match lanes(x.ty()) {

@@ -2,8 +2,11 @@
 //! reference interpreter.
 #![allow(missing_docs, unsafe_code)]
 
+// What the engine's own suite needs besides is not used here.
+#[allow(dead_code)]
 #[path = "../../../engine/tests/conformance/cases.rs"]
 mod cases;
+#[allow(dead_code)]
 #[path = "../../../engine/tests/conformance/composites.rs"]
 mod composites;
 #[path = "../../../engine/tests/conformance/differentiable.rs"]
@@ -13,6 +16,14 @@ mod regions;
 mod support;
 
 use alex::toolchain::Toolchain;
+
+/// What has no compiled form: matrices in block formats, eigenvalues, and sums of narrow floats by index along an axis.
+const WITHOUT: [&str; 4] = [
+    "block_linear has no lowering",
+    "block_rows has no lowering",
+    "eigh has no lowering",
+    "scatter_add_along has no lowering: sums of bf16 and f16",
+];
 
 #[test]
 fn every_op_equals_its_plain_evaluation() {
@@ -24,6 +35,8 @@ fn every_op_equals_its_plain_evaluation() {
     let names = std::env::var("CASE").unwrap_or_default();
     let list: Vec<_> = list.iter().filter(|c| c.name.contains(&names)).collect();
     let (ran, without, wrong) = support::check(&list, 1e-5);
-    println!("{ran} cases, {} without a compiled form:\n{}", without.len(), without.join("\n"));
+    println!("{ran} plans, {} without a compiled form", without.len());
     assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), list.len(), wrong.join("\n"));
+    let unknown: Vec<_> = without.iter().filter(|w| !WITHOUT.iter().any(|op| w.contains(op))).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
 }

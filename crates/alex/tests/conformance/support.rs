@@ -56,7 +56,7 @@ fn run(c: &Case, plan: &Plan, code: Code, tolerance: f64) -> Result<(), String> 
     Ok(())
 }
 
-/// Holds compiled code to the interpreter: how many cases ran, those without a compiled form, and those that differ.
+/// Holds compiled code to the interpreter: how many plans ran, those without a compiled form, and those that differ.
 pub(crate) fn check(list: &[&Case], tolerance: f64) -> (usize, Vec<String>, Vec<String>) {
     let (mut without, mut wrong, mut plans) = (vec![], vec![], vec![]);
     for c in list {

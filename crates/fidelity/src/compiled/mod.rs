@@ -4,10 +4,14 @@
 //! one function per run. Without the tools everything but this works, and the error says how to get them.
 #![allow(unsafe_code)]
 
+mod wide;
+
 use alex::{AlexError, Compiler, Options, lower};
 use engine::{Code, Compile};
 use premap::{Plan, Target};
 use std::sync::{Arc, Mutex, PoisonError};
+
+pub use wide::Arithmetic;
 
 /// Compiles plans for this computer.
 pub struct Native {
