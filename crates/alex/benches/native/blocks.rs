@@ -2,7 +2,7 @@
 
 use crate::Race;
 use crate::reference::{Operands, Planned};
-use crate::support::{Kernels, Memory};
+use crate::support::{Kernels, Memory, compiler};
 use alex::Options;
 use alex::cpu::block::{Fusion, GluBlock, MlgruBlock};
 use alex::cpu::norm::Rounding;
@@ -31,7 +31,7 @@ pub(crate) fn blocks(rounds: usize) {
 }
 
 fn mlgru(rounds: usize, time: usize, hidden: usize) {
-    let isa = Isa::host();
+    let (isa, Some(compiler)) = (Isa::host(), compiler(Options::default())) else { return };
     let of = |fusion| MlgruBlock {
         batch: 1,
         time,
@@ -66,11 +66,12 @@ fn mlgru(rounds: usize, time: usize, hidden: usize) {
     run(0);
     assert_eq!(y.read::<f32>(), plans[1].output(0), "the same bits");
     let title = format!("MLGRU block, {time} tokens, width {hidden}");
-    race(rounds, title, (4 * time * hidden * hidden) as f64, plans, &run);
+    let compiled = [false, true].map(|blocks| Planned::compiled(&compiler, &graph, &operands, blocks).0);
+    race(rounds, title, (4 * time * hidden * hidden) as f64, (plans, compiled), &run);
 }
 
 fn glu(rounds: usize, tokens: usize, hidden: usize, intermediate: usize) {
-    let isa = Isa::host();
+    let (isa, Some(compiler)) = (Isa::host(), compiler(Options::default())) else { return };
     let of = |fusion| GluBlock {
         tokens,
         hidden,
@@ -105,14 +106,26 @@ fn glu(rounds: usize, tokens: usize, hidden: usize, intermediate: usize) {
     run(0);
     assert_eq!(y.read::<f32>(), plans[1].output(0), "the same bits");
     let title = format!("GLU block, {tokens} tokens, width {hidden}, inside {intermediate}");
-    race(rounds, title, (3 * tokens * hidden * intermediate) as f64, plans, &run);
+    let compiled = [false, true].map(|blocks| Planned::compiled(&compiler, &graph, &operands, blocks).0);
+    race(rounds, title, (3 * tokens * hidden * intermediate) as f64, (plans, compiled), &run);
 }
 
-fn race(rounds: usize, title: String, work: f64, plans: [Planned<'_>; 2], run: &dyn Fn(usize)) {
+type Plans<'a> = [Planned<'a>; 2];
+
+fn race(
+    rounds: usize,
+    title: String,
+    work: f64,
+    (plans, compiled): (Plans<'_>, Plans<'_>),
+    run: &dyn Fn(usize),
+) {
     let mut race = Race::new(title, work, "GMAC/s");
     let [mut plain, mut fused] = plans;
     race.add("engine, unfused plan", move || plain.run());
     race.add("engine, fused plan", move || fused.run());
+    let [mut by_steps, mut by_blocks] = compiled;
+    race.add("compiled plan, step by step", move || by_steps.run());
+    race.add("compiled plan, blocks as one call", move || by_blocks.run());
     for (k, (name, _)) in fusions().into_iter().enumerate() {
         race.add(name, move || run(k));
     }

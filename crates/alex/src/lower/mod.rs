@@ -8,6 +8,7 @@
 //! Each family of ops is a file; every one of them takes the element type as it finds it, so that a plan can be compiled in
 //! f80 or f128 as it stands ([`Options::wide`]).
 
+mod blocks;
 mod control;
 mod dot;
 mod fast;
@@ -53,12 +54,14 @@ pub struct Options {
     pub wide: Option<Wide>,
     /// The instructions that kernels may name.
     pub isa: Isa,
+    /// Whole blocks as one call each, where a plan has them; off: to see what it is worth.
+    pub blocks: bool,
 }
 
 impl Default for Options {
     /// For this computer.
     fn default() -> Options {
-        Options { name: "run".into(), wide: None, isa: Isa::host() }
+        Options { name: "run".into(), wide: None, isa: Isa::host(), blocks: true }
     }
 }
 
@@ -106,6 +109,7 @@ pub fn plans(list: &[(&str, &Plan)], options: &Options) -> Result<(String, Vec<L
     let mut l = Lowering {
         types: Types { wide },
         isa: options.isa,
+        blocks: options.blocks,
         kernels: HashMap::new(),
         regions: 0,
         calls: 0,
@@ -187,6 +191,7 @@ fn scale(plan: &Plan, wide: Option<usize>) -> usize {
 pub(crate) struct Lowering {
     pub(crate) types: Types,
     pub(crate) isa: Isa,
+    blocks: bool,
     /// Names of kernels by what they do.
     kernels: HashMap<String, String>,
     regions: usize,
@@ -213,6 +218,8 @@ pub(crate) struct Scope<'a> {
     buffers: HashMap<u32, Value<Ptr>>,
     outputs: HashMap<usize, Value<Ptr>>,
     scale: usize,
+    /// Steps that one call stands for.
+    pub(crate) blocks: Vec<blocks::Found>,
 }
 
 /// Memory that a kernel is given.
@@ -240,7 +247,8 @@ impl<'a> Scope<'a> {
             Binding::Output(o) => Some((o, *at)),
             _ => None,
         });
-        Scope { plan, arena, buffers, outputs: outputs.collect(), scale: l.scale }
+        let blocks = l.blocks(plan);
+        Scope { plan, arena, buffers, outputs: outputs.collect(), scale: l.scale, blocks }
     }
 
     /// Memory behind the plan's own.
@@ -264,7 +272,14 @@ impl Lowering {
             }
             step => fast::scratch(self, plan, step),
         });
+        let blocks = self.blocks(plan);
+        let extra = extra.chain(blocks.iter().map(|found| found.scratch(self)));
         (plan.arena * self.scale).next_multiple_of(64) + extra.max().unwrap_or(0)
+    }
+
+    /// The blocks of a plan that are one call each.
+    fn blocks(&self, plan: &Plan) -> Vec<blocks::Found> {
+        if self.blocks && self.types.wide.is_none() { blocks::find(plan) } else { vec![] }
     }
 
     /// Notes the first thing that cannot be lowered.

@@ -15,6 +15,12 @@ impl Lowering {
     pub(crate) fn steps(&mut self, b: &mut Builder, scope: &Scope<'_>, steps: Range<usize>) -> Value<I32> {
         let mut status = b.int(I32, 0);
         for k in steps {
+            if let Some(found) = scope.blocks.iter().find(|found| found.covers(k)) {
+                if found.at == k {
+                    found.call(self, b, scope);
+                }
+                continue;
+            }
             if let Some(refused) = self.step(b, scope, &scope.plan.steps[k]) {
                 let zero = b.int(I32, 0);
                 let refused = b.expect(refused, I32);

@@ -1,5 +1,5 @@
 use crate::reference::{Operands, Planned};
-use crate::support::{Kernels, Memory, bits};
+use crate::support::{Kernels, Memory, bits, compiler};
 use alex::Options;
 use alex::cpu::block::{Fusion, GluBlock, MlgruBlock};
 use alex::cpu::norm::Rounding;
@@ -80,5 +80,54 @@ fn blocks_have_the_bits_of_their_ops() {
         let arguments: Vec<&Memory> = given.iter().chain([&y, &scratch]).collect();
         kernels.call(&format!("glu{k}"), &arguments);
         assert_eq!(bits(&y.read()), bits(planned.output(0)), "{fusion:?}");
+    }
+}
+
+#[test]
+fn plans_run_their_blocks_as_one_call() {
+    let Some(compiler) = compiler(Options::default()) else { return };
+    let block = MlgruBlock {
+        batch: 1,
+        time: 35,
+        hidden: 68,
+        inner: 100,
+        eps: 1e-6,
+        inner_eps: 1e-8,
+        rounding: Rounding::HalfAway,
+        candidate: Function::Silu,
+        fusion: Fusion::NONE,
+    };
+    let operands = Operands::mlgru(&block);
+    let graph = operands.mlgru_graph(&block);
+    let mut engine = Planned::new(&graph, &operands, true);
+    engine.run();
+    for (blocks, most) in [(true, 3), (false, usize::MAX)] {
+        let (mut planned, calls) = Planned::compiled(&compiler, &graph, &operands, blocks);
+        assert!(calls <= most, "{calls} calls");
+        planned.run();
+        for k in 0..2 {
+            assert_eq!(bits(planned.output(k)), bits(engine.output(k)), "output {k}, blocks {blocks}");
+        }
+    }
+
+    let block = GluBlock {
+        tokens: 35,
+        hidden: 68,
+        intermediate: 100,
+        eps: 1e-6,
+        inner_eps: 1e-8,
+        rounding: Rounding::HalfEven,
+        gate: Function::Silu,
+        fusion: Fusion::NONE,
+    };
+    let operands = Operands::glu(&block);
+    let graph = operands.glu_graph(&block);
+    let mut engine = Planned::new(&graph, &operands, true);
+    engine.run();
+    for (blocks, most) in [(true, 1), (false, usize::MAX)] {
+        let (mut planned, calls) = Planned::compiled(&compiler, &graph, &operands, blocks);
+        assert!(calls <= most, "{calls} calls");
+        planned.run();
+        assert_eq!(bits(planned.output(0)), bits(engine.output(0)), "blocks {blocks}");
     }
 }

@@ -1,12 +1,14 @@
-//! The blocks of the MatMul-free LM as graphs that the engine runs, with seeded operands.
+//! The blocks of the MatMul-free LM as graphs, with seeded operands, run by the engine or compiled.
+#![allow(unsafe_code)]
 
 use crate::support::{Memory, floats, numbers};
 use alex::cpu::block::{GluBlock, MlgruBlock};
 use alex::cpu::norm::Rounding;
+use alex::{Compiler, lower};
 use axes::{DType, TritLayout};
 use engine::kernels::packed::pack_weights;
 use engine::pool::Pool;
-use engine::{Executable, Tensor};
+use engine::{Code, Executable, Tensor};
 use graph::{Cx, Dim, Graph, Type, Var};
 use premap::Options;
 use std::sync::Arc;
@@ -74,6 +76,14 @@ impl Operands {
         all
     }
 
+    /// How the trits lie.
+    fn layouts(&self) -> Vec<(String, TritLayout)> {
+        let packed = |(name, operand): &(String, Operand)| {
+            matches!(operand, Operand::Trits(..)).then(|| (name.clone(), TritLayout::Compute))
+        };
+        self.0.iter().filter_map(packed).collect()
+    }
+
     fn inputs(&self, cx: &Cx) -> Vec<Var> {
         let ty = |operand: &Operand| match operand {
             Operand::Floats(shape, _) => Type::new(DType::F32, shape.iter().copied()),
@@ -134,13 +144,33 @@ pub(crate) struct Planned<'a> {
 }
 
 impl<'a> Planned<'a> {
+    /// By the engine's own kernels.
     pub(crate) fn new(graph: &Graph, operands: &'a Operands, fuse: bool) -> Planned<'a> {
-        let packed = |(name, operand): &(String, Operand)| {
-            matches!(operand, Operand::Trits(..)).then(|| (name.clone(), TritLayout::Compute))
-        };
-        let layouts = operands.0.iter().filter_map(packed).collect();
-        let options = Options { fuse, layouts, ..Options::default() };
+        let options = Options { fuse, layouts: operands.layouts(), ..Options::default() };
         let exe = Executable::new(graph, &options, Arc::new(Pool::single())).expect("a plan");
+        Planned::with(exe, graph, operands)
+    }
+
+    /// Compiled, whole blocks as one call or not. Gives the number of calls as well.
+    pub(crate) fn compiled(
+        compiler: &Compiler,
+        graph: &Graph,
+        operands: &'a Operands,
+        blocks: bool,
+    ) -> (Planned<'a>, usize) {
+        let options = Options { layouts: operands.layouts(), ..Options::default() };
+        let plan = premap::plan(graph, &alex::target(), &options).expect("a plan");
+        let how = lower::Options { blocks, ..lower::Options::default() };
+        let made = lower::plan(&plan, &how).expect("it is lowered");
+        let library = compiler.load(&made.text).expect("it compiles");
+        let entry = library.entry(&made.name).expect("the function is there");
+        // SAFETY: the function was lowered from this plan.
+        let code = unsafe { Code::new(entry, None, made.arena, Arc::new(library)) };
+        let exe = Executable::with_code(plan, code, Arc::new(Pool::single())).expect("its code");
+        (Planned::with(exe, graph, operands), made.calls)
+    }
+
+    fn with(exe: Executable, graph: &Graph, operands: &'a Operands) -> Planned<'a> {
         let tensor = |(_, operand): &(String, Operand)| match operand {
             Operand::Floats(shape, values) => Some(Tensor::from_f32(shape.clone(), values)),
             Operand::Trits(..) => None,
