@@ -255,7 +255,7 @@ irdl.dialect @fidelity {
     irdl.operands(x: %8)
     irdl.results(q: %11, scale: optional %12)
   }
-  // quantize_weights(w: matrix<N, K, E, Out, In, U, V> | tensor<N, K, E>) -> (t: ternary<N, K, Out, In, P, U, V> | tensor<N, K, i8>, optional scale: tensor<E>) where E: float
+  // quantize_weights(w: matrix<N, K, E, Out, In, U, V> | tensor<N, K, E>) -> (t: ternary<N, K, Out, In, P, U, V> | tensor<N, K, i8>, optional factor: tensor<E>) where E: float
   irdl.operation @quantize_weights {
     %0 = irdl.is f16
     %1 = irdl.is bf16
@@ -279,7 +279,7 @@ irdl.dialect @fidelity {
     %11 = irdl.any_of(%9, %10)
     %12 = irdl.base "!builtin.tensor"
     irdl.operands(w: %8)
-    irdl.results(t: %11, scale: optional %12)
+    irdl.results(t: %11, factor: optional %12)
   }
   // dequantize(q: quantized<L, N, A, U>) -> (x: vector<L, N, E, A, U>) where E: float
   irdl.operation @dequantize {
@@ -377,6 +377,23 @@ irdl.dialect @fidelity {
     %16 = irdl.any_of(%14, %15)
     irdl.operands(x: %9, weights: %12, scale: optional %13)
     irdl.results(y: %16)
+  }
+  // ternary_product(q: tensor<L.., K, i8>, scale: tensor<L.., E>, weights: tensor<N, K, i8>, weight_scale: tensor<E>) -> (y: tensor<L.., N, E>) where E: float
+  irdl.operation @ternary_product {
+    %0 = irdl.is f16
+    %1 = irdl.is bf16
+    %2 = irdl.is f32
+    %3 = irdl.is f64
+    %4 = irdl.is f80
+    %5 = irdl.is f128
+    %E = irdl.any_of(%0, %1, %2, %3, %4, %5)
+    %6 = irdl.base "!builtin.tensor"
+    %7 = irdl.base "!builtin.tensor"
+    %8 = irdl.base "!builtin.tensor"
+    %9 = irdl.base "!builtin.tensor"
+    %10 = irdl.base "!builtin.tensor"
+    irdl.operands(q: %6, scale: %7, weights: %8, weight_scale: %9)
+    irdl.results(y: %10)
   }
   // ternary_sum(x: quantized<L, K, In, U> | tensor<L.., K, i8>, weights: ternary<N, K, Out, In, P, U, V> | tensor<N, K, i8>) -> (y: vector<L, N, i32, Out, ""> | tensor<L.., N, i32>)
   irdl.operation @ternary_sum {

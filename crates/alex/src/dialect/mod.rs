@@ -2,6 +2,7 @@
 //!
 //! * [`table`]: one row per type and operation; IRDL text, check and reference all come from it.
 //! * [`irdl`]: the dialect as MLIR reads it, for `mlir-opt-22 --irdl-file`.
+//! * [`Module::from_graph`]: graphs as modules over tensors; [`Module::lower`]: modules as loops over memory.
 //! * [`Module`]: modules in memory; they print as MLIR's generic form, and [`Module::parse`] reads it.
 //! * [`typed`]: modules built from Rust types, whose axes and units rustc checks.
 //! * [`verify`] and [`Module::check`]: MLIR's verdict, with messages that say what to do.
@@ -39,6 +40,7 @@
 mod attr;
 mod check;
 mod explain;
+mod graph;
 pub mod irdl;
 mod lex;
 mod lower;

@@ -63,7 +63,7 @@ mod builder;
 mod element;
 mod emit;
 mod error;
-mod module;
+pub(crate) mod module;
 mod ops;
 mod shaped;
 mod types;

@@ -451,3 +451,27 @@ func.func @f(%x: !fidelity.vector<[8 : index], 64 : index, f32, "Hidden", "m/s">
     -> (!fidelity.matrix_state<[8 : index], 64 : index, 32 : index, f32, "Hidden", "Other", "m/s">)
   return %z : !fidelity.matrix_state<[8 : index], 64 : index, 32 : index, f32, "Hidden", "Other", "m/s">
 }
+// -----
+// check: accept
+func.func @f(%q: tensor<?x256xi8>, %s: tensor<?xf32>, %w: tensor<64x256xi8>, %t: tensor<f32>) -> tensor<?x64xf32> {
+  %y = "fidelity.ternary_product"(%q, %s, %w, %t) : (tensor<?x256xi8>, tensor<?xf32>, tensor<64x256xi8>, tensor<f32>) -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+// -----
+// check: reject `ternary_product` has 4 operands, found 3; they are (q, scale, weights, weight_scale)
+func.func @f(%q: tensor<?x256xi8>, %s: tensor<?xf32>, %w: tensor<64x256xi8>) -> tensor<?x64xf32> {
+  %y = "fidelity.ternary_product"(%q, %s, %w) : (tensor<?x256xi8>, tensor<?xf32>, tensor<64x256xi8>) -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+// -----
+// check: reject here operand `scale` has leading sizes [3], expected [2] as the leading sizes of `q`
+func.func @f(%q: tensor<2x256xi8>, %s: tensor<3xf32>, %w: tensor<64x256xi8>, %t: tensor<f32>) -> tensor<?x64xf32> {
+  %y = "fidelity.ternary_product"(%q, %s, %w, %t) : (tensor<2x256xi8>, tensor<3xf32>, tensor<64x256xi8>, tensor<f32>) -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+// -----
+// check: reject here operand `weights` has element type f32, `ternary_product` takes i8
+func.func @f(%q: tensor<?x256xi8>, %s: tensor<?xf32>, %w: tensor<64x256xf32>, %t: tensor<f32>) -> tensor<?x64xf32> {
+  %y = "fidelity.ternary_product"(%q, %s, %w, %t) : (tensor<?x256xi8>, tensor<?xf32>, tensor<64x256xf32>, tensor<f32>) -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}

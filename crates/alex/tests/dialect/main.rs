@@ -1,6 +1,7 @@
 //! The `fidelity` dialect: what is shipped, text files, the verdict beside MLIR's.
 
 mod files;
+mod from_graph;
 mod lowered;
 mod mutations;
 mod numbers;

@@ -24,3 +24,14 @@ fn mlir_reads_it() {
         panic!("{problem}");
     }
 }
+
+#[test]
+fn the_reference_has_every_operation() {
+    let page = alex::dialect::reference();
+    for op in alex::dialect::table::ops() {
+        assert!(page.contains(&format!("\n### {}\n", op.name())), "{}", op.name());
+    }
+    for row in alex::dialect::table::TYPES {
+        assert!(page.contains(&format!("fidelity.{}`", row.name)), "{}", row.name);
+    }
+}

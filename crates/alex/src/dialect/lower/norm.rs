@@ -55,7 +55,7 @@ pub(super) fn lower<E: Float>(f: &mut Frame<'_, E>, b: &mut Builder, name: &str,
         });
     });
     if name == "rms_norm_quantize" {
-        let (q, s) = super::products::quantize(f, b, y);
+        let (q, s) = super::products::quantize(f, b, y, false);
         f.give(op, 0, super::products::quantized(f, op, q, s));
     } else {
         f.give_rows(op, 0, y);

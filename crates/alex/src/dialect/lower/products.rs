@@ -46,9 +46,23 @@ pub(super) fn lower<E: Float>(f: &mut Frame<'_, E>, b: &mut Builder, name: &str,
         "zero_vector" => zeros(f, b, op),
         "quantize_activations" => {
             let x = f.rows(op, 0)?;
-            let (q, s) = quantize(f, b, x);
+            let away = op
+                .attributes
+                .iter()
+                .any(|(name, attr)| name == "rounding" && *attr == super::Attr::text("half_away"));
+            let (q, s) = quantize(f, b, x, away);
             if op.results.len() == 2 {
                 f.give(op, 0, Held::Bytes(q));
+                // Scales that are a tensor have their last axis along the columns.
+                let (rows, one) = sizes(b, s);
+                let s = match f.result_type(op, 1).map(super::frame::extent) {
+                    Some(Ok((_, width))) if width != crate::ir::DYN => {
+                        let width = b.index(width);
+                        let rows = b.divui(rows, width);
+                        super::recurrent::reshaped(f, b, s, rows, width)
+                    }
+                    _ => super::recurrent::reshaped(f, b, s, one, rows),
+                };
                 f.give_rows(op, 1, s);
             } else {
                 f.give(op, 0, quantized(f, op, q, s));
@@ -75,6 +89,30 @@ pub(super) fn lower<E: Float>(f: &mut Frame<'_, E>, b: &mut Builder, name: &str,
         "repack" => repack(f, b, op),
         "ternary_accumulate" => ternary(f, b, op, true),
         "ternary_linear" => ternary(f, b, op, false),
+        "ternary_product" => {
+            let Held::Bytes(q) = f.operand(op, 0)? else {
+                return Err("the operand is not quantised".to_owned());
+            };
+            let (scale, weights) = (f.rows(op, 1)?, Trits::of(f.operand(op, 2)?)?);
+            let weight_scale = f.rows(op, 3)?;
+            let (rows, k) = sizes(b, q);
+            let n = outputs(f, b, op, weights)?;
+            let y = f.numbers(b, rows, n);
+            let elem = f.elem;
+            // Scales that are a tensor have their last axis along the columns.
+            let columns = b.dim(scale, 1);
+            nest(b, rows, n, |b, r, i| {
+                let v = integer_sum(b, q, weights, (n, k), (r, i));
+                let v = b.sitofp(v, elem);
+                let at = (b.divui(r, columns), b.remui(r, columns));
+                let (s, w) = (b.load(scale, at), b.load(weight_scale, (0, 0)));
+                let v = b.divf(v, s);
+                let v = b.divf(v, w);
+                b.store(v, y, (r, i));
+            });
+            f.give_rows(op, 0, y);
+            Ok(())
+        }
         "ternary_sum" => {
             let q = match f.operand(op, 0)? {
                 Held::Quantized(q, _) | Held::Bytes(q) => q,
@@ -82,7 +120,7 @@ pub(super) fn lower<E: Float>(f: &mut Frame<'_, E>, b: &mut Builder, name: &str,
             };
             let weights = Trits::of(f.operand(op, 1)?)?;
             let (rows, k) = sizes(b, q);
-            let n = outputs(f, b, op, weights, k)?;
+            let n = outputs(f, b, op, weights)?;
             let y = f.fresh(b, I32, rows, n);
             nest(b, rows, n, |b, r, i| {
                 let v = integer_sum(b, q, weights, (n, k), (r, i));
@@ -146,7 +184,12 @@ pub(super) fn quantized<E: Float>(f: &Frame<'_, E>, op: &Op, q: Rows<I8>, s: Row
 }
 
 /// int8 numbers and scales: `s = 127 / max(max |x|, 1e-5)`.
-pub(super) fn quantize<E: Float>(f: &mut Frame<'_, E>, b: &mut Builder, x: Rows<E>) -> (Rows<I8>, Rows<E>) {
+pub(super) fn quantize<E: Float>(
+    f: &mut Frame<'_, E>,
+    b: &mut Builder,
+    x: Rows<E>,
+    away: bool,
+) -> (Rows<I8>, Rows<E>) {
     let (rows, width) = sizes(b, x);
     let one = b.index(1);
     let (q, s) = (f.fresh(b, I8, rows, width), f.numbers(b, rows, one));
@@ -164,7 +207,7 @@ pub(super) fn quantize<E: Float>(f: &mut Frame<'_, E>, b: &mut Builder, x: Rows<
         b.for_(0, width, 1, (), |b, i, ()| {
             let v = b.load(x, (r, i));
             let v = b.mulf(v, scale);
-            let v = b.roundeven(v);
+            let v = if away { b.round(v) } else { b.roundeven(v) };
             let v = clamp(b, v, -128.0, 127.0);
             let v = byte(b, v);
             b.store(v, q, (r, i));
@@ -281,13 +324,7 @@ fn repack<E: Float>(f: &mut Frame<'_, E>, b: &mut Builder, op: &Op) -> Lowered<(
 }
 
 /// The number of outputs of a product with trits.
-fn outputs<E: Float>(
-    f: &Frame<'_, E>,
-    b: &mut Builder,
-    op: &Op,
-    weights: Trits<E>,
-    _k: Value<Index>,
-) -> Lowered<Value<Index>> {
+fn outputs<E: Float>(f: &Frame<'_, E>, b: &mut Builder, op: &Op, weights: Trits<E>) -> Lowered<Value<Index>> {
     match weights {
         Trits::Plain(bytes) => Ok(b.dim(bytes, 0)),
         Trits::Packed(..) => match f.result_type(op, 0).map(super::frame::extent) {
@@ -325,7 +362,7 @@ fn ternary<E: Float>(f: &mut Frame<'_, E>, b: &mut Builder, op: &Op, accumulate:
         Held::Quantized(q, _) => sizes(b, q),
         _ => return Err("the activations must be numbers or quantised".to_owned()),
     };
-    let n = outputs(f, b, op, weights, k)?;
+    let n = outputs(f, b, op, weights)?;
     let start = if accumulate { Some(f.rows(op, 2)?) } else { None };
     let mut factor = weights.factor(b, elem);
     if !accumulate && op.operands.len() > 2 {

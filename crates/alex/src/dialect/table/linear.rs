@@ -9,11 +9,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "quantize_activations(x: vector<L, N, E, A, U> | tensor<L.., N, E>) -> (q: quantized<L, N, A, U> | tensor<L.., N, i8>, optional scale: tensor<L.., E>) where E: float",
-        "For each position of the leading axes: `s = 127 / max(max |x|, 1e-5)`, `q = round_half_even(s x)` in −128..127. A result that is a tensor of i8 has its scales as a second result.",
+        "For each position of the leading axes: `s = 127 / max(max |x|, 1e-5)`, `q = round_half_even(s x)` in −128..127; `rounding = \"half_away\"` rounds halves away from zero. A result that is a tensor of i8 has its scales as a second result.",
     ),
     row(
-        "quantize_weights(w: matrix<N, K, E, Out, In, U, V> | tensor<N, K, E>) -> (t: ternary<N, K, Out, In, P, U, V> | tensor<N, K, i8>, optional scale: tensor<E>) where E: float",
-        "`s = 1 / max(mean |w|, 1e-5)`, `t = clamp(round_half_even(s w), −1, 1)` (absmean).",
+        "quantize_weights(w: matrix<N, K, E, Out, In, U, V> | tensor<N, K, E>) -> (t: ternary<N, K, Out, In, P, U, V> | tensor<N, K, i8>, optional factor: tensor<E>) where E: float",
+        "`s = 1 / max(mean |w|, 1e-5)`, `t = clamp(round_half_even(s w), −1, 1)` (absmean). A result that is a tensor of i8 has as a second result the factor `1 / s` that its products are multiplied with.",
     ),
     row("dequantize(q: quantized<L, N, A, U>) -> (x: vector<L, N, E, A, U>) where E: float", "`x = q / s`."),
     row(
@@ -27,6 +27,10 @@ pub(super) const ROWS: &[Row] = &[
     row(
         "ternary_linear(x: vector<L, K, E, In, U> | quantized<L, K, In, U> | tensor<L.., K, E>, weights: ternary<N, K, Out, In, P, U, V> | tensor<N, K, i8>, optional scale: tensor<E>) -> (y: vector<L, N, E, Out, V> | tensor<L.., N, E>) where E: float",
         "`y[i] = s Σ_j w[i, j] x[j]`. Quantised activations are multiplied as integers: `y = Σ w q · s_w / s_x`. Weights that are a tensor have scale 1 unless `scale` gives it.",
+    ),
+    row(
+        "ternary_product(q: tensor<L.., K, i8>, scale: tensor<L.., E>, weights: tensor<N, K, i8>, weight_scale: tensor<E>) -> (y: tensor<L.., N, E>) where E: float",
+        "`Σ_j w[i, j] q[j] / scale / weight_scale`: the graph's form, with both scales as values.",
     ),
     row(
         "ternary_sum(x: quantized<L, K, In, U> | tensor<L.., K, i8>, weights: ternary<N, K, Out, In, P, U, V> | tensor<N, K, i8>) -> (y: vector<L, N, i32, Out, \"\"> | tensor<L.., N, i32>)",
