@@ -9,6 +9,7 @@
 pub mod cache;
 pub mod compile;
 pub mod cpu;
+pub mod dialect;
 mod error;
 pub mod extended;
 pub mod ir;

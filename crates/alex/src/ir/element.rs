@@ -1,6 +1,7 @@
 //! Element types, and what may be done with them: the traits that make a wrong operand a compile error.
 
-use super::types::{AnyType, Kind, Type, Vector};
+use super::shaped::Vector;
+use super::types::{AnyType, Kind, Type};
 
 /// A scalar type that vectors, memrefs and tensors are made of.
 pub trait Element: Like<Elem = Self, Mask = I1> + Default {
@@ -15,6 +16,11 @@ pub trait Element: Like<Elem = Self, Mask = I1> + Default {
 }
 
 /// Floating-point elements.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a floating-point type",
+    label = "floats only",
+    note = "integers have `addi`, `muli`, `cmpi` and so on; `sitofp` makes a float of one"
+)]
 pub trait Float: Element {
     /// The constant nearest to a double, as MLIR reads it.
     fn of_f64(value: f64) -> String {
@@ -23,13 +29,28 @@ pub trait Float: Element {
 }
 
 /// Integers of a width; [`Index`] has none and is not among them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an integer of a width",
+    label = "integers of a width only",
+    note = "floats have `addf`, `mulf` and so on; `index_cast` turns an index into an integer"
+)]
 pub trait Int: Integral {}
 
 /// Integers of a width, and [`Index`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither an integer nor an index",
+    label = "integers only",
+    note = "floats have `addf`, `mulf`, `cmpf` and so on; `fptosi` makes an integer of one"
+)]
 pub trait Integral: Element {}
 
 /// An element type that holds every value of `E` and is wider: what `extf`, `extsi` and `extui` may give. Both are floats or
 /// both are integers.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not hold every `{E}`",
+    label = "not wider than `{E}`",
+    note = "`extf`, `extsi` and `extui` widen, `truncf` and `trunci` narrow, `convertf` and `convertsi` do either"
+)]
 pub trait Extends<E: Element>: Element {}
 
 /// A scalar, or a vector of scalars: what elementwise ops take.
@@ -49,6 +70,11 @@ pub trait Like: Type {
 }
 
 /// What may choose between two values of type `T`: an `i1`, or for vectors an `i1` for each element.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not choose between values of type `{T}`",
+    label = "not a condition for `{T}`",
+    note = "a condition is an `I1`, or for vectors a vector of `I1` of the same rank, as `cmpf` and `cmpi` give"
+)]
 pub trait Condition<T>: Type {}
 
 /// A float or a vector of floats.

@@ -61,9 +61,11 @@
 
 mod builder;
 mod element;
+mod emit;
 mod error;
 mod module;
 mod ops;
+mod shaped;
 mod types;
 mod value;
 
@@ -75,5 +77,6 @@ pub use element::{
 pub use error::{Mistake, Mistakes};
 pub use module::{Func, FuncOptions, Global, Module};
 pub use ops::{Chunk, CmpF, CmpI, Combine, Inner};
-pub use types::{AnyType, DYN, Kind, Layout, MAX_RANK, MemRef, Ptr, Shape, Tensor, Type, Vector};
+pub use shaped::{Layout, MemRef, Tensor, Vector};
+pub use types::{AnyType, DYN, Kind, MAX_RANK, Ptr, Shape, Type};
 pub use value::{AnyValue, Fold, IndexCast, Indices, IntoIndex, Slot, Types, Value, Values};

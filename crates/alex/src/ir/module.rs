@@ -7,7 +7,8 @@ use std::panic::Location;
 use super::builder::Builder;
 use super::element::Element;
 use super::error::{Mistake, Mistakes};
-use super::types::{AnyType, MemRef, Type};
+use super::shaped::MemRef;
+use super::types::{AnyType, Type};
 use super::value::{Types, Values};
 
 /// A module under construction.

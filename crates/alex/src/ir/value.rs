@@ -179,6 +179,11 @@ pub enum Fold {
 }
 
 /// What can stand where an `index` is wanted: `Value<Index>` or a Rust integer.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a position",
+    label = "expected a `Value<Index>` or an integer",
+    note = "`index_cast(x, Index)` turns an integer value into an index"
+)]
 pub trait IntoIndex: Copy {
     /// The position.
     fn fold(self) -> Fold;
@@ -212,6 +217,11 @@ macro_rules! into_index {
 }
 into_index!(i32 i64 u32 usize);
 
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not {R} positions",
+    label = "expected one position for each axis",
+    note = "write an array or a tuple, such as `(i, 0)`; a position is a `Value<Index>` or an integer"
+)]
 /// `R` positions: an array, a tuple that mixes values and numbers, or for one axis the position itself.
 pub trait Indices<const R: usize> {
     /// The positions.
@@ -254,6 +264,10 @@ index_tuples! {
 }
 
 /// Integer values that [`Builder::index_cast`](super::Builder::index_cast) turns into an index and back.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not cast to `{To}` by `index_cast`",
+    note = "one of the two is `Index`, the other an integer of a width"
+)]
 pub trait IndexCast<To>: Type {}
 macro_rules! index_casts {
     ($($int:ident)*) => {$(

@@ -3,4 +3,6 @@
 mod every_op;
 mod mistakes;
 mod printing;
+#[path = "../common/tools.rs"]
+#[allow(dead_code)]
 mod tools;

@@ -54,7 +54,7 @@ fn check<N: Number>(list: &[Case], tolerance: f64) -> (usize, usize, Vec<String>
         if c.graph.nodes.len() > 400 {
             continue;
         }
-        let plan = premap::plan(&c.graph, &alex::target(), &options).unwrap();
+        let plan = premap::plan(&c.graph, &alex::plain_target(), &options).unwrap();
         let wide = match N::FORMAT {
             Format::F80 => alex::lower::Wide::F80,
             Format::F128 => alex::lower::Wide::F128,

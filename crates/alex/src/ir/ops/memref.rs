@@ -1,6 +1,6 @@
 //! `memref`: memory, and views of it.
 
-use crate::ir::types::{plus, times};
+use crate::ir::shaped::{plus, times};
 use crate::ir::{
     AnyType, Builder, DYN, Element, Fold, Global, I8, Index, Indices, IntoIndex, Layout, MemRef, Type, Value,
 };

@@ -65,3 +65,64 @@ pub(crate) fn lowered(text: &str) -> Option<String> {
         Err(problem) => panic!("{problem}\n{llvm}"),
     }
 }
+
+/// The dialect's text in a file of its own.
+pub(crate) fn irdl_file() -> tempfile::NamedTempFile {
+    let mut file = tempfile::Builder::new().suffix(".irdl.mlir").tempfile().expect("a temporary file");
+    file.write_all(alex::dialect::irdl::TEXT.as_bytes()).expect("the text is written");
+    file
+}
+
+/// What MLIR's verifier complains of, case by case: one run for all of them.
+pub(crate) fn verdicts(irdl: &std::path::Path, cases: &[&str]) -> Vec<Vec<String>> {
+    let text = cases.join("\n// -----\n");
+    let mut starts = Vec::new();
+    let mut line = 1;
+    for case in cases {
+        starts.push(line);
+        line += case.matches('\n').count() + 2;
+    }
+    let irdl = format!("--irdl-file={}", irdl.display());
+    let found =
+        run("mlir-opt", &[&irdl, "--split-input-file", "-o", "/dev/null"], &text).expect("the tool is there");
+    let mut complaints = vec![Vec::new(); cases.len()];
+    for message in found.err().unwrap_or_default().lines() {
+        let Some((line, problem)) = message.strip_prefix("<stdin>:").and_then(|rest| rest.split_once(':'))
+        else {
+            continue;
+        };
+        let Some((_, problem)) = problem.split_once(": error: ") else { continue };
+        let line: usize = line.parse().expect("a line");
+        let case = starts.partition_point(|&start| start <= line) - 1;
+        complaints[case].push(problem.to_owned());
+    }
+    complaints
+}
+
+/// Runs the function `main` of a module and gives the numbers that it prints.
+pub(crate) fn printed(text: &str) -> Option<Vec<f64>> {
+    let runner = tool("mlir-runner")?;
+    // The tool may be a link into LLVM's folder, where the libraries lie.
+    let found = std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(&runner))
+        .find(|p| p.exists());
+    let folder = std::fs::canonicalize(found.unwrap_or(runner)).ok()?.parent()?.parent()?.join("lib");
+    let utils =
+        std::fs::read_dir(folder).ok()?.filter_map(Result::ok).map(|entry| entry.path()).find(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("libmlir_c_runner_utils.so"))
+        });
+    let Some(utils) = utils else {
+        eprintln!("skipped: there is no libmlir_c_runner_utils of LLVM 22");
+        return None;
+    };
+    let llvm = match run("mlir-opt", &[TO_LLVM], text)? {
+        Ok(llvm) => llvm,
+        Err(problem) => panic!("{problem}\n{text}"),
+    };
+    let libraries = format!("--shared-libs={}", utils.display());
+    match run("mlir-runner", &["-e", "main", "--entry-point-result=void", &libraries], &llvm)? {
+        Ok(output) => Some(output.split_whitespace().map(|word| word.parse().expect("a number")).collect()),
+        Err(problem) => panic!("{problem}"),
+    }
+}

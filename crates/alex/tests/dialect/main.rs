@@ -1,0 +1,13 @@
+//! The `fidelity` dialect: what is shipped, text files, the verdict beside MLIR's.
+
+mod files;
+mod lowered;
+mod mutations;
+mod numbers;
+mod round_trip;
+mod shipped;
+mod typed;
+
+#[path = "../common/tools.rs"]
+#[allow(dead_code)]
+mod tools;
