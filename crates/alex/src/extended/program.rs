@@ -112,7 +112,7 @@ impl Program {
         };
         let names: Vec<String> = (0..plans.len()).map(|k| format!("wide_{k}")).collect();
         let named: Vec<(&str, &Plan)> = names.iter().map(String::as_str).zip(&plans).collect();
-        let (text, lowered) = lower::plans(&named, Some(wide))?;
+        let (text, lowered) = lower::plans(&named, &lower::Options { wide: Some(wide), ..lower::Options::default() })?;
         let library = compiler.load(&text)?;
         let made = plans.into_iter().zip(lowered).map(|(plan, lowered)| {
             let entry = library.entry(&lowered.name)?;

@@ -59,7 +59,7 @@ fn check<N: Number>(list: &[Case], tolerance: f64) -> (usize, usize, Vec<String>
             Format::F80 => alex::lower::Wide::F80,
             Format::F128 => alex::lower::Wide::F128,
         };
-        match alex::lower::plans(&[("probe", &plan)], Some(wide)) {
+        match alex::lower::plan(&plan, &alex::lower::Options { wide: Some(wide), ..Default::default() }) {
             Ok(_) => {
                 plans.push(plan);
                 kept.push(c);
