@@ -69,7 +69,7 @@ impl Programs {
             std::collections::btree_map::Entry::Occupied(ready) => ready.into_mut(),
             std::collections::btree_map::Entry::Vacant(place) => {
                 let options = premap::Options { taps: true, ..premap::Options::default() };
-                let plan = premap::plan(&graph.specialize(sizes), &alex::target(), &options)?;
+                let plan = premap::plan(&graph.specialize(sizes), &alex::plain_target(), &options)?;
                 place.insert(Program::build(&self.compiler, plan, S::FORMAT)?)
             }
         };

@@ -1,5 +1,6 @@
 //! Evaluates a model on given inputs: logits, loss, hidden states, gradients, traces, in any form and precision.
 
+use crate::compiled_wide::{Programs, Wide};
 use crate::error::fault;
 use crate::loaded::Loaded;
 use crate::weights::Weight;
@@ -186,6 +187,15 @@ impl Loaded {
                         None => Attempt::Done(Evaluation { met_by: Some(precision), ..made }),
                     })
                 })
+            }
+            Arithmetic::Precise(Precision::F128) if pool.compiler().is_some() => {
+                Interpret { model: self, batch, request, options, pieces: &pieces, watch }
+                    .compiled::<furnace::precision::F128>()
+            }
+            #[cfg(target_arch = "x86_64")]
+            Arithmetic::Precise(Precision::F80) if pool.compiler().is_some() => {
+                Interpret { model: self, batch, request, options, pieces: &pieces, watch }
+                    .compiled::<furnace::precision::F80>()
             }
             Arithmetic::Precise(precision) => {
                 precision.run(Interpret { model: self, batch, request, options, pieces: &pieces, watch })?
@@ -422,6 +432,24 @@ impl Interpret<'_> {
     }
 }
 
+impl Interpret<'_> {
+    /// The same numbers as native code; one call for each piece of the sequence.
+    fn compiled<S: Wide>(self) -> Result<Evaluation> {
+        let weights = RefCell::new(BTreeMap::new());
+        let programs = RefCell::new(Programs::new()?);
+        self.model.eval_in::<S>(
+            self.batch,
+            self.request,
+            &self.options,
+            self.pieces,
+            &|graph, feeds, sizes| {
+                let inputs = arrays(graph, feeds, &mut weights.borrow_mut())?;
+                programs.borrow_mut().run(graph, &inputs, sizes)
+            },
+        )
+    }
+}
+
 impl Task for Interpret<'_> {
     type Out = Result<Evaluation>;
     fn run<S: Real>(self) -> furnace::Result<Self::Out> {
@@ -429,14 +457,12 @@ impl Task for Interpret<'_> {
     }
 }
 
-/// Runs a graph in the reference interpreter; `weights` keeps their copies from piece to piece.
-fn interpret<S: Scalar>(
+/// What a graph is given as arrays; `weights` keeps their copies from piece to piece.
+fn arrays<S: Scalar>(
     graph: &Graph,
     feeds: Vec<Feed<'_, S>>,
-    sizes: &Bindings,
     weights: &mut BTreeMap<String, Array<S>>,
-    watch: Watch<'_>,
-) -> Result<Made<S>> {
+) -> Result<Vec<Array<S>>> {
     let mut inputs = vec![];
     for (feed, input) in feeds.into_iter().zip(&graph.inputs) {
         inputs.push(match (feed, weights.get(&input.name)) {
@@ -449,6 +475,18 @@ fn interpret<S: Scalar>(
             }
         });
     }
+    Ok(inputs)
+}
+
+/// Runs a graph in the reference interpreter; `weights` keeps their copies from piece to piece.
+fn interpret<S: Scalar>(
+    graph: &Graph,
+    feeds: Vec<Feed<'_, S>>,
+    sizes: &Bindings,
+    weights: &mut BTreeMap<String, Array<S>>,
+    watch: Watch<'_>,
+) -> Result<Made<S>> {
+    let inputs = arrays(graph, feeds, weights)?;
     let made = interp::run_watched(graph, inputs, EvalCx::default(), watch)?;
     let cost = interp::cost(&graph::passes::dead_code(&graph.specialize(sizes)));
     Ok((made.outputs.into_iter().chain(made.taps).collect(), cost.operations + cost.transcendental))

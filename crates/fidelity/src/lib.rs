@@ -10,6 +10,8 @@ pub mod calibration;
 pub mod chat;
 pub mod compile;
 pub mod compiled;
+pub mod compiled_wide;
+pub mod ternary_kernel;
 pub mod convert;
 pub mod demo;
 pub mod derive;
@@ -33,6 +35,7 @@ pub mod prelude {
     pub use crate::eval::{Arithmetic, Batch, Cut, Evaluation, Request};
     pub use crate::generate::Generator;
     pub use crate::loaded::{Loaded, Stream};
+    pub use crate::ternary_kernel::{HardwareTarget, Kernel, MemoryPattern};
     pub use axes::{Axis, DType, Tensor, TernaryMatrix, axes};
     pub use engine::pool::Pool;
     pub use furnace::{grad, grads, jvp, value_and_grad, vjp};

@@ -80,7 +80,7 @@ fn words(ty: &Type) -> usize {
 }
 
 impl Program {
-    /// Lowers a plan for [`crate::target`], compiles and loads it, unless the compiler's cache has it.
+    /// Lowers a plan for [`crate::plain_target`], compiles and loads it, unless the compiler's cache has it.
     ///
     /// # Errors
     /// [`AlexError::Format`] for f80 where there is none; [`AlexError::Lower`] for packed trits and for what has no lowering;

@@ -54,12 +54,12 @@ fn check<N: Number>(list: &[Case], tolerance: f64) -> (usize, usize, Vec<String>
         if c.graph.nodes.len() > 400 {
             continue;
         }
-        let plan = premap::plan(&c.graph, &alex::target(), &options).unwrap();
+        let plan = premap::plan(&c.graph, &alex::plain_target(), &options).unwrap();
         let wide = match N::FORMAT {
             Format::F80 => alex::lower::Wide::F80,
             Format::F128 => alex::lower::Wide::F128,
         };
-        match alex::lower::plans(&[("probe", &plan)], Some(wide)) {
+        match alex::lower::plan(&plan, &alex::lower::Options { wide: Some(wide), ..Default::default() }) {
             Ok(_) => {
                 plans.push(plan);
                 kept.push(c);
