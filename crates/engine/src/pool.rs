@@ -205,6 +205,8 @@ pub struct Pool {
     /// Set while a round is running; a second caller runs its loop alone instead of waiting.
     taken: AtomicBool,
     pinned: bool,
+    /// Rounds and tasks that were dealt out so far.
+    dealt: [AtomicUsize; 2],
 }
 
 impl Pool {
@@ -257,7 +259,7 @@ impl Pool {
                 std::thread::Builder::new().name(format!("engine-{index}")).spawn(worker).ok()
             })
             .collect();
-        Self { shared, workers, taken: AtomicBool::new(false), pinned: !processors.is_empty() }
+        Self { shared, workers, taken: AtomicBool::new(false), pinned: !processors.is_empty(), dealt: Default::default() }
     }
 
     /// A pool that only ever uses the calling thread.
@@ -268,6 +270,11 @@ impl Pool {
     /// Number of threads that share the work, the caller included.
     pub fn threads(&self) -> usize {
         self.workers.len() + 1
+    }
+
+    /// Rounds that were dealt out to threads so far, and their tasks: what a plan says of its cuts is held against this.
+    pub fn dealt(&self) -> (usize, usize) {
+        (self.dealt[0].load(Ordering::Relaxed), self.dealt[1].load(Ordering::Relaxed))
     }
 
     /// Whether each thread was given a processor of its own.
@@ -285,6 +292,9 @@ impl Pool {
             (0..count).for_each(task);
             return;
         }
+        // Only who holds the pool writes.
+        self.dealt[0].fetch_add(1, Ordering::Relaxed);
+        self.dealt[1].fetch_add(count, Ordering::Relaxed);
         for from in (0..count).step_by(MOST) {
             let result = self.round(MOST.min(count - from), &|index| task(from + index));
             if let Err(cause) = result {

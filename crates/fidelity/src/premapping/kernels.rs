@@ -58,12 +58,12 @@ impl Maker {
 /// Whether rows cost something beside their elements, and there is a plan that shows it.
 fn has_rows(kernel: Kernel) -> bool {
     use Kernel::{
-        Attention, Blocks, BlocksFew, Copy, Norm, NormFake, NormGrad, NormQuantise, Quantise, Reduce, Rows, Scan,
-        ScanGrad, Selective, SelectiveGrad, Softmax, SoftmaxGrad, SumProducts, TritBytes, Trits, TritsFew,
+        Attention, Blocks, BlocksFew, Copy, Gemm, Norm, NormFake, NormGrad, NormQuantise, Quantise, Reduce, Rows, Scan,
+        ScanGrad, Selective, SelectiveGrad, Softmax, SoftmaxGrad, SumProducts, TritBytes, Trits,
     };
     matches!(
         kernel,
-        Trits | TritsFew | TritBytes | Blocks | BlocksFew | Norm | NormQuantise | NormFake | NormGrad | Quantise | Scan
+        Gemm | Trits | TritBytes | Blocks | BlocksFew | Norm | NormQuantise | NormFake | NormGrad | Quantise | Scan
             | ScanGrad | Selective | SelectiveGrad | Attention | Softmax | SoftmaxGrad | Reduce | SumProducts | Copy | Rows
     )
 }
@@ -112,8 +112,9 @@ pub fn plan(kernel: Kernel, size: Size) -> Option<Small> {
             vec![x.block_linear(&w, BlockFormat::Q4K)]
         }
         Kernel::Gemm => {
-            let (a, b) = (m.f(&[pick(16, 256), pick(16, 512)]), m.f(&[pick(16, 512), pick(16, 512)]));
-            vec![a.matmul(&b)]
+            let (n, k) = (if narrow { 16 } else { pick(16, 256) }, pick(16, 512));
+            let (a, b) = (m.f(&[n, k]), m.f(&[k, k]));
+            vec![a.linear(&b)]
         }
         Kernel::Gemv => {
             let (a, b) = (m.f(&[1, pick(16, 512)]), m.f(&[pick(16, 512), pick(16, 512)]));
