@@ -259,7 +259,13 @@ impl Pool {
                 std::thread::Builder::new().name(format!("engine-{index}")).spawn(worker).ok()
             })
             .collect();
-        Self { shared, workers, taken: AtomicBool::new(false), pinned: !processors.is_empty(), dealt: Default::default() }
+        Self {
+            shared,
+            workers,
+            taken: AtomicBool::new(false),
+            pinned: !processors.is_empty(),
+            dealt: Default::default(),
+        }
     }
 
     /// A pool that only ever uses the calling thread.

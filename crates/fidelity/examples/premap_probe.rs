@@ -16,18 +16,39 @@ fn main() {
             let t = rig.steps(15).unwrap();
             let p = premap::cost::predict(rig.plan(), &m, 1);
             for (k, (s, c)) in rig.plan().steps.iter().zip(&p.steps).enumerate() {
-                let name = format!("{} {:?}", premap::report::names::step(rig.plan(), s), c.kernels.iter().map(|k| k.0.name()).collect::<Vec<_>>());
+                let name = format!(
+                    "{} {:?}",
+                    premap::report::names::step(rig.plan(), s),
+                    c.kernels.iter().map(|k| k.0.name()).collect::<Vec<_>>()
+                );
                 let e = all.entry(name).or_default();
                 *e = (e.0 + c.time, e.1 + t[k], e.2 + c.fixed, e.3 + 1);
                 if std::env::args().nth(2).is_some_and(|f| j.case.name.contains(&f)) {
-                    println!("{} {k} {} {:?} cut {:?} pred {:.0} (c {:.0} m {:.0} f {:.0}) meas {:.0}", j.case.name, premap::report::names::step(rig.plan(), s), c.kernels, c.rounds.iter().map(|r| r.tasks).collect::<Vec<_>>(), c.time, c.compute, c.memory, c.fixed, t[k]);
+                    println!(
+                        "{} {k} {} {:?} cut {:?} pred {:.0} (c {:.0} m {:.0} f {:.0}) meas {:.0}",
+                        j.case.name,
+                        premap::report::names::step(rig.plan(), s),
+                        c.kernels,
+                        c.rounds.iter().map(|r| r.tasks).collect::<Vec<_>>(),
+                        c.time,
+                        c.compute,
+                        c.memory,
+                        c.fixed,
+                        t[k]
+                    );
                 }
             }
         }
         let mut rows: Vec<_> = all.into_iter().collect();
         rows.sort_by(|a, b| (b.1.0 - b.1.1).abs().total_cmp(&(a.1.0 - a.1.1).abs()));
         for (n, (p, t, f, c)) in rows {
-            println!("{:10.1} pred {:10.1} meas {:6.2} fixed {:8.1} n {c:4} {n}", p / 1e3, t / 1e3, p / t, f / 1e3);
+            println!(
+                "{:10.1} pred {:10.1} meas {:6.2} fixed {:8.1} n {c:4} {n}",
+                p / 1e3,
+                t / 1e3,
+                p / t,
+                f / 1e3
+            );
         }
         return;
     }

@@ -42,7 +42,9 @@ fn plans_are_shown_in_every_form() {
         assert!(told.err.contains("drawn into"), "{}", told.err);
         told.json();
         let drawn = std::fs::read_to_string(&svg).unwrap();
-        assert!(drawn.starts_with("<svg ") && drawn.trim_end().ends_with("</svg>") && drawn.contains("arena "));
+        assert!(
+            drawn.starts_with("<svg ") && drawn.trim_end().ends_with("</svg>") && drawn.contains("arena ")
+        );
         let without = plan(&["--json", "--without", "fusion,patterns,reuse"]).json();
         assert!(without["steps"].as_array().unwrap().len() > steps.len(), "{form}");
         assert_eq!(without["without"], serde_json::json!(["fusion", "patterns", "reuse"]));
@@ -129,6 +131,11 @@ fn plans_are_cut_as_they_say() {
     let pool = Arc::new(Pool::new(2));
     let mut cases: Vec<(String, graph::Graph, premap::Options)> = vec![];
     for kernel in Kernel::ALL {
+        // Many tokens with blocks are cut by the instruction set.
+        let wide = engine::kernels::simd::level() == engine::kernels::simd::Level::Avx512;
+        if *kernel == Kernel::Blocks && !wide {
+            continue;
+        }
         for size in [Size::Tiny, Size::Narrow, Size::Large] {
             if let Some(small) = kernels::plan(*kernel, size) {
                 cases.push((format!("{} {size:?}", kernel.name()), small.graph, small.options));
@@ -149,12 +156,18 @@ fn plans_are_cut_as_they_say() {
     for (name, graph, options) in cases {
         let mut rig = Rig::new(&graph, &options, &pool).unwrap();
         let plan = rig.plan();
-        let said: Vec<usize> = plan.steps.iter().flat_map(|s| premap::cut::rounds(plan, s)).map(|r| r.tasks).collect();
+        let said: Vec<usize> =
+            plan.steps.iter().flat_map(|s| premap::cut::rounds(plan, s)).map(|r| r.tasks).collect();
         let said = said.into_iter().filter(|n| *n > 1).fold((0, 0), |(r, t), n| (r + 1, t + n));
         let before = pool.dealt();
         rig.results().unwrap();
         let after = pool.dealt();
-        assert_eq!((after.0 - before.0, after.1 - before.1), said, "{name}: rounds and tasks\n{}", rig.plan().describe());
+        assert_eq!(
+            (after.0 - before.0, after.1 - before.1),
+            said,
+            "{name}: rounds and tasks\n{}",
+            rig.plan().describe()
+        );
     }
 }
 
@@ -173,7 +186,8 @@ fn eval_and_generate_take_switches() {
     };
     assert_eq!(eval(&[]), eval(&["--without", &every]));
     let generate = |more: &[&str]| {
-        let mut list = args!["generate", tiny.model, "ab", "--greedy", "--max-tokens", "8", "--json"].to_vec();
+        let mut list =
+            args!["generate", tiny.model, "ab", "--greedy", "--max-tokens", "8", "--json"].to_vec();
         list.extend(more.iter().map(std::ffi::OsString::from));
         fidelity(&list).json()["tokens"].clone()
     };

@@ -159,7 +159,12 @@ fn one(
     threads: usize,
 ) -> StepCost {
     let rounds = cut::rounds(plan, step);
-    let mut cost = StepCost { kernels: work.units.iter().map(|(k, n, _)| (*k, *n)).collect(), traffic, rounds, ..StepCost::default() };
+    let mut cost = StepCost {
+        kernels: work.units.iter().map(|(k, n, _)| (*k, *n)).collect(),
+        traffic,
+        rounds,
+        ..StepCost::default()
+    };
     for (kernel, units, _) in &work.units {
         let (class, each) = kernel.operations();
         cost.operations[class as usize] += units * each;

@@ -30,8 +30,8 @@ mod traffic;
 pub mod work;
 
 pub use machine::{Kernel, Machine};
-pub use report::{About, Report};
 pub use plan::{Access, Buffer, Fused, Group, GroupInput, Options, Pattern, Place, Plan, Step, Target};
+pub use report::{About, Report};
 pub use switches::{Optimization, Switches, UnknownOptimization};
 
 use graph::Graph;

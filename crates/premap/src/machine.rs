@@ -250,7 +250,10 @@ impl Machine {
     /// Bytes that a level holds for so many threads; `None` for the last.
     pub fn capacity(&self, level: usize, threads: usize) -> Option<f64> {
         let level = &self.levels[level];
-        Some(level.bytes? as f64 * if level.shared { 1.0 } else { threads.clamp(1, self.threads.max(1)) as f64 })
+        Some(
+            level.bytes? as f64
+                * if level.shared { 1.0 } else { threads.clamp(1, self.threads.max(1)) as f64 },
+        )
     }
 
     /// Whether a prediction is a bound rather than an expectation.

@@ -96,7 +96,10 @@ impl Sheet {
             source: Source::Datasheet,
             note: self.note.into(),
             threads: 1,
-            levels: vec![level(self.near.0, Some(self.near.1), FREE), level("memory", None, [self.memory; 2])],
+            levels: vec![
+                level(self.near.0, Some(self.near.1), FREE),
+                level("memory", None, [self.memory; 2]),
+            ],
             kernels: BTreeMap::new(),
             peaks,
             run: 0.0,
@@ -133,13 +136,16 @@ impl Machine {
             read,
             write,
         };
-        let rates = REFERENCE.iter().map(|(k, unit, row, step)| (*k, Rate { unit: *unit, row: *row, step: *step }));
+        let rates =
+            REFERENCE.iter().map(|(k, unit, row, step)| (*k, Rate { unit: *unit, row: *row, step: *step }));
         Machine {
             name: "reference".into(),
             source: machine::Source::Default,
             note: "figures of one server processor (Zen 5, two cores), not of this machine".into(),
             threads: 2,
-            levels: LEVELS.map(|(name, bytes, shared, read, write)| level(name, bytes, shared, read, write)).into(),
+            levels: LEVELS
+                .map(|(name, bytes, shared, read, write)| level(name, bytes, shared, read, write))
+                .into(),
             kernels: rates.collect(),
             peaks: BTreeMap::new(),
             run: FIXED[0],

@@ -98,7 +98,9 @@ fn group(plan: &Plan, g: &Group, work: &mut Work) {
     for i in &g.inputs {
         let each = match i.access {
             // Other types are converted while they are loaded.
-            Access::Full | Access::Rows { .. } | Access::Row if plan.graph.ty(i.source).dtype != DType::F32 => {
+            Access::Full | Access::Rows { .. } | Access::Row
+                if plan.graph.ty(i.source).dtype != DType::F32 =>
+            {
                 (Kernel::Simple, 2.0 * n)
             }
             // A row that all share is read again for each, from the nearest cache.
@@ -249,7 +251,13 @@ fn node(plan: &Plan, at: u32, n: &Node, work: &mut Work) {
             let rows = axes.contains(&rank.saturating_sub(1));
             work.add_rows(if rows { Kernel::Reduce } else { Kernel::ReduceColumns }, input(0), result(0));
         }
-        Op::Identity | Op::Broadcast | Op::Transpose | Op::Slice | Op::Reverse | Op::Pad | Op::Concatenate
+        Op::Identity
+        | Op::Broadcast
+        | Op::Transpose
+        | Op::Slice
+        | Op::Reverse
+        | Op::Pad
+        | Op::Concatenate
         | Op::Windows => moved(plan, at, n, work),
         Op::Gather | Op::BlockRows => {
             rows(plan, n, result(0), if n.op == Op::Gather { 0 } else { 1 }, work);

@@ -6,7 +6,9 @@ use graph::{Cx, Dim, Graph, Op, Type, Value, Var};
 use premap::cost::predict;
 use premap::machine::{Class, Machine};
 use premap::report::lives;
-use premap::{About, Access, Buffer, Optimization, Options, Pattern, Plan, Report, Step, Switches, Target, plan};
+use premap::{
+    About, Access, Buffer, Optimization, Options, Pattern, Plan, Report, Step, Switches, Target, plan,
+};
 use std::collections::HashMap;
 
 /// A target with everything that the engine has.
@@ -286,11 +288,18 @@ fn a_plan_twice_as_long_costs_twice_as_much() {
     let m = Machine::reference();
     let cost = |n| predict(&plan(&graph(n), &target(), &Options::default()).unwrap(), &m, 1);
     let (one, two) = (cost(64), cost(128));
-    assert_eq!(2.0 * one.operations()[Class::Transcendental as usize], two.operations()[Class::Transcendental as usize]);
+    assert_eq!(
+        2.0 * one.operations()[Class::Transcendental as usize],
+        two.operations()[Class::Transcendental as usize]
+    );
     assert!((2.0 * one.steps[0].compute / two.steps[0].compute - 1.0).abs() < 1e-9);
     // A bandwidth twice as high is never slower, a machine without one is refused.
     let fast = Machine {
-        levels: m.levels.iter().map(|l| premap::machine::Level { read: l.read.map(|x| 2.0 * x), ..l.clone() }).collect(),
+        levels: m
+            .levels
+            .iter()
+            .map(|l| premap::machine::Level { read: l.read.map(|x| 2.0 * x), ..l.clone() })
+            .collect(),
         ..m.clone()
     };
     let made = plan(&graph(1024), &target(), &Options::default()).unwrap();
@@ -307,7 +316,8 @@ fn weights_that_fit_a_cache_are_found_there() {
     let made = plan(&graph, &target(), &Options::default()).unwrap();
     let of = |bytes: [u64; 2]| {
         let mut m = Machine::reference();
-        (m.levels[0].bytes, m.levels[1].bytes, m.levels[2].bytes) = (Some(1 << 10), Some(bytes[0]), Some(bytes[1]));
+        (m.levels[0].bytes, m.levels[1].bytes, m.levels[2].bytes) =
+            (Some(1 << 10), Some(bytes[0]), Some(bytes[1]));
         predict(&made, &m, 1).traffic().iter().map(|t| t.read).collect::<Vec<_>>()
     };
     // 256 KB of weights, in the second level, the third, or neither.
@@ -326,16 +336,44 @@ fn a_report_says_everything_in_every_form() {
         let report = Report::new(&made, &about);
         let json: serde_json::Value = serde_json::to_value(&report).unwrap();
         for key in [
-            "title", "target", "machine", "source", "note", "threads", "without", "predicted_ns", "operations", "traffic",
-            "barriers", "groups", "joins", "layouts", "memory", "steps",
+            "title",
+            "target",
+            "machine",
+            "source",
+            "note",
+            "threads",
+            "without",
+            "predicted_ns",
+            "operations",
+            "traffic",
+            "barriers",
+            "groups",
+            "joins",
+            "layouts",
+            "memory",
+            "steps",
         ] {
             assert!(json.get(key).is_some(), "{key}");
         }
         let steps = json["steps"].as_array().unwrap();
         assert_eq!(steps.len(), made.steps.len());
         for key in [
-            "step", "name", "part", "ops", "ty", "reads", "writes", "rounds", "kernels", "operations", "traffic",
-            "compute_ns", "memory_ns", "fixed_ns", "predicted_ns", "bound",
+            "step",
+            "name",
+            "part",
+            "ops",
+            "ty",
+            "reads",
+            "writes",
+            "rounds",
+            "kernels",
+            "operations",
+            "traffic",
+            "compute_ns",
+            "memory_ns",
+            "fixed_ns",
+            "predicted_ns",
+            "bound",
         ] {
             assert!(steps.iter().all(|s| s.get(key).is_some()), "{key}");
         }

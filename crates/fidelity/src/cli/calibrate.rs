@@ -54,7 +54,11 @@ fn table(m: &Machine) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(out, "{} ({})\n", m.name, m.note);
-    let _ = writeln!(out, "{:<8} {:>10} {:>9} {:>9} {:>9} {:>9}", "level", "bytes", "read", "all", "write", "all");
+    let _ = writeln!(
+        out,
+        "{:<8} {:>10} {:>9} {:>9} {:>9} {:>9}",
+        "level", "bytes", "read", "all", "write", "all"
+    );
     for l in &m.levels {
         let size = l.bytes.map_or("–".into(), fidelity::inspect::size);
         let _ = writeln!(
@@ -63,10 +67,12 @@ fn table(m: &Machine) -> String {
             l.name, l.read[0], l.read[1], l.write[0], l.write[1]
         );
     }
-    let _ = writeln!(out, "\n{:<20} {:>12} {:>12} {:>12}  unit", "kernel", "ns a unit", "ns a row", "ns a step");
+    let _ =
+        writeln!(out, "\n{:<20} {:>12} {:>12} {:>12}  unit", "kernel", "ns a unit", "ns a row", "ns a step");
     for k in Kernel::ALL {
         let r = m.rate(*k);
-        let _ = writeln!(out, "{:<20} {:>12.5} {:>12.3} {:>12.0}  {}", k.name(), r.unit, r.row, r.step, k.unit());
+        let _ =
+            writeln!(out, "{:<20} {:>12.5} {:>12.3} {:>12.0}  {}", k.name(), r.unit, r.row, r.step, k.unit());
     }
     let _ = writeln!(
         out,

@@ -16,7 +16,13 @@ fn machine(threads: usize, again: bool, say: &mut dyn FnMut(&str)) -> Result<Mac
 }
 
 /// Predicted against measured, over the plans that are judged.
-pub(super) fn predict(threads: usize, quick: bool, again: bool, json: bool, svg: Option<&Path>) -> Result<()> {
+pub(super) fn predict(
+    threads: usize,
+    quick: bool,
+    again: bool,
+    json: bool,
+    svg: Option<&Path>,
+) -> Result<()> {
     let mut say = |line: &str| print::note(&format!("· {line}"));
     let machine = machine(threads, again, &mut say)?;
     let judged = judge::run(&machine, if quick { 3 } else { 9 }, &mut say)?;

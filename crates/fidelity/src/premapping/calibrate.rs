@@ -199,10 +199,16 @@ pub fn measure(threads: usize, say: &mut dyn FnMut(&str)) -> Result<Machine> {
     // From the last cache and from memory, one operation and many.
     let wide: [(usize, usize); 6] =
         [(2, 1 << 20), (8, 1 << 20), (24, 1 << 20), (2, 12 << 20), (8, 12 << 20), (24, 12 << 20)];
-    let mut wide =
-        wide.map(|(steps, n)| timed(chain(steps, n, true), &single)).into_iter().collect::<Result<Vec<_>>>()?;
+    let mut wide = wide
+        .map(|(steps, n)| timed(chain(steps, n, true), &single))
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
     let mut long = [timed(rounds(384, 512), &all)?, timed(kernels::plan(Kernel::Gemm, Size::Large), &all)?];
-    let mut short = [timed(rounds(64, 128), &all)?, timed(rounds(48, 256), &all)?, timed(chain(17, 32 << 10, false), &all)?];
+    let mut short = [
+        timed(rounds(64, 128), &all)?,
+        timed(rounds(48, 256), &all)?,
+        timed(chain(17, 32 << 10, false), &all)?,
+    ];
     for round in 0..ROUNDS {
         for t in rigs.values_mut().chain(chains.iter_mut().flatten()) {
             let time = t.rig.time(TURN)?;
@@ -240,9 +246,10 @@ pub fn measure(threads: usize, say: &mut dyn FnMut(&str)) -> Result<Machine> {
         machine.overlap = overlap;
         fit(&mut machine, &rigs, &[Kernel::Stream, Kernel::Simple]);
         fit(&mut machine, &rigs, &[Kernel::Stream, Kernel::Simple]);
-        let errors = wide.iter().flatten().map(|t| {
-            (predict(t.rig.plan(), &machine, 1).time / t.nanoseconds()).ln().abs()
-        });
+        let errors = wide
+            .iter()
+            .flatten()
+            .map(|t| (predict(t.rig.plan(), &machine, 1).time / t.nanoseconds()).ln().abs());
         let error: f64 = errors.sum();
         if error < best.0 {
             best = (error, overlap);
@@ -299,6 +306,10 @@ fn fit(machine: &mut Machine, rigs: &BTreeMap<(Kernel, Size), Timed>, list: &[Ke
             rate.unit = solve(large.nanoseconds(), 1e3, |unit| at(Rate { unit, ..rate }, large));
             if let Some(narrow) = rig(Size::Narrow) {
                 rate.row = solve(narrow.nanoseconds(), 1e5, |row| at(Rate { row, ..rate }, narrow));
+                // Rows are the smaller part where they are long, whatever a disturbed measurement says.
+                let half = 0.5 * large.nanoseconds();
+                let most = solve(half, 1e5, |row| at(Rate { unit: 0.0, row, ..rate }, large));
+                rate.row = rate.row.min(most);
             }
             rate.step = solve(tiny.nanoseconds(), 1e6, |step| at(Rate { step, ..rate }, tiny));
         }

@@ -65,10 +65,8 @@ pub fn run(machine: &Machine, rounds: usize, say: &mut dyn FnMut(&str)) -> Resul
     let list = suite::judged(machine.threads)?;
     let pools: Vec<Arc<Pool>> = [1, machine.threads].map(|n| Arc::new(Pool::new(n))).into();
     let pool = |j: &Judged| &pools[usize::from(j.threads > 1)];
-    let mut rigs = list
-        .iter()
-        .map(|j| Rig::new(&j.case.graph, &j.case.options, pool(j)))
-        .collect::<Result<Vec<_>>>()?;
+    let mut rigs =
+        list.iter().map(|j| Rig::new(&j.case.graph, &j.case.options, pool(j))).collect::<Result<Vec<_>>>()?;
     say(&format!("{} plans, {rounds} rounds", list.len()));
     let mut times: Vec<Vec<f64>> = vec![vec![]; list.len()];
     for _ in 0..rounds.max(1) {
@@ -112,7 +110,8 @@ impl Judgement {
     /// Predicted over measured on logarithmic axes, with the lines of a quarter.
     pub fn plot(&self) -> Plot {
         let percent = 100.0 * self.quartiles[1];
-        let title = format!("Predicted and measured: {} plans, median error {percent:.0} %", self.plans.len());
+        let title =
+            format!("Predicted and measured: {} plans, median error {percent:.0} %", self.plans.len());
         let mut plot = Plot::new(title, "measured, ms", "predicted, ms");
         (plot.log_x, plot.log_y, plot.size) = (true, true, (760.0, 560.0));
         let all = self.plans.iter().map(|r| r.measured_ms);

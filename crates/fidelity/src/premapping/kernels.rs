@@ -51,20 +51,41 @@ impl Maker {
         let names: Vec<String> = (0..outputs.len()).map(|i| format!("y{i}")).collect();
         let named: Vec<(&str, &Var)> = names.iter().map(String::as_str).zip(outputs).collect();
         let graph = self.cx.finish(&named).ok()?;
-        Some(Small { graph, options: Options { layouts: self.layouts, donate: self.donate, ..Options::default() } })
+        Some(Small {
+            graph,
+            options: Options { layouts: self.layouts, donate: self.donate, ..Options::default() },
+        })
     }
 }
 
 /// Whether rows cost something beside their elements, and there is a plan that shows it.
 fn has_rows(kernel: Kernel) -> bool {
     use Kernel::{
-        Attention, Blocks, BlocksFew, Copy, Gemm, Norm, NormFake, NormGrad, NormQuantise, Quantise, Reduce, Rows, Scan,
-        ScanGrad, Selective, SelectiveGrad, Softmax, SoftmaxGrad, SumProducts, TritBytes, Trits,
+        Attention, Blocks, BlocksFew, Copy, Gemm, Norm, NormFake, NormGrad, NormQuantise, Quantise, Reduce,
+        Rows, Scan, ScanGrad, Selective, SelectiveGrad, Softmax, SoftmaxGrad, SumProducts, TritBytes, Trits,
     };
     matches!(
         kernel,
-        Gemm | Trits | TritBytes | Blocks | BlocksFew | Norm | NormQuantise | NormFake | NormGrad | Quantise | Scan
-            | ScanGrad | Selective | SelectiveGrad | Attention | Softmax | SoftmaxGrad | Reduce | SumProducts | Copy | Rows
+        Gemm | Trits
+            | TritBytes
+            | Blocks
+            | BlocksFew
+            | Norm
+            | NormQuantise
+            | NormFake
+            | NormGrad
+            | Quantise
+            | Scan
+            | ScanGrad
+            | Selective
+            | SelectiveGrad
+            | Attention
+            | Softmax
+            | SoftmaxGrad
+            | Reduce
+            | SumProducts
+            | Copy
+            | Rows
     )
 }
 
@@ -268,7 +289,8 @@ pub fn plan(kernel: Kernel, size: Size) -> Option<Small> {
             vec![m.cx.push1(Op::Iota, attrs, &[])]
         }
         Kernel::Rows => {
-            let (table, ids) = (m.f(&[256, if narrow { 16 } else { pick(16, 256) }]), m.input(DType::I64, &[pick(1, 256)]));
+            let (table, ids) =
+                (m.f(&[256, if narrow { 16 } else { pick(16, 256) }]), m.input(DType::I64, &[pick(1, 256)]));
             vec![table.gather(&ids)]
         }
         Kernel::Naive => vec![m.f(&[pick(1, 4096)]).erf()],

@@ -2,8 +2,8 @@
 //! what each optimisation is worth.
 
 pub mod calibrate;
-pub mod kernels;
 pub mod judge;
+pub mod kernels;
 pub mod rig;
 pub mod suite;
 pub mod worth;

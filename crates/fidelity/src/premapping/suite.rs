@@ -177,10 +177,7 @@ impl Inputs {
     }
 
     fn f(&mut self, shape: &[usize]) -> Var {
-        let v = self.cx.input(
-            &format!("x{}", self.list.len()),
-            Type::new(DType::F32, shape.iter().copied()),
-        );
+        let v = self.cx.input(&format!("x{}", self.list.len()), Type::new(DType::F32, shape.iter().copied()));
         self.list.push(v.clone());
         v
     }
@@ -321,7 +318,9 @@ fn attention_parallel(time: usize, d: usize) -> Result<Case> {
 pub fn judged(threads: usize) -> Result<Vec<Judged>> {
     let free = |hidden, layers| ModelConfig::from(matmulfree(hidden, layers));
     let mut cases: Vec<(Case, bool)> = vec![];
-    for (hidden, time) in [(256, 16), (256, 64), (256, 512), (512, 32), (512, 256), (512, 1), (1024, 1), (1024, 4)] {
+    for (hidden, time) in
+        [(256, 16), (256, 64), (256, 512), (512, 32), (512, 256), (512, 1), (1024, 1), (1024, 4)]
+    {
         cases.push((model(&free(hidden, 2), Form::Prepared, time, 0)?, true));
     }
     cases.push((model(&free(256, 2), Form::Float, 128, 0)?, true));

@@ -99,8 +99,7 @@ fn weigh(case: &Case, machine: &Machine, pool: &Arc<Pool>, rounds: usize) -> Res
             times.push(rig.time(TURN)?);
         }
     }
-    let predicted: Vec<f64> =
-        rigs.iter().map(|r| predict(r.plan(), machine, pool.threads()).time).collect();
+    let predicted: Vec<f64> = rigs.iter().map(|r| predict(r.plan(), machine, pool.threads()).time).collect();
     let arena = rigs[0].plan().arena;
     let rows = list.iter().zip(&rigs).zip(&times).zip(&predicted).map(|((((name, _), rig), own), time)| {
         let mut ratios: Vec<f64> = own.iter().zip(&times[0]).map(|(without, with)| without / with).collect();

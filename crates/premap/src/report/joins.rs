@@ -93,14 +93,24 @@ pub(super) fn find(plan: &Plan, prediction: &Prediction, m: &Machine, threads: u
         let bytes = plan.bytes(*v);
         // Stored and loaded again, from where the reader finds it.
         let cost = &prediction.steps[second];
-        let (seen, far): (f64, f64) = cost.traffic.iter().zip(&m.levels).fold((0.0, 0.0), |(n, t), (x, l)| {
-            (n + x.read, t + x.read / m.bandwidth(l.read, threads) + x.read / m.bandwidth(l.write, threads))
-        });
+        let (seen, far): (f64, f64) =
+            cost.traffic.iter().zip(&m.levels).fold((0.0, 0.0), |(n, t), (x, l)| {
+                (
+                    n + x.read,
+                    t + x.read / m.bandwidth(l.read, threads) + x.read / m.bandwidth(l.write, threads),
+                )
+            });
         let share = if seen > 0.0 { far / seen } else { 0.0 };
         let tasks = cost.rounds.iter().map(|r| r.tasks).max().unwrap_or(1);
         let registers = bytes as f64 / 4.0 * 2.0 * m.rate(Kernel::Stream).unit / m.speedup(tasks, threads);
         let fixed = prediction.steps[second].fixed.min(prediction.steps[first].fixed);
-        found.push(Join { pattern, first, second, bytes, saves_ns: bytes as f64 * share + registers + fixed });
+        found.push(Join {
+            pattern,
+            first,
+            second,
+            bytes,
+            saves_ns: bytes as f64 * share + registers + fixed,
+        });
     }
     found.sort_by_key(|j| (j.first, j.second, j.bytes));
     found

@@ -255,10 +255,9 @@ fn describe(plan: &Plan, k: usize, step: &Step, cost: &StepCost, about: &About<'
     let work = crate::work::of(plan, step);
     let list = |l: &[(Value, usize)]| l.iter().map(|(v, bytes)| operand(plan, *v, *bytes)).collect();
     let regions = match step {
-        Step::Control(_, plans) => plans
-            .iter()
-            .map(|p| Report::new(p, &About { title: "region", ..about.clone() }))
-            .collect(),
+        Step::Control(_, plans) => {
+            plans.iter().map(|p| Report::new(p, &About { title: "region", ..about.clone() })).collect()
+        }
         _ => vec![],
     };
     StepReport {

@@ -98,7 +98,9 @@ pub const fn layout(layout: TritLayout) -> &'static str {
             "two bits each (code t + 1): groups of 4 rows interleaved in blocks of 256 columns, 64 bytes a row and block, \
              in 4 bit planes of 64 neighbouring columns"
         }
-        TritLayout::Interchange => "two bits each (00 = 0, 01 = −1, 10 = +1), row after row, neighbouring columns side by side",
+        TritLayout::Interchange => {
+            "two bits each (00 = 0, 01 = −1, 10 = +1), row after row, neighbouring columns side by side"
+        }
         TritLayout::Storage => "five a byte (base 3), row after row",
     }
 }

@@ -217,7 +217,14 @@ fn strip(o: &mut String, r: &Report, at: &[f64], x: &impl Fn(f64) -> f64) {
             x(at[k]),
             TOP + STRIP - high,
             (x(at[k + 1]) - x(at[k])).max(0.4),
-            escape(&format!("{} {}: {}, limit {} [{}]", s.step, s.name, time(s.predicted_ns), s.bound, s.part))
+            escape(&format!(
+                "{} {}: {}, limit {} [{}]",
+                s.step,
+                s.name,
+                time(s.predicted_ns),
+                s.bound,
+                s.part
+            ))
         );
     }
     let mut right = WIDTH - RIGHT;

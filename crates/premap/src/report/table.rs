@@ -39,7 +39,11 @@ fn count(n: f64) -> String {
 /// At most `width` characters, the beginning cut: the end says more of a part's path.
 fn tail(text: &str, width: usize) -> String {
     let n = text.chars().count();
-    if n <= width { text.to_owned() } else { std::iter::once('…').chain(text.chars().skip(n + 1 - width)).collect() }
+    if n <= width {
+        text.to_owned()
+    } else {
+        std::iter::once('…').chain(text.chars().skip(n + 1 - width)).collect()
+    }
 }
 
 fn head(text: &str, width: usize) -> String {
@@ -74,8 +78,12 @@ impl fmt::Display for Report {
             self.steps.len(),
             self.barriers
         )?;
-        let operations: Vec<String> =
-            self.operations.iter().filter(|o| *o.1 > 0.0).map(|(k, n)| format!("{} {k}", count(*n))).collect();
+        let operations: Vec<String> = self
+            .operations
+            .iter()
+            .filter(|o| *o.1 > 0.0)
+            .map(|(k, n)| format!("{} {k}", count(*n)))
+            .collect();
         writeln!(f, "operations  {}", operations.join(", "))?;
         let traffic: Vec<String> = self
             .traffic
@@ -105,8 +113,12 @@ impl Report {
             let all: f64 = s.operations.values().sum();
             let read: f64 = s.traffic.values().map(|t| t.read).sum();
             let written: f64 = s.traffic.values().map(|t| t.written).sum();
-            let cut: Vec<String> =
-                s.rounds.iter().filter(|r| r.tasks > 1).map(|r| format!("{} × {}", r.tasks, r.task)).collect();
+            let cut: Vec<String> = s
+                .rounds
+                .iter()
+                .filter(|r| r.tasks > 1)
+                .map(|r| format!("{} × {}", r.tasks, r.task))
+                .collect();
             let cut = if cut.is_empty() { "one thread".to_owned() } else { cut.join("; ") };
             writeln!(
                 f,
@@ -125,7 +137,11 @@ impl Report {
     }
 
     fn parts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\n{:<34} {:>5} {:>6} {:>10} {:>6}", "fusion group", "steps", "nodes", "predicted", "share")?;
+        writeln!(
+            f,
+            "\n{:<34} {:>5} {:>6} {:>10} {:>6}",
+            "fusion group", "steps", "nodes", "predicted", "share"
+        )?;
         for g in &self.groups {
             writeln!(
                 f,
@@ -143,7 +159,11 @@ impl Report {
             *e = (e.0 + 1, e.1 + j.bytes, e.2 + j.saves_ns);
         }
         if !joins.is_empty() {
-            writeln!(f, "\n{:<34} {:>5} {:>12} {:>10}", "could be one kernel", "pairs", "between", "would save")?;
+            writeln!(
+                f,
+                "\n{:<34} {:>5} {:>12} {:>10}",
+                "could be one kernel", "pairs", "between", "would save"
+            )?;
             for (name, (n, size, saves)) in joins {
                 writeln!(f, "{name:<34} {n:>5} {:>12} {:>10}", bytes(size as f64), time(saves))?;
             }

@@ -11,8 +11,8 @@ use axes::TritLayout;
 
 use super::super::planes::{Few, Shape, Span};
 use super::super::{Finish, Out, PackedMatrix};
-use premap::cut::TRIT_ROWS as TASK_ROWS;
 use super::{COMPUTE, INTERCHANGE, STORAGE, codes, load_tail, table};
+use premap::cut::TRIT_ROWS as TASK_ROWS;
 
 /// Units of 64 bytes that are transposed at once: tile and tokens of a micro-kernel fit the first-level cache.
 pub(in super::super) const UNITS: usize = 8;
