@@ -207,6 +207,8 @@ pub struct Pool {
     taken: AtomicBool,
     pinned: bool,
     compiler: Option<Arc<dyn Compile>>,
+    /// Rounds and tasks that were dealt out so far.
+    dealt: [AtomicUsize; 2],
 }
 
 impl Pool {
@@ -260,7 +262,14 @@ impl Pool {
             })
             .collect();
         let pinned = !processors.is_empty();
-        Self { shared, workers, taken: AtomicBool::new(false), pinned, compiler: None }
+        Self {
+            shared,
+            workers,
+            taken: AtomicBool::new(false),
+            pinned,
+            compiler: None,
+            dealt: Default::default(),
+        }
     }
 
     /// A pool that only ever uses the calling thread.
@@ -285,6 +294,11 @@ impl Pool {
         self.workers.len() + 1
     }
 
+    /// Rounds that were dealt out to threads so far, and their tasks: what a plan says of its cuts is held against this.
+    pub fn dealt(&self) -> (usize, usize) {
+        (self.dealt[0].load(Ordering::Relaxed), self.dealt[1].load(Ordering::Relaxed))
+    }
+
     /// Whether each thread was given a processor of its own.
     pub fn is_pinned(&self) -> bool {
         self.pinned
@@ -300,6 +314,9 @@ impl Pool {
             (0..count).for_each(task);
             return;
         }
+        // Only who holds the pool writes.
+        self.dealt[0].fetch_add(1, Ordering::Relaxed);
+        self.dealt[1].fetch_add(count, Ordering::Relaxed);
         for from in (0..count).step_by(MOST) {
             let result = self.round(MOST.min(count - from), &|index| task(from + index));
             if let Err(cause) = result {

@@ -254,7 +254,10 @@ pub fn measure_machine(
 /// A name that is neither, a file that holds no machine.
 pub fn machine(name: Option<&str>, threads: usize) -> anyhow::Result<Machine> {
     let Some(name) = name else {
-        return Ok(remembered_machine(threads).map_or_else(Machine::reference, |m| m.machine));
+        // A machine that was measured with all threads knows what one does.
+        let all = || remembered_machine(std::thread::available_parallelism().map_or(1, usize::from));
+        let found = remembered_machine(threads).or_else(|| all().filter(|m| threads <= m.machine.threads));
+        return Ok(found.map_or_else(Machine::reference, |m| m.machine));
     };
     if let Some(preset) = Machine::preset(name) {
         return Ok(preset);

@@ -188,15 +188,6 @@ impl Loaded {
                     })
                 })
             }
-            Arithmetic::Precise(Precision::F128) if pool.compiler().is_some() => {
-                Interpret { model: self, batch, request, options, pieces: &pieces, watch }
-                    .compiled::<furnace::precision::F128>()
-            }
-            #[cfg(target_arch = "x86_64")]
-            Arithmetic::Precise(Precision::F80) if pool.compiler().is_some() => {
-                Interpret { model: self, batch, request, options, pieces: &pieces, watch }
-                    .compiled::<furnace::precision::F80>()
-            }
             Arithmetic::Precise(precision) => {
                 precision.run(Interpret { model: self, batch, request, options, pieces: &pieces, watch })?
             }

@@ -260,7 +260,10 @@ fn node(plan: &Plan, at: u32, n: &Node) -> Vec<Round> {
             let m = n.types[0].fixed_shape().and_then(|s| s.last().copied()).unwrap_or(1);
             let tokens = n.types[0].elements().unwrap_or(0) / m.max(1);
             let row = plan.bytes(n.inputs[1]) / m.max(1);
-            let each = block_rows(plan.bytes(n.inputs[1]), row, m);
+            let each = match tokens > crate::work::FEW_BLOCKS {
+                true => BLOCK_TILE.min(m),
+                false => block_rows(plan.bytes(n.inputs[1]), row, m),
+            };
             vec![
                 round(tokens, "a token quantised".into()),
                 round(m.div_ceil(each), format!("{each} outputs")),
@@ -284,6 +287,9 @@ pub fn block_rows(bytes: usize, row_bytes: usize, rows: usize) -> usize {
     (task / row_bytes.max(1)).max(1).next_multiple_of(4).min(rows.max(1))
 }
 
+/// Rows of a task for many tokens where rows are unpacked once for all of them, as with AVX-512; other instruction sets
+/// cut as for few.
+pub const BLOCK_TILE: usize = 32;
 /// Tasks that a matrix of blocks is cut into where the bounds allow it.
 pub const BLOCK_TASKS: usize = 64;
 /// Bytes of blocks of a task: a few microseconds of work at least, and of large matrices more, since what is asked for

@@ -160,14 +160,54 @@ type LevelRow = (&'static str, Option<u64>, bool, [f64; 2], [f64; 2]);
 
 /// Name, bytes, shared, GB/s read and written by one thread and by two.
 const LEVELS: [LevelRow; 4] = [
-    ("L1", Some(48 << 10), false, [250.0, 500.0], [120.0, 240.0]),
-    ("L2", Some(1 << 20), false, [120.0, 240.0], [80.0, 160.0]),
-    ("L3", Some(32 << 20), true, [60.0, 110.0], [40.0, 70.0]),
-    ("memory", None, true, [28.0, 45.0], [14.0, 22.0]),
+    ("L1", Some(48 << 10), false, [485.0, 930.0], [166.0, 328.0]),
+    ("L2", Some(1 << 20), false, [260.0, 510.0], [171.0, 337.0]),
+    ("L3", Some(32 << 20), true, [110.0, 212.0], [134.0, 260.0]),
+    ("memory", None, true, [42.0, 48.0], [24.0, 30.0]),
 ];
 
 /// Run, barrier, gain, overlap.
-const FIXED: [f64; 4] = [500.0, 1200.0, 0.95, 2.0];
+const FIXED: [f64; 4] = [50.0, 505.0, 0.9, 1.0];
 
 /// Nanoseconds a unit, a row and a step.
-const REFERENCE: &[(Kernel, f64, f64, f64)] = &[(Kernel::Simple, 0.05, 0.0, 400.0)];
+const REFERENCE: &[(Kernel, f64, f64, f64)] = &[
+    (Kernel::Trits, 0.00197, 0.087, 622.0),
+    (Kernel::TritsFew, 0.0021, 0.0, 260.0),
+    (Kernel::TritBytes, 0.0044, 1.09, 110.0),
+    (Kernel::Blocks, 0.0035, 0.231, 8760.0),
+    (Kernel::BlocksFew, 0.00937, 1.67, 231.0),
+    (Kernel::Gemm, 0.009, 0.0, 163.0),
+    (Kernel::Gemv, 0.00424, 0.0, 75.0),
+    (Kernel::Floats, 0.127, 0.0, 0.0),
+    (Kernel::Stream, 0.0, 0.0, 0.0),
+    (Kernel::Simple, 0.0542, 0.0, 220.0),
+    (Kernel::Divide, 0.0461, 0.0, 0.0),
+    (Kernel::Exp, 0.17, 0.0, 237.0),
+    (Kernel::Tanh, 0.253, 0.0, 229.0),
+    (Kernel::Log, 0.311, 0.0, 235.0),
+    (Kernel::Sine, 7.03, 0.0, 224.0),
+    (Kernel::Power, 3.22, 0.0, 0.0),
+    (Kernel::Strided, 0.0, 0.0, 0.0),
+    (Kernel::Norm, 0.0174, 6.82, 64.7),
+    (Kernel::NormQuantise, 0.127, 70.3, 55.5),
+    (Kernel::NormFake, 0.142, 39.2, 86.4),
+    (Kernel::NormGrad, 0.0386, 16.1, 72.2),
+    (Kernel::Quantise, 0.112, 25.5, 71.2),
+    (Kernel::QuantiseWeights, 0.072, 0.0, 133.0),
+    (Kernel::Scan, 0.0, 4.78, 81.2),
+    (Kernel::ScanGrad, 0.0252, 0.79, 124.0),
+    (Kernel::Selective, 0.157, 26.7, 178.0),
+    (Kernel::SelectiveGrad, 0.354, 46.4, 535.0),
+    (Kernel::Attention, 0.039, 40.3, 393.0),
+    (Kernel::Rope, 0.353, 0.0, 76.0),
+    (Kernel::Softmax, 0.236, 50.0, 101.0),
+    (Kernel::SoftmaxGrad, 0.166, 4.0, 46.0),
+    (Kernel::Reduce, 0.00377, 13.1, 29.9),
+    (Kernel::ReduceColumns, 0.0107, 0.0, 235.0),
+    (Kernel::SumProducts, 0.0, 16.5, 36.2),
+    (Kernel::Copy, 0.0, 1.96, 22.5),
+    (Kernel::Shuffle, 0.116, 0.0, 34.9),
+    (Kernel::Rows, 0.0172, 0.954, 49.2),
+    (Kernel::Iota, 30.6, 0.0, 89.7),
+    (Kernel::Naive, 5.7, 0.0, 188.0),
+];

@@ -97,6 +97,12 @@ fn group(plan: &Plan, g: &Group, work: &mut Work) {
     let n = (g.rows * g.cols) as f64;
     for i in &g.inputs {
         let each = match i.access {
+            // Other types are converted while they are loaded.
+            Access::Full | Access::Rows { .. } | Access::Row
+                if plan.graph.ty(i.source).dtype != DType::F32 =>
+            {
+                (Kernel::Simple, 2.0 * n)
+            }
             // A row that all share is read again for each, from the nearest cache.
             Access::Full | Access::Rows { .. } | Access::Row => (Kernel::Stream, n),
             Access::Col => (Kernel::Stream, n / 2.0),
@@ -165,7 +171,7 @@ fn fused(plan: &Plan, f: &Fused, work: &mut Work) {
             let d = DotAxes::new(&dot.attrs, sa.len(), sq.len());
             let m: usize = d.lhs_free.iter().map(|a| sa[*a]).product();
             let elements = len(plan, i[1]);
-            work.add(if m <= THIN { Kernel::Gemv } else { Kernel::Gemm }, m as f64 * elements);
+            work.add_rows(if m <= THIN { Kernel::Gemv } else { Kernel::Gemm }, m as f64 * elements, elements);
             work.add(Kernel::Floats, elements);
         }
         Pattern::TernaryProducts => {
@@ -232,7 +238,9 @@ fn node(plan: &Plan, at: u32, n: &Node, work: &mut Work) {
             let of = |s: &[usize], axes: &[usize]| axes.iter().map(|a| s[*a]).product::<usize>();
             let (m, cols) = (of(&sa, &d.lhs_free), of(&sb, &d.rhs_free));
             let k = of(&sa, &d.lhs_contract) as f64;
-            work.add(if m.min(cols) <= THIN { Kernel::Gemv } else { Kernel::Gemm }, k * result(0));
+            // The right factor is packed once, element by element.
+            let kernel = if m.min(cols) <= THIN { Kernel::Gemv } else { Kernel::Gemm };
+            work.add_rows(kernel, k * result(0), k * cols as f64);
         }
         Op::ReduceSum | Op::ReduceMax | Op::ReduceMin | Op::ArgMax if dtype(0) == DType::F32 => {
             let rank = plan.graph.ty(n.inputs[0]).rank();

@@ -306,6 +306,10 @@ fn fit(machine: &mut Machine, rigs: &BTreeMap<(Kernel, Size), Timed>, list: &[Ke
             rate.unit = solve(large.nanoseconds(), 1e3, |unit| at(Rate { unit, ..rate }, large));
             if let Some(narrow) = rig(Size::Narrow) {
                 rate.row = solve(narrow.nanoseconds(), 1e5, |row| at(Rate { row, ..rate }, narrow));
+                // Rows are the smaller part where they are long, whatever a disturbed measurement says.
+                let half = 0.5 * large.nanoseconds();
+                let most = solve(half, 1e5, |row| at(Rate { unit: 0.0, row, ..rate }, large));
+                rate.row = rate.row.min(most);
             }
             rate.step = solve(tiny.nanoseconds(), 1e6, |step| at(Rate { step, ..rate }, tiny));
         }

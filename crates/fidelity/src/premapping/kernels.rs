@@ -61,13 +61,13 @@ impl Maker {
 /// Whether rows cost something beside their elements, and there is a plan that shows it.
 fn has_rows(kernel: Kernel) -> bool {
     use Kernel::{
-        Attention, Blocks, BlocksFew, Copy, Norm, NormFake, NormGrad, NormQuantise, Quantise, Reduce, Rows,
-        Scan, ScanGrad, Selective, SelectiveGrad, Softmax, SoftmaxGrad, SumProducts, TritBytes, Trits,
+        Attention, Blocks, BlocksFew, Copy, Gemm, Norm, NormFake, NormGrad, NormQuantise, Quantise, Reduce,
+        Rows, Scan, ScanGrad, Selective, SelectiveGrad, Softmax, SoftmaxGrad, SumProducts, TritBytes, Trits,
         TritsFew,
     };
     matches!(
         kernel,
-        Trits
+        Gemm | Trits
             | TritsFew
             | TritBytes
             | Blocks
@@ -135,8 +135,9 @@ pub fn plan(kernel: Kernel, size: Size) -> Option<Small> {
             vec![x.block_linear(&w, BlockFormat::Q4K)]
         }
         Kernel::Gemm => {
-            let (a, b) = (m.f(&[pick(16, 256), pick(16, 512)]), m.f(&[pick(16, 512), pick(16, 512)]));
-            vec![a.matmul(&b)]
+            let (n, k) = (if narrow { 16 } else { pick(16, 256) }, pick(16, 512));
+            let (a, b) = (m.f(&[n, k]), m.f(&[k, k]));
+            vec![a.linear(&b)]
         }
         Kernel::Gemv => {
             let (a, b) = (m.f(&[1, pick(16, 512)]), m.f(&[pick(16, 512), pick(16, 512)]));

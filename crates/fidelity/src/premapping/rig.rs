@@ -81,12 +81,14 @@ impl Rig {
         body(&mut self.exe, &mut io)
     }
 
-    /// Seconds of one run, of several in a row where one is too short for the clock. Nothing else may hold the pool.
+    /// Seconds of one run, after one that does not count (what other plans left in the caches is not this plan's), of
+    /// several in a row where one is too short for the clock.
     ///
     /// # Errors
     /// What a run refuses.
     pub fn time(&mut self, least: f64) -> Result<f64> {
         self.bound(|exe, io| {
+            exe.run(io)?;
             let mut count = 1;
             loop {
                 let start = Instant::now();
