@@ -7,6 +7,7 @@
 
 pub mod article;
 mod error;
+mod explain;
 mod function;
 mod interp;
 mod lower;
@@ -14,8 +15,10 @@ pub mod program;
 mod raise;
 mod symbolic;
 mod term;
+mod to_graph;
 mod value;
 
+pub use crate::explain::{Explanation, Line};
 pub use crate::error::{KernelError, Result};
 pub use crate::function::{Constant, Kernel};
 pub use crate::interp::{Arg, Outcome};

@@ -14,7 +14,6 @@ use crate::function::Kernel;
 use crate::program::Program;
 use crate::symbolic::{Assumptions, Decline, Formula, Place, Summary, Value, summarise};
 use crate::term::{Atom, Fun, Names, Term};
-use kernel_syntax::Scalar;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A named operation that a kernel, or a part of it, is.
@@ -99,7 +98,6 @@ pub(crate) struct Subject<'a> {
     pub place: &'a Place,
     pub axes: Vec<(u32, Term)>,
     pub value: Term,
-    pub element: Scalar,
 }
 
 pub(crate) fn recognise(program: &Program) -> (Findings, Summary) {
@@ -217,11 +215,11 @@ fn findings(program: &Program, summary: &Summary) -> Findings {
     let subjects: Vec<(&Formula, std::result::Result<Subject, Decline>)> = (summary.formulas.iter())
         .map(|f| {
             let subject = f.value.clone().map(|v| {
-                let (axes, value, element) = match v {
-                    Value::Scalar(t, s) => (vec![], t, s),
-                    Value::Array { axes, value, element } => (axes, value, element),
+                let (axes, value) = match v {
+                    Value::Scalar(t, _) => (vec![], t),
+                    Value::Array { axes, value, .. } => (axes, value),
                 };
-                Subject { program, summary, name: &f.name, place: &f.output, axes, value, element }
+                Subject { program, summary, name: &f.name, place: &f.output, axes, value }
             });
             (f, subject)
         })
@@ -272,9 +270,8 @@ fn names(s: &Subject) -> Names {
 }
 
 fn words(s: &Subject, m: Match, lines: &[u32]) -> Raised {
-    let mut names = names(s);
-    let formula = names.show(&s.value);
-    let operands = m.roles.iter().map(|(role, t)| (role.to_string(), names.show(t))).collect();
+    let formula = names(s).show(&s.value);
+    let operands = m.roles.iter().map(|(role, t)| (role.to_string(), names(s).show(t))).collect();
     Raised { op: m.op.to_string(), output: s.name.to_string(), operands, formula, lines: lines.to_vec() }
 }
 

@@ -369,9 +369,11 @@ impl Symbolic<'_> {
         let Some(Atom::Fn(f @ (Fun::Min | Fun::SatSub), args)) = n.as_atom() else { return Ok(n.clone()) };
         let (a, b) = (self.trip_count(&args[0], span)?, self.trip_count(&args[1], span)?);
         if *f == Fun::SatSub {
-            return Ok(match self.ranges.at_most(&b, &a) {
-                true => a.sub(&b),
-                false => n.clone(),
+            return Ok(match (self.ranges.at_most(&b, &a), a.as_atom()) {
+                // The last block of a row is shorter: min(s, n − s b).
+                (true, Some(Atom::Fn(Fun::Min, args))) => args[0].sub(&b).min_int(&args[1].sub(&b)),
+                (true, _) => a.sub(&b),
+                (false, _) => n.clone(),
             });
         }
         if self.ranges.at_most(&a, &b) {
