@@ -159,11 +159,10 @@ fn gcd(a: i128, b: i128) -> i128 {
 
 /// Sizes that the source divides by a number, for formulas that were not found at all.
 fn divided_in_source(program: &Program) -> BTreeMap<String, i128> {
-    use crate::program::{Expr, ExprKind, Function, Stmt, StmtKind};
+    use crate::program::{Expr, ExprKind, Stmt, StmtKind};
     fn expr(e: &Expr, p: &Program, found: &mut BTreeMap<String, i128>) {
         match &e.kind {
             ExprKind::Binary(kernel_syntax::BinaryOp::Div, a, b) => note(a, b, p, found),
-            ExprKind::Call(Function::DivCeil, args) => note(&args[0], &args[1], p, found),
             ExprKind::Call(_, args) => args.iter().for_each(|a| expr(a, p, found)),
             ExprKind::Binary(_, a, b) => {
                 expr(a, p, found);

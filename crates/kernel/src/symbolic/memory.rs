@@ -76,6 +76,7 @@ impl Memory {
             *last = r;
             return;
         }
+        let r = r.upward().0;
         // What is written over as a whole is gone.
         self.writes.retain(|w| !r.covers(w));
         self.writes.push(r);
@@ -283,21 +284,43 @@ impl Region {
         if let Some(r) = rest.as_rat()
             && !r.is_zero()
         {
-            // Between two elements of the fastest index.
-            return Hit::No;
+            // Between two elements of the fastest index, if every step is a multiple of its step.
+            let fastest = &steps[steps.len() - 1].1;
+            let multiples = steps.iter().all(|(_, step)| quotient(step, fastest).mul(fastest) == *step);
+            return if multiples { Hit::No } else { Hit::Unknown };
         }
         if !rest.is_zero() {
             return Hit::Unknown;
         }
-        let mut inside = true;
-        for (v, q) in &values {
-            let n =
-                self.vars.iter().find(|(u, _)| u == v).map_or_else(Term::zero, |(_, n)| put_all(n, &values));
-            if ranges.less(q, &Term::zero()) || ranges.at_most(&n, q) {
-                return Hit::No;
+        let bound = |k: usize, values: &[(u32, Term)]| put_all(&self.vars[k].1, values);
+        let within = |q: &Term, n: &Term| ranges.not_negative(q) && ranges.less(q, n);
+        // A digit that left its range is carried into the next one.
+        for d in (1..values.len()).rev() {
+            let (k, step) = &steps[d];
+            let n = bound(*k, &values);
+            if within(&values[d].1, &n) || n.mul(step) != steps[d - 1].1 {
+                continue;
             }
-            inside &= ranges.not_negative(q) && ranges.less(q, &n);
+            for sign in [1, -1] {
+                let carried = values[d].1.add(&n.scale(Rat::int(sign)));
+                if within(&carried, &n) {
+                    values[d].1 = carried;
+                    values[d - 1].1 = values[d - 1].1.sub(&Term::int(sign));
+                    break;
+                }
+            }
         }
+        // The digits are unique only where all but the slowest are in their ranges.
+        for d in 1..values.len() {
+            if !within(&values[d].1, &bound(steps[d].0, &values)) {
+                return Hit::Unknown;
+            }
+        }
+        let (q, n) = (&values[0].1, bound(steps[0].0, &values));
+        if ranges.less(q, &Term::zero()) || ranges.at_most(&n, q) {
+            return Hit::No;
+        }
+        let inside = within(q, &n);
         if inside { Hit::Yes(values) } else { Hit::Unknown }
     }
 

@@ -101,6 +101,14 @@ pub(crate) struct Symbolic<'a> {
     rounds: usize,
 }
 
+/// a − b; of the smaller of two the smaller difference, as in the last block of a row, which is shorter: min(s, n − s b).
+fn less(a: &Term, b: &Term) -> Term {
+    match a.as_atom() {
+        Some(Atom::Fn(Fun::Min, args)) => args[0].sub(b).min_int(&args[1].sub(b)),
+        _ => a.sub(b),
+    }
+}
+
 /// How many statements a summary may execute.
 const MOST_STEPS: usize = 20_000;
 
@@ -369,12 +377,7 @@ impl Symbolic<'_> {
         let Some(Atom::Fn(f @ (Fun::Min | Fun::SatSub), args)) = n.as_atom() else { return Ok(n.clone()) };
         let (a, b) = (self.trip_count(&args[0], span)?, self.trip_count(&args[1], span)?);
         if *f == Fun::SatSub {
-            return Ok(match (self.ranges.at_most(&b, &a), a.as_atom()) {
-                // The last block of a row is shorter: min(s, n − s b).
-                (true, Some(Atom::Fn(Fun::Min, args))) => args[0].sub(&b).min_int(&args[1].sub(&b)),
-                (true, _) => a.sub(&b),
-                (false, _) => n.clone(),
-            });
+            return Ok(if self.ranges.at_most(&b, &a) { less(&a, &b) } else { n.clone() });
         }
         if self.ranges.at_most(&a, &b) {
             return Ok(a);
@@ -770,7 +773,7 @@ impl Symbolic<'_> {
             Function::Trunc => plain(Fun::Trunc),
             Function::DivCeil if of == Scalar::Usize => x.add(&args[1]).sub(&Term::one()).int_div(&args[1]),
             Function::SaturatingSub if of == Scalar::Usize => match self.ranges.at_most(&args[1], x) {
-                true => x.sub(&args[1]),
+                true => less(x, &args[1]),
                 false => match x.sub(&args[1]).as_int() {
                     Some(n) => Term::int(n.max(0)),
                     None => Term::fun(Fun::SatSub, args.to_vec()),
