@@ -13,7 +13,8 @@ fn kernels_are_listed_and_explained() {
         assert!(text.contains(name), "{text}");
     }
     let value: Value = fidelity(&["explain", "ssm_step", "--json"]).json();
-    let ops: Vec<&str> = value["raised"].as_array().unwrap().iter().map(|r| r["op"].as_str().unwrap()).collect();
+    let ops: Vec<&str> =
+        value["raised"].as_array().unwrap().iter().map(|r| r["op"].as_str().unwrap()).collect();
     assert_eq!(ops, ["ssm.state_update", "ssm.output"]);
     assert!(value["declined"].as_array().unwrap().is_empty());
     assert!(value["raised"][0]["lines"].as_array().unwrap().len() > 1);

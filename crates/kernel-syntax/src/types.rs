@@ -47,7 +47,10 @@ fn path(path: &syn::Path, whole: &syn::Type) -> Result<Type> {
             let axes = match first()? {
                 syn::Type::Tuple(t) => t.elems.iter().map(axis).collect::<Result<_>>()?,
                 other => {
-                    return Err(Error::new(other.span(), "the axes of a tensor are a tuple, such as `(In,)`"));
+                    return Err(Error::new(
+                        other.span(),
+                        "the axes of a tensor are a tuple, such as `(In,)`",
+                    ));
                 }
             };
             let element = match arguments.get(1) {

@@ -18,8 +18,8 @@ mod term;
 mod to_graph;
 mod value;
 
-pub use crate::explain::{Explanation, Line};
 pub use crate::error::{KernelError, Result};
+pub use crate::explain::{Explanation, Line};
 pub use crate::function::{Constant, Kernel};
 pub use crate::interp::{Arg, Outcome};
 pub use crate::raise::{Declined, Findings, Raised};

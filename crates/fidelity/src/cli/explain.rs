@@ -90,7 +90,9 @@ fn find(what: &str) -> Result<(Vec<Kernel>, bool)> {
         };
     }
     if !Path::new(file).is_file() {
-        return Err(Fault::new(format!("there is no file {file}"), "name a Rust file that holds kernels").into());
+        return Err(
+            Fault::new(format!("there is no file {file}"), "name a Rust file that holds kernels").into()
+        );
     }
     let text = std::fs::read_to_string(file).with_context(|| format!("{file} could not be read"))?;
     match name {
@@ -112,7 +114,9 @@ fn find(what: &str) -> Result<(Vec<Kernel>, bool)> {
 /// An error of a kernel with a remedy.
 fn told(error: KernelError) -> anyhow::Error {
     let remedy = match &error {
-        KernelError::Syntax { .. } => "write that part as the message says; the guide on kernels lists what is supported",
+        KernelError::Syntax { .. } => {
+            "write that part as the message says; the guide on kernels lists what is supported"
+        }
         KernelError::Unknown { .. } => "name one of them",
         _ => "correct that line; rustc shows the same fault where it is one of Rust's",
     };

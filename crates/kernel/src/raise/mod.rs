@@ -135,7 +135,7 @@ pub(crate) fn recognise(program: &Program) -> (Findings, Summary) {
         }
     }
     if found.is_empty() {
-        found = divided_in_source(program);
+        found = plain.divided.clone();
     }
     for (name, k) in &found {
         if assumptions.sizes.contains_key(name) {
@@ -155,48 +155,6 @@ pub(crate) fn recognise(program: &Program) -> (Findings, Summary) {
 
 fn gcd(a: i128, b: i128) -> i128 {
     if b == 0 { a.abs().max(1) } else { gcd(b, a % b) }
-}
-
-/// Sizes that the source divides by a number, for formulas that were not found at all.
-fn divided_in_source(program: &Program) -> BTreeMap<String, i128> {
-    use crate::program::{Expr, ExprKind, Stmt, StmtKind};
-    fn expr(e: &Expr, p: &Program, found: &mut BTreeMap<String, i128>) {
-        match &e.kind {
-            ExprKind::Binary(kernel_syntax::BinaryOp::Div, a, b) => note(a, b, p, found),
-            ExprKind::Call(_, args) => args.iter().for_each(|a| expr(a, p, found)),
-            ExprKind::Binary(_, a, b) => {
-                expr(a, p, found);
-                expr(b, p, found);
-            }
-            _ => {}
-        }
-    }
-    fn note(a: &Expr, b: &Expr, p: &Program, found: &mut BTreeMap<String, i128>) {
-        if let (ExprKind::Size(id, k), ExprKind::Int(n @ 2..=4096)) = (&a.kind, &b.kind) {
-            let name = crate::symbolic::Symbolic::size_name(p, *id, *k);
-            let before = found.get(&name).copied().unwrap_or(1);
-            found.insert(name, before / gcd(before, *n) * n);
-        }
-    }
-    fn stmts(list: &[Stmt], p: &Program, found: &mut BTreeMap<String, i128>) {
-        for s in list {
-            match &s.kind {
-                StmtKind::Assign(_, e) => expr(e, p, found),
-                StmtKind::For(_, n, body) => {
-                    expr(n, p, found);
-                    stmts(body, p, found);
-                }
-                StmtKind::If(_, a, b) => {
-                    stmts(a, p, found);
-                    stmts(b, p, found);
-                }
-                _ => {}
-            }
-        }
-    }
-    let mut found = BTreeMap::new();
-    stmts(&program.body, program, &mut found);
-    found
 }
 
 fn findings(program: &Program, summary: &Summary) -> Findings {

@@ -115,6 +115,10 @@ impl Memory {
                 self.writes[a] = r;
                 return true;
             }
+            if (a + 1..self.writes.len()).any(|b| self.writes[b].covers(&self.writes[a])) {
+                self.writes.remove(a);
+                return true;
+            }
             // Only neighbours in time, so that nothing written between them is passed.
             for b in a + 1..self.writes.len() {
                 let (x, y) = (&self.writes[a], &self.writes[b]);
@@ -311,10 +315,20 @@ impl Region {
             }
         }
         // The digits are unique only where all but the slowest are in their ranges.
-        for d in 1..values.len() {
-            if !within(&values[d].1, &bound(steps[d].0, &values)) {
-                return Hit::Unknown;
+        for d in (1..values.len()).rev() {
+            let (q, n) = (&values[d].1, bound(steps[d].0, &values));
+            if within(q, &n) {
+                continue;
             }
+            // In the gap between two rows that are further apart than they are long.
+            let (step, above) = (&steps[d].1, &steps[d - 1].1);
+            let room = quotient(above, step);
+            let regular = steps[..d].iter().all(|(_, s)| quotient(s, above).mul(above) == *s);
+            // One row down, counted from the row above.
+            let up = q.add(&room);
+            let between = |q: &Term| within(q, &room) && ranges.at_most(&n, q);
+            let gap = room.mul(step) == *above && regular && (between(q) || between(&up));
+            return if gap { Hit::No } else { Hit::Unknown };
         }
         let (q, n) = (&values[0].1, bound(steps[0].0, &values));
         if ranges.less(q, &Term::zero()) || ranges.at_most(&n, q) {

@@ -97,7 +97,11 @@ impl<'a> Lower<'a> {
             return Err("an index is left over".into());
         }
         let perm: Vec<usize> = have.iter().filter_map(|i| x.axes.iter().position(|j| j == i)).collect();
-        let var = if perm.iter().enumerate().all(|(k, p)| k == *p) { x.var.clone() } else { x.var.transpose(&perm) };
+        let var = if perm.iter().enumerate().all(|(k, p)| k == *p) {
+            x.var.clone()
+        } else {
+            x.var.transpose(&perm)
+        };
         let dims = order.iter().map(|i| self.range(*i)).collect::<Made<Vec<_>>>()?;
         let map: Vec<usize> = have.iter().filter_map(|i| order.iter().position(|j| j == i)).collect();
         let var = if have.len() == order.len() { var } else { var.broadcast(&dims, &map) };
@@ -197,7 +201,9 @@ impl<'a> Lower<'a> {
         let mut parts: Vec<Over> = masks;
         for (a, e) in &body.0 {
             let factor = self.power(a, *e)?;
-            let same = |p: &Over| p.axes.len() == factor.axes.len() && p.axes.iter().all(|i| factor.axes.contains(i));
+            let same = |p: &Over| {
+                p.axes.len() == factor.axes.len() && p.axes.iter().all(|i| factor.axes.contains(i))
+            };
             match parts.iter().position(same) {
                 Some(k) => parts[k] = self.both(&parts[k], &factor, |a, b| a * b)?,
                 None => parts.push(factor),
@@ -206,7 +212,8 @@ impl<'a> Lower<'a> {
         let mut open: Vec<u32> = vars.iter().map(|(v, _)| *v).collect();
         // An index of one factor alone is summed there.
         loop {
-            let alone = open.iter().copied().find(|v| parts.iter().filter(|p| p.axes.contains(v)).count() == 1);
+            let alone =
+                open.iter().copied().find(|v| parts.iter().filter(|p| p.axes.contains(v)).count() == 1);
             if let Some(v) = alone {
                 open.retain(|u| *u != v);
                 for p in parts.iter_mut().filter(|p| p.axes.contains(&v)) {
@@ -223,7 +230,9 @@ impl<'a> Lower<'a> {
             let (right, left) = (parts.remove(b), parts.remove(a));
             let gone: Vec<u32> = (open.iter().copied())
                 .filter(|u| {
-                    left.axes.contains(u) && right.axes.contains(u) && !parts.iter().any(|p| p.axes.contains(u))
+                    left.axes.contains(u)
+                        && right.axes.contains(u)
+                        && !parts.iter().any(|p| p.axes.contains(u))
                 })
                 .collect();
             open.retain(|u| !gone.contains(u));
@@ -243,15 +252,12 @@ impl<'a> Lower<'a> {
         let at = |x: &Over, list: &[u32]| -> Vec<usize> {
             list.iter().filter_map(|v| x.axes.iter().position(|u| u == v)).collect()
         };
-        let batch: Vec<u32> = a.axes.iter().copied().filter(|v| b.axes.contains(v) && !gone.contains(v)).collect();
+        let batch: Vec<u32> =
+            a.axes.iter().copied().filter(|v| b.axes.contains(v) && !gone.contains(v)).collect();
         let free = |x: &Over| -> Vec<u32> {
             x.axes.iter().copied().filter(|v| !batch.contains(v) && !gone.contains(v)).collect()
         };
-        let var = a.var.dot_general(
-            &b.var,
-            (&at(a, gone), &at(b, gone)),
-            (&at(a, &batch), &at(b, &batch)),
-        );
+        let var = a.var.dot_general(&b.var, (&at(a, gone), &at(b, gone)), (&at(a, &batch), &at(b, &batch)));
         let axes = batch.iter().copied().chain(free(a)).chain(free(b)).collect();
         Over { var, axes }
     }
@@ -265,7 +271,9 @@ impl<'a> Lower<'a> {
         let (mut trit, mut input, mut rest) = (None, None, vec![]);
         for (a, e) in &body.0 {
             match a {
-                Atom::Load(name, at, true) if *e == 1 && trit.is_none() && at.has_index(*v) => trit = Some((name, at)),
+                Atom::Load(name, at, true) if *e == 1 && trit.is_none() && at.has_index(*v) => {
+                    trit = Some((name, at))
+                }
                 Atom::Load(name, at, false)
                     if *e == 1
                         && input.is_none()
@@ -403,7 +411,8 @@ impl<'a> Lower<'a> {
                 for x in [&a, &b] {
                     order.extend(x.axes.iter().filter(|i| !order.contains(i)).copied().collect::<Vec<_>>());
                 }
-                let (c, a, b) = (self.spread(&half, &order)?, self.spread(&a, &order)?, self.spread(&b, &order)?);
+                let (c, a, b) =
+                    (self.spread(&half, &order)?, self.spread(&a, &order)?, self.spread(&b, &order)?);
                 Over { var: c.var.select(&a.var, &b.var), axes: order }
             }
             Atom::Pos(t) => {
@@ -415,7 +424,9 @@ impl<'a> Lower<'a> {
                 Over { var: x.var.equal(&x.var.full_like(0.0)).convert(self.dtype), axes: x.axes }
             }
             Atom::Group(t) => self.term(t)?,
-            Atom::Bound(..) | Atom::Phi(_) | Atom::PhiLoad(..) => return Err("an unknown is left over".into()),
+            Atom::Bound(..) | Atom::Phi(_) | Atom::PhiLoad(..) => {
+                return Err("an unknown is left over".into());
+            }
         })
     }
 
@@ -466,7 +477,8 @@ impl<'a> Lower<'a> {
         let (f, x, h0) = (self.term(&gate)?, self.term(&drive)?, self.term(&r.init)?);
         let mut others: Vec<u32> = vec![];
         for axes in [&f.axes, &x.axes, &h0.axes] {
-            others.extend(axes.iter().filter(|i| **i != t && !others.contains(i)).copied().collect::<Vec<_>>());
+            others
+                .extend(axes.iter().filter(|i| **i != t && !others.contains(i)).copied().collect::<Vec<_>>());
         }
         let dims = others.iter().map(|i| self.range(*i)).collect::<Made<Vec<_>>>()?;
         let width = dims.iter().fold(Dim::from(1), |n, d| &n * d);

@@ -83,7 +83,9 @@ fn operands(program: &Program) -> Vec<(String, Scalar, Vec<String>, bool)> {
     let mut list = vec![];
     for p in &program.params {
         match &p.slot {
-            Slot::Scalar(v) | Slot::ScalarMut(v) => list.push((p.name.clone(), program.var_ty(*v), vec![], false)),
+            Slot::Scalar(v) | Slot::ScalarMut(v) => {
+                list.push((p.name.clone(), program.var_ty(*v), vec![], false))
+            }
             Slot::Array(a) | Slot::Ternary(a, _) => {
                 let decl = program.array(*a);
                 let names = (0..decl.rank).map(|k| match decl.sizes[k] {
@@ -105,14 +107,20 @@ fn build(program: &Program, types: &[Type]) -> Result<Graph> {
     let list = operands(program);
     if list.len() != types.len() {
         let names: Vec<&str> = list.iter().map(|o| o.0.as_str()).collect();
-        return Err(fail(format!("it takes {} operands ({}), found {}", list.len(), names.join(", "), types.len())));
+        return Err(fail(format!(
+            "it takes {} operands ({}), found {}",
+            list.len(),
+            names.join(", "),
+            types.len()
+        )));
     }
     let (_, summary) = recognise(program);
     let cx = Cx::abstract_();
     let mut sizes: BTreeMap<String, Dim> = BTreeMap::new();
     let mut inputs: BTreeMap<String, Var> = BTreeMap::new();
     for ((name, element, axes, trits), ty) in list.iter().zip(types) {
-        let wanted = dtype(*element).ok_or_else(|| fail(format!("`{name}` has elements of {}, which no dtype is", element.name())))?;
+        let wanted = dtype(*element)
+            .ok_or_else(|| fail(format!("`{name}` has elements of {}, which no dtype is", element.name())))?;
         let assumed = *trits || summary.assumptions.trits.contains(name);
         let fits = ty.dtype == wanted || (assumed && ty.dtype == DType::Trit);
         if !fits || ty.rank() != axes.len() {
@@ -144,7 +152,8 @@ fn build(program: &Program, types: &[Type]) -> Result<Graph> {
             Value::Scalar(t, s) => (vec![], t, *s),
             Value::Array { axes, value, element } => (axes.clone(), value, *element),
         };
-        let to = dtype(element).ok_or_else(|| fail(format!("`{}` has elements of {}", f.name, element.name())))?;
+        let to =
+            dtype(element).ok_or_else(|| fail(format!("`{}` has elements of {}", f.name, element.name())))?;
         let lower = Lower::new(&cx, &inputs, &sizes, if to == DType::F32 { DType::F32 } else { DType::F64 });
         let made = lower.output(term, &axes).map_err(&fail)?;
         let made = if made.dtype() == to { made } else { made.convert(to) };
@@ -175,7 +184,8 @@ fn check_sizes(summary: &Summary, sizes: &mut BTreeMap<String, Dim>) -> std::res
                 .collect();
             if let ([one], Some(whole)) = (&open[..], known.fixed()) {
                 let rest = m.0.iter().filter(|(a, _)| *a != Atom::Size(one.as_str().into()));
-                let rest = rest.fold(Term::rat(c), |t, (a, e)| t.mul(&Term::atom(a.clone()).pow((*e).max(0) as u32)));
+                let rest = rest
+                    .fold(Term::rat(c), |t, (a, e)| t.mul(&Term::atom(a.clone()).pow((*e).max(0) as u32)));
                 if let Some(n) = lower::dim(&rest, sizes).and_then(|d| d.fixed()).filter(|n| *n > 0) {
                     if whole % n != 0 {
                         return Err(format!("{name} must be a multiple of {n}, found {whole}"));
