@@ -115,7 +115,11 @@ impl Layout {
     }
 
     fn leaf(&mut self, text: &str, span: proc_macro2::Span) {
-        self.go_to(span.start());
+        self.text_at(text, span.start());
+    }
+
+    fn text_at(&mut self, text: &str, at: LineColumn) {
+        self.go_to(at);
         self.text.push_str(text);
         self.column += text.chars().count();
     }
@@ -132,7 +136,13 @@ impl Layout {
                     };
                     self.leaf(open, g.span_open());
                     self.tokens(g.stream());
-                    self.leaf(close, g.span_close());
+                    let mut end = g.span_close().start();
+                    if end == g.span_open().start() {
+                        // A group that was made anew has one place for all of it.
+                        end = g.span().end();
+                        end.column = end.column.saturating_sub(1);
+                    }
+                    self.text_at(close, end);
                 }
                 other => self.leaf(&other.to_string(), other.span()),
             }

@@ -7,6 +7,7 @@
 
 pub mod article;
 mod error;
+mod explain;
 mod function;
 mod interp;
 mod lower;
@@ -14,9 +15,11 @@ pub mod program;
 mod raise;
 mod symbolic;
 mod term;
+mod to_graph;
 mod value;
 
 pub use crate::error::{KernelError, Result};
+pub use crate::explain::{Explanation, Line};
 pub use crate::function::{Constant, Kernel};
 pub use crate::interp::{Arg, Outcome};
 pub use crate::raise::{Declined, Findings, Raised};

@@ -13,6 +13,7 @@ mod derive;
 mod doctor;
 mod eval;
 mod eval_files;
+mod explain;
 mod forms;
 mod generate;
 mod inspect;
@@ -88,6 +89,9 @@ enum Verb {
     /// Differentiate an expression: formulas of every order, values to any precision, a picture
     #[command(after_help = derive::EXAMPLES)]
     Derive(derive::Args),
+    /// Show what the recogniser makes of a kernel: operations, the lines they stand for, why not
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::Args),
     /// Measure this computer, the kernels and a model, each beside its limit
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::Args),
@@ -132,6 +136,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Synth(args) => convert::synth(&args),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Derive(args) => derive::run(&args),
+        Verb::Explain(args) => explain::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Calibrate(args) => calibrate::run(&args),
         Verb::Doctor(args) => doctor::run(&args),

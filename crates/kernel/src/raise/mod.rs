@@ -14,7 +14,6 @@ use crate::function::Kernel;
 use crate::program::Program;
 use crate::symbolic::{Assumptions, Decline, Formula, Place, Summary, Value, summarise};
 use crate::term::{Atom, Fun, Names, Term};
-use kernel_syntax::Scalar;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A named operation that a kernel, or a part of it, is.
@@ -99,7 +98,6 @@ pub(crate) struct Subject<'a> {
     pub place: &'a Place,
     pub axes: Vec<(u32, Term)>,
     pub value: Term,
-    pub element: Scalar,
 }
 
 pub(crate) fn recognise(program: &Program) -> (Findings, Summary) {
@@ -137,7 +135,7 @@ pub(crate) fn recognise(program: &Program) -> (Findings, Summary) {
         }
     }
     if found.is_empty() {
-        found = divided_in_source(program);
+        found = plain.divided.clone();
     }
     for (name, k) in &found {
         if assumptions.sizes.contains_key(name) {
@@ -159,49 +157,6 @@ fn gcd(a: i128, b: i128) -> i128 {
     if b == 0 { a.abs().max(1) } else { gcd(b, a % b) }
 }
 
-/// Sizes that the source divides by a number, for formulas that were not found at all.
-fn divided_in_source(program: &Program) -> BTreeMap<String, i128> {
-    use crate::program::{Expr, ExprKind, Function, Stmt, StmtKind};
-    fn expr(e: &Expr, p: &Program, found: &mut BTreeMap<String, i128>) {
-        match &e.kind {
-            ExprKind::Binary(kernel_syntax::BinaryOp::Div, a, b) => note(a, b, p, found),
-            ExprKind::Call(Function::DivCeil, args) => note(&args[0], &args[1], p, found),
-            ExprKind::Call(_, args) => args.iter().for_each(|a| expr(a, p, found)),
-            ExprKind::Binary(_, a, b) => {
-                expr(a, p, found);
-                expr(b, p, found);
-            }
-            _ => {}
-        }
-    }
-    fn note(a: &Expr, b: &Expr, p: &Program, found: &mut BTreeMap<String, i128>) {
-        if let (ExprKind::Size(id, k), ExprKind::Int(n @ 2..=4096)) = (&a.kind, &b.kind) {
-            let name = crate::symbolic::Symbolic::size_name(p, *id, *k);
-            let before = found.get(&name).copied().unwrap_or(1);
-            found.insert(name, before / gcd(before, *n) * n);
-        }
-    }
-    fn stmts(list: &[Stmt], p: &Program, found: &mut BTreeMap<String, i128>) {
-        for s in list {
-            match &s.kind {
-                StmtKind::Assign(_, e) => expr(e, p, found),
-                StmtKind::For(_, n, body) => {
-                    expr(n, p, found);
-                    stmts(body, p, found);
-                }
-                StmtKind::If(_, a, b) => {
-                    stmts(a, p, found);
-                    stmts(b, p, found);
-                }
-                _ => {}
-            }
-        }
-    }
-    let mut found = BTreeMap::new();
-    stmts(&program.body, program, &mut found);
-    found
-}
-
 fn findings(program: &Program, summary: &Summary) -> Findings {
     let mut made = Findings { raised: vec![], declined: vec![], requires: summary.assumptions.words.clone() };
     if summary.formulas.is_empty() && !(program.results.is_empty() && program.params.is_empty()) {
@@ -217,11 +172,11 @@ fn findings(program: &Program, summary: &Summary) -> Findings {
     let subjects: Vec<(&Formula, std::result::Result<Subject, Decline>)> = (summary.formulas.iter())
         .map(|f| {
             let subject = f.value.clone().map(|v| {
-                let (axes, value, element) = match v {
-                    Value::Scalar(t, s) => (vec![], t, s),
-                    Value::Array { axes, value, element } => (axes, value, element),
+                let (axes, value) = match v {
+                    Value::Scalar(t, _) => (vec![], t),
+                    Value::Array { axes, value, .. } => (axes, value),
                 };
-                Subject { program, summary, name: &f.name, place: &f.output, axes, value, element }
+                Subject { program, summary, name: &f.name, place: &f.output, axes, value }
             });
             (f, subject)
         })
@@ -272,9 +227,8 @@ fn names(s: &Subject) -> Names {
 }
 
 fn words(s: &Subject, m: Match, lines: &[u32]) -> Raised {
-    let mut names = names(s);
-    let formula = names.show(&s.value);
-    let operands = m.roles.iter().map(|(role, t)| (role.to_string(), names.show(t))).collect();
+    let formula = names(s).show(&s.value);
+    let operands = m.roles.iter().map(|(role, t)| (role.to_string(), names(s).show(t))).collect();
     Raised { op: m.op.to_string(), output: s.name.to_string(), operands, formula, lines: lines.to_vec() }
 }
 

@@ -194,13 +194,17 @@ pub(super) fn parts(s: &Subject) -> Result<Vec<Match>, String> {
         let positive =
             Ternary { scale: if t.scale.leading_sign() < 0 { t.scale.neg() } else { t.scale.clone() }, ..t };
         positive.check(s)?;
-        let trit = Term::atom(positive.trit.clone());
+        // Indices that sums bind have other names each time; here all have one.
+        let named = |t: &Term| t.put(positive.index, &Term::index(u32::MAX));
+        let trit = named(&Term::atom(positive.trit.clone()));
         if made.iter().any(|m| m.roles[0].1 == trit) {
             continue;
         }
+        let lead = positive.scale.monos().next().map_or(Rat::ONE, |(_, c)| c);
+        let scale = positive.scale.scale(lead.recip());
         made.push(Match {
-            op: if positive.scale.as_rat().is_some() { "ternary_accumulate" } else { "ternary_linear" },
-            roles: vec![("weights", trit), ("input", positive.input), ("scale", positive.scale)],
+            op: if scale.as_rat().is_some() { "ternary_accumulate" } else { "ternary_linear" },
+            roles: vec![("weights", trit), ("input", named(&positive.input)), ("scale", scale)],
         });
     }
     Ok(made)

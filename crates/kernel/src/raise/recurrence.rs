@@ -24,7 +24,7 @@ fn linear(s: &Subject) -> Option<(Term, Term, Term)> {
     for (i, n) in &s.axes {
         at = at.mul(n).add(&Term::index(*i));
     }
-    if s.axes.is_empty() {
+    if s.axes.is_empty() || s.value.any(&|a| matches!(a, Atom::Rec(_))) {
         return None;
     }
     // The old state is the array itself, or one that the kernel is given for it.
@@ -274,7 +274,6 @@ pub(super) fn output(s: &Subject, states: &[State]) -> Found {
         if s.value == st.new && matches!(s.place, Place::Result(_)) && s.axes.len() == st.axes.len() {
             continue;
         }
-        let Some(old) = st.old.as_atom() else { continue };
         if s.axes.len() == st.axes.len() && !s.axes.is_empty() {
             // Element by element: the state under this result's indices.
             let by = |t: &Term| {

@@ -76,6 +76,7 @@ impl Memory {
             *last = r;
             return;
         }
+        let r = r.upward().0;
         // What is written over as a whole is gone.
         self.writes.retain(|w| !r.covers(w));
         self.writes.push(r);
@@ -112,6 +113,10 @@ impl Memory {
         for a in 0..self.writes.len() {
             if let Some(r) = self.writes[a].unblocked() {
                 self.writes[a] = r;
+                return true;
+            }
+            if (a + 1..self.writes.len()).any(|b| self.writes[b].covers(&self.writes[a])) {
+                self.writes.remove(a);
                 return true;
             }
             // Only neighbours in time, so that nothing written between them is passed.
@@ -283,21 +288,53 @@ impl Region {
         if let Some(r) = rest.as_rat()
             && !r.is_zero()
         {
-            // Between two elements of the fastest index.
-            return Hit::No;
+            // Between two elements of the fastest index, if every step is a multiple of its step.
+            let fastest = &steps[steps.len() - 1].1;
+            let multiples = steps.iter().all(|(_, step)| quotient(step, fastest).mul(fastest) == *step);
+            return if multiples { Hit::No } else { Hit::Unknown };
         }
         if !rest.is_zero() {
             return Hit::Unknown;
         }
-        let mut inside = true;
-        for (v, q) in &values {
-            let n =
-                self.vars.iter().find(|(u, _)| u == v).map_or_else(Term::zero, |(_, n)| put_all(n, &values));
-            if ranges.less(q, &Term::zero()) || ranges.at_most(&n, q) {
-                return Hit::No;
+        let bound = |k: usize, values: &[(u32, Term)]| put_all(&self.vars[k].1, values);
+        let within = |q: &Term, n: &Term| ranges.not_negative(q) && ranges.less(q, n);
+        // A digit that left its range is carried into the next one.
+        for d in (1..values.len()).rev() {
+            let (k, step) = &steps[d];
+            let n = bound(*k, &values);
+            if within(&values[d].1, &n) || n.mul(step) != steps[d - 1].1 {
+                continue;
             }
-            inside &= ranges.not_negative(q) && ranges.less(q, &n);
+            for sign in [1, -1] {
+                let carried = values[d].1.add(&n.scale(Rat::int(sign)));
+                if within(&carried, &n) {
+                    values[d].1 = carried;
+                    values[d - 1].1 = values[d - 1].1.sub(&Term::int(sign));
+                    break;
+                }
+            }
         }
+        // The digits are unique only where all but the slowest are in their ranges.
+        for d in (1..values.len()).rev() {
+            let (q, n) = (&values[d].1, bound(steps[d].0, &values));
+            if within(q, &n) {
+                continue;
+            }
+            // In the gap between two rows that are further apart than they are long.
+            let (step, above) = (&steps[d].1, &steps[d - 1].1);
+            let room = quotient(above, step);
+            let regular = steps[..d].iter().all(|(_, s)| quotient(s, above).mul(above) == *s);
+            // One row down, counted from the row above.
+            let up = q.add(&room);
+            let between = |q: &Term| within(q, &room) && ranges.at_most(&n, q);
+            let gap = room.mul(step) == *above && regular && (between(q) || between(&up));
+            return if gap { Hit::No } else { Hit::Unknown };
+        }
+        let (q, n) = (&values[0].1, bound(steps[0].0, &values));
+        if ranges.less(q, &Term::zero()) || ranges.at_most(&n, q) {
+            return Hit::No;
+        }
+        let inside = within(q, &n);
         if inside { Hit::Yes(values) } else { Hit::Unknown }
     }
 

@@ -87,8 +87,9 @@ pub(crate) enum Value {
 #[derive(Clone, Debug)]
 pub(crate) struct Summary {
     pub formulas: Vec<Formula>,
-    pub ranges: Ranges,
     pub assumptions: Assumptions,
+    /// Sizes that the source divides by a number, which it may mean to divide them.
+    pub divided: BTreeMap<String, i128>,
 }
 
 pub(crate) struct Symbolic<'a> {
@@ -99,6 +100,15 @@ pub(crate) struct Symbolic<'a> {
     pub wish: Option<Stop>,
     dims: BTreeMap<ArrayId, Vec<Term>>,
     rounds: usize,
+    divided: BTreeMap<String, i128>,
+}
+
+/// a − b; of the smaller of two the smaller difference, as in the last block of a row, which is shorter: min(s, n − s b).
+fn less(a: &Term, b: &Term) -> Term {
+    match a.as_atom() {
+        Some(Atom::Fn(Fun::Min, args)) => args[0].sub(b).min_int(&args[1].sub(b)),
+        _ => a.sub(b),
+    }
 }
 
 /// How many statements a summary may execute.
@@ -116,6 +126,7 @@ pub(crate) fn summarise(program: &Program, assumptions: &Assumptions) -> Summary
             wish: None,
             dims: BTreeMap::new(),
             rounds: 0,
+            divided: BTreeMap::new(),
         };
         let formulas = s.run();
         match s.wish.take() {
@@ -127,10 +138,10 @@ pub(crate) fn summarise(program: &Program, assumptions: &Assumptions) -> Summary
                 assumptions.words.push(format!("`{array}` holds -1, 0 and 1 only"));
                 assumptions.trits.insert(array);
             }
-            _ => return Summary { formulas, ranges: s.ranges, assumptions: s.assumptions },
+            _ => return Summary { formulas, assumptions: s.assumptions, divided: s.divided },
         }
     }
-    Summary { formulas: vec![], ranges: Ranges::default(), assumptions }
+    Summary { formulas: vec![], assumptions, divided: BTreeMap::new() }
 }
 
 impl Symbolic<'_> {
@@ -369,10 +380,7 @@ impl Symbolic<'_> {
         let Some(Atom::Fn(f @ (Fun::Min | Fun::SatSub), args)) = n.as_atom() else { return Ok(n.clone()) };
         let (a, b) = (self.trip_count(&args[0], span)?, self.trip_count(&args[1], span)?);
         if *f == Fun::SatSub {
-            return Ok(match self.ranges.at_most(&b, &a) {
-                true => a.sub(&b),
-                false => n.clone(),
-            });
+            return Ok(if self.ranges.at_most(&b, &a) { less(&a, &b) } else { n.clone() });
         }
         if self.ranges.at_most(&a, &b) {
             return Ok(a);
@@ -516,6 +524,12 @@ impl Symbolic<'_> {
             ExprKind::Binary(op, a, b) => {
                 let of = a.scalar();
                 let (x, y) = (self.eval(a, state)?, self.eval(b, state)?);
+                if let (BinaryOp::Div, Scalar::Usize, Some(Atom::Size(n)), Some(k @ 2..=4096)) =
+                    (*op, of, x.as_atom(), y.as_int())
+                {
+                    let before = self.divided.get(&**n).copied().unwrap_or(1);
+                    self.divided.insert(n.to_string(), if before % k == 0 { before } else { before * k });
+                }
                 self.binary(*op, &x, &y, of, e.span)?
             }
             ExprKind::Cast(x) => {
@@ -768,7 +782,7 @@ impl Symbolic<'_> {
             Function::Trunc => plain(Fun::Trunc),
             Function::DivCeil if of == Scalar::Usize => x.add(&args[1]).sub(&Term::one()).int_div(&args[1]),
             Function::SaturatingSub if of == Scalar::Usize => match self.ranges.at_most(&args[1], x) {
-                true => x.sub(&args[1]),
+                true => less(x, &args[1]),
                 false => match x.sub(&args[1]).as_int() {
                     Some(n) => Term::int(n.max(0)),
                     None => Term::fun(Fun::SatSub, args.to_vec()),

@@ -20,7 +20,7 @@ mod rat;
 mod show;
 mod sum;
 
-pub(crate) use poly::{Atom, Fun, Mono, Rec, Sum, Term, fresh, reset};
+pub(crate) use poly::{Atom, Fun, Mono, Rec, Term, fresh, reset};
 pub(crate) use prove::Ranges;
 pub(crate) use rat::Rat;
 pub(crate) use show::{Names, with_tanh};
