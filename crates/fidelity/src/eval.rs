@@ -1,6 +1,5 @@
 //! Evaluates a model on given inputs: logits, loss, hidden states, gradients, traces, in any form and precision.
 
-use crate::compiled_wide::{Programs, Wide};
 use crate::error::fault;
 use crate::loaded::Loaded;
 use crate::weights::Weight;
@@ -419,24 +418,6 @@ impl Interpret<'_> {
             &self.options,
             self.pieces,
             &|graph, feeds, sizes| interpret(graph, feeds, sizes, &mut weights.borrow_mut(), self.watch),
-        )
-    }
-}
-
-impl Interpret<'_> {
-    /// The same numbers as native code; one call for each piece of the sequence.
-    fn compiled<S: Wide>(self) -> Result<Evaluation> {
-        let weights = RefCell::new(BTreeMap::new());
-        let programs = RefCell::new(Programs::new()?);
-        self.model.eval_in::<S>(
-            self.batch,
-            self.request,
-            &self.options,
-            self.pieces,
-            &|graph, feeds, sizes| {
-                let inputs = arrays(graph, feeds, &mut weights.borrow_mut())?;
-                programs.borrow_mut().run(graph, &inputs, sizes)
-            },
         )
     }
 }

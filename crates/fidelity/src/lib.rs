@@ -10,7 +10,6 @@ pub mod calibration;
 pub mod chat;
 pub mod compile;
 pub mod compiled;
-pub mod compiled_wide;
 pub mod ternary_kernel;
 pub mod convert;
 pub mod demo;

@@ -63,12 +63,10 @@ fn has_rows(kernel: Kernel) -> bool {
     use Kernel::{
         Attention, Blocks, BlocksFew, Copy, Gemm, Norm, NormFake, NormGrad, NormQuantise, Quantise, Reduce,
         Rows, Scan, ScanGrad, Selective, SelectiveGrad, Softmax, SoftmaxGrad, SumProducts, TritBytes, Trits,
-        TritsFew,
     };
     matches!(
         kernel,
         Gemm | Trits
-            | TritsFew
             | TritBytes
             | Blocks
             | BlocksFew
