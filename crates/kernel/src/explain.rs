@@ -104,7 +104,7 @@ impl fmt::Display for Explanation {
             }
             let mut roles = String::new();
             for (role, text) in &r.operands {
-                write!(roles, "      {role:10} {text}\n")?;
+                writeln!(roles, "      {role:10} {text}")?;
             }
             f.write_str(&roles)?;
         }

@@ -22,7 +22,7 @@ impl<'a> Lowerer<'a> {
     /// An expression whose type is written beside it.
     pub(super) fn expr_as(&mut self, e: &kernel_syntax::Expr, ty: &Type) -> Result<Binding> {
         // `collect` and `sum` take their type from there.
-        let saved = std::mem::replace(&mut self.expected, Some(ty.clone()));
+        let saved = self.expected.replace(ty.clone());
         let made = self.expr(e);
         self.expected = saved;
         made

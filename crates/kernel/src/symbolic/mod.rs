@@ -43,7 +43,6 @@ pub(crate) struct Assumptions {
 
 /// Something to take for granted, found out on the way: the summary begins again with it.
 pub(crate) enum Stop {
-    Decline(Decline),
     Assume(String, Term, String),
     Trits(String),
 }
@@ -732,7 +731,6 @@ impl Symbolic<'_> {
     fn call(&self, f: Function, args: &[Term], of: Scalar) -> Term {
         let x = &args[0];
         let plain = |f: Fun| Term::fun(f, vec![x.clone()]);
-        let smaller = |a: &Term, b: &Term| a.sub(&a.sub(b).max_float(&Term::zero()));
         let two = Term::int(2);
         match f {
             Function::Abs | Function::AbsDiff => {
@@ -750,10 +748,7 @@ impl Symbolic<'_> {
                 () => x.min_int(&args[1]),
             },
             Function::Max => x.max_float(&args[1]),
-            Function::Min => {
-                let _ = &smaller;
-                Term::ite(&x.sub(&args[1]).positive(), &args[1], x)
-            }
+            Function::Min => Term::ite(&x.sub(&args[1]).positive(), &args[1], x),
             Function::Clamp => {
                 let low = x.max_float(&args[1]);
                 Term::ite(&low.sub(&args[2]).positive(), &args[2], &low)
@@ -789,35 +784,6 @@ impl Symbolic<'_> {
                 },
             },
             _ => Term::fun(Fun::Opaque(f.name()), args.to_vec()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::term::Names;
-
-    #[test]
-    fn the_articles_kernels_become_formulas() {
-        for k in crate::article::all() {
-            let p = k.program().unwrap();
-            let s = summarise(&p, &Assumptions::default());
-            println!("== {} {:?}", k.name(), s.assumptions.words);
-            for f in &s.formulas {
-                let mut names = Names::default();
-                match &f.value {
-                    Ok(Value::Scalar(t, _)) => println!("{} = {}", f.name, names.show(t)),
-                    Ok(Value::Array { axes, value, .. }) => {
-                        let mut at = vec![];
-                        for (i, n) in axes {
-                            at.push(format!("{}<{}", names.show(&Term::index(*i)), names.show(n)));
-                        }
-                        println!("{}[{}] = {}", f.name, at.join(", "), names.show(value));
-                    }
-                    Err(d) => println!("{}: DECLINE line {}: {}", f.name, d.span.line, d.reason),
-                }
-            }
         }
     }
 }

@@ -62,11 +62,6 @@ impl Term {
         }
     }
 
-    /// 1 where the term is at least 0.
-    pub(crate) fn not_negative(&self) -> Term {
-        Term::one().sub(&self.neg().positive())
-    }
-
     /// 1 where the term is 0.
     pub(crate) fn is_null(&self) -> Term {
         if let Some(r) = self.as_rat() {
