@@ -135,6 +135,19 @@ impl Compiler {
         run(&self.tools.mlir_opt, "check", &[], module.as_bytes()).map(|_| ())
     }
 
+    /// Has MLIR's own verifier look at a module of the `fidelity` dialect.
+    ///
+    /// # Errors
+    /// What it finds.
+    pub fn check_dialect(&self, module: &str) -> Result<()> {
+        let mut definition = tempfile::NamedTempFile::with_suffix(".irdl.mlir")
+            .map_err(file("cannot make a file in", &std::env::temp_dir()))?;
+        std::io::Write::write_all(&mut definition, crate::dialect::irdl::TEXT.as_bytes())
+            .map_err(file("cannot write", definition.path()))?;
+        let args = [format!("--irdl-file={}", definition.path().display())];
+        run(&self.tools.mlir_opt, "check", &args, module.as_bytes()).map(|_| ())
+    }
+
     /// A module at that stage.
     ///
     /// # Errors

@@ -36,6 +36,8 @@ pub struct Options {
 /// A stage that can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Emit {
+    /// The graph in the `fidelity` dialect, which our check and MLIR's have seen.
+    Fidelity,
     /// The module in MLIR's stock dialects.
     Mlir,
     /// The same in MLIR's LLVM dialect.
@@ -49,6 +51,7 @@ pub enum Emit {
 impl Emit {
     fn ending(self) -> &'static str {
         match self {
+            Emit::Fidelity => "fidelity.mlir",
             Emit::Mlir => "mlir",
             Emit::LlvmDialect => "llvm.mlir",
             Emit::Llvm => "ll",
@@ -126,6 +129,7 @@ pub fn compile(
     let mut files = vec![written.header, written.archive, written.shared, written.example, bundle];
     for stage in &options.stages {
         let text = match stage {
+            Emit::Fidelity => fidelity_dialect(&compiler, &options.name, &plan)?,
             Emit::Mlir => package.module.clone(),
             Emit::LlvmDialect => compiler.stage(&package.module, Stage::LlvmDialect)?,
             Emit::Llvm => compiler.stage(&package.module, Stage::Optimised)?,
@@ -145,6 +149,15 @@ pub fn compile(
         weights: package.weights.1,
         seconds: start.elapsed().as_secs_f64(),
     })
+}
+
+/// The plan's graph in the `fidelity` dialect, checked twice.
+fn fidelity_dialect(compiler: &Compiler, name: &str, plan: &Plan) -> Result<String> {
+    let module = alex::dialect::Module::from_graph(name, &plan.graph);
+    module.check()?;
+    let text = module.to_string();
+    compiler.check_dialect(&text)?;
+    Ok(text)
 }
 
 fn states(model: &Loaded) -> Vec<State> {

@@ -114,7 +114,20 @@ fn a_byte_level_model_reads_and_writes_text() {
     }
     let tiny = Tiny::new();
     let folder = tempfile::tempdir().unwrap();
-    fidelity(&args!["compile", tiny.model, "--target", "cpu", "--out", folder.path(), "--name", "tiny"]).ok();
+    let emit = ["--name", "tiny", "--emit", "fidelity,mlir,llvm-dialect,llvm,asm"];
+    let mut run = args!["compile", tiny.model, "--target", "cpu", "--out", folder.path()].to_vec();
+    run.extend(emit.iter().map(std::ffi::OsString::from));
+    fidelity(&run).ok();
+    for (ending, part) in [
+        ("fidelity.mlir", "\"fidelity.ternary"),
+        ("mlir", "func.func"),
+        ("llvm.mlir", "llvm.func"),
+        ("ll", "define"),
+        ("s", "plan"),
+    ] {
+        let text = std::fs::read_to_string(folder.path().join(format!("tiny.{ending}"))).unwrap();
+        assert!(text.contains(part), "{ending}");
+    }
     succeed(Command::new("cc").args(["main.c", "tiny.a", "-o", "main"]).current_dir(folder.path()));
     let main = || {
         let mut command = Command::new(folder.path().join("main"));

@@ -93,7 +93,7 @@ fn arguments<N: Number>(f: Function, n: usize) -> Vec<Vec<N>> {
             .abs();
             // Of a size at which the power is in range.
             let most = (11300.0 / x.to_f64().ln().abs()).log2().floor() as i32 - 1;
-            let low = most - if random.next() % 2 == 0 { 2 } else { 40 };
+            let low = most - if random.next().is_multiple_of(2) { 2 } else { 40 };
             let y = random.number::<N>(low.max(-16000), most.min(16000));
             out.push(vec![x, y]);
         }

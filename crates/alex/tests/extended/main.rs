@@ -3,6 +3,7 @@
 #![allow(missing_docs)]
 
 mod arithmetic;
+#[allow(dead_code, reason = "shared with suites that use more of it")]
 #[path = "../../../engine/tests/conformance/cases.rs"]
 mod cases;
 #[path = "../../../engine/tests/conformance/composites.rs"]

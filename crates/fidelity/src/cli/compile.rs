@@ -24,7 +24,7 @@ Examples:
   fidelity compile MODEL --target cpu --out lib
   fidelity compile model.fid --target cpu --out lib --triple aarch64-linux-gnu --cpu cortex-a76
   fidelity compile MODEL --target cpu --out lib --triple riscv64-linux-gnu
-  fidelity compile MODEL --target cpu --out lib --emit mlir,llvm,asm";
+  fidelity compile MODEL --target cpu --out lib --emit fidelity,mlir,llvm,asm";
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Target {
@@ -42,6 +42,8 @@ enum Target {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Text {
+    /// The graph in the fidelity dialect, checked by us and by MLIR
+    Fidelity,
     /// The module in MLIR's stock dialects
     Mlir,
     /// The same in MLIR's LLVM dialect
@@ -112,6 +114,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return Err(Fault::new(cause, "compile for the processor: --target cpu").into());
     }
     let emit = |text: &Text| match text {
+        Text::Fidelity => Emit::Fidelity,
         Text::Mlir => Emit::Mlir,
         Text::LlvmDialect => Emit::LlvmDialect,
         Text::Llvm => Emit::Llvm,
