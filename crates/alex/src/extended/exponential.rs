@@ -43,7 +43,8 @@ fn reduced<F: Wide>(b: &mut Builder, x: Two<F>) -> Exponential<F> {
     let k = b.expect(k, I32);
     // k has 15 bits.
     let short = p - 16;
-    let parts = [(0, short), (short, short), (2 * short, p)].map(|(from, n)| b.bits(ty, ln2(F::FORMAT, from, n)));
+    let parts =
+        [(0, short), (short, short), (2 * short, p)].map(|(from, n)| b.bits(ty, ln2(F::FORMAT, from, n)));
     let [first, second, third] = parts.map(|part| b.mulf(kf, part));
     let r = b.subf(x, first);
     let minus = b.negf(second);
@@ -135,18 +136,33 @@ pub(super) fn expm1<F: Wide>(b: &mut Builder, x: Value<F>) -> Value<F> {
     shared(b, "expm1", x, |b, x| {
         let p = F::FORMAT.precision();
         let small = tiny(b, x, p + 2);
-        guarded(b, small, |_| x, |b| {
-            let large = above(b, x, LARGEST);
-            guarded(b, large, |b| b.float(x.ty(), f64::INFINITY), |b| {
-                let minus = b.negf(x);
-                let low = above(b, minus, f64::from(p + 4) * std::f64::consts::LN_2);
-                guarded(b, low, |b| b.float(x.ty(), -1.0), |b| {
-                    let e = exponential(b, x);
-                    let w = e.without_one(b).joined(b);
-                    scaled(b, w, e.k)
-                })
-            })
-        })
+        guarded(
+            b,
+            small,
+            |_| x,
+            |b| {
+                let large = above(b, x, LARGEST);
+                guarded(
+                    b,
+                    large,
+                    |b| b.float(x.ty(), f64::INFINITY),
+                    |b| {
+                        let minus = b.negf(x);
+                        let low = above(b, minus, f64::from(p + 4) * std::f64::consts::LN_2);
+                        guarded(
+                            b,
+                            low,
+                            |b| b.float(x.ty(), -1.0),
+                            |b| {
+                                let e = exponential(b, x);
+                                let w = e.without_one(b).joined(b);
+                                scaled(b, w, e.k)
+                            },
+                        )
+                    },
+                )
+            },
+        )
     })
 }
 
@@ -155,19 +171,29 @@ pub(super) fn tanh<F: Wide>(b: &mut Builder, x: Value<F>) -> Value<F> {
     shared(b, "tanh", x, |b, x| {
         let p = F::FORMAT.precision();
         let small = tiny(b, x, p / 2 + 3);
-        guarded(b, small, |_| x, |b| {
-            let (size, one) = (b.absf(x), b.float(x.ty(), 1.0));
-            let far = above(b, size, f64::from(p + 4) * std::f64::consts::LN_2 / 2.0);
-            let made = guarded(b, far, |_| one, |b| {
-                let twice = b.addf(size, size);
-                let e = exponential(b, twice);
-                let n = e.without_one(b);
-                let m = e.power(b, -1);
-                let d = sum(b, e.u.hi, m).and(b, e.u.lo);
-                n.over(b, d).joined(b)
-            });
-            b.copysign(made, x)
-        })
+        guarded(
+            b,
+            small,
+            |_| x,
+            |b| {
+                let (size, one) = (b.absf(x), b.float(x.ty(), 1.0));
+                let far = above(b, size, f64::from(p + 4) * std::f64::consts::LN_2 / 2.0);
+                let made = guarded(
+                    b,
+                    far,
+                    |_| one,
+                    |b| {
+                        let twice = b.addf(size, size);
+                        let e = exponential(b, twice);
+                        let n = e.without_one(b);
+                        let m = e.power(b, -1);
+                        let d = sum(b, e.u.hi, m).and(b, e.u.lo);
+                        n.over(b, d).joined(b)
+                    },
+                );
+                b.copysign(made, x)
+            },
+        )
     })
 }
 
@@ -175,27 +201,37 @@ pub(super) fn tanh<F: Wide>(b: &mut Builder, x: Value<F>) -> Value<F> {
 pub(super) fn sinh<F: Wide>(b: &mut Builder, x: Value<F>) -> Value<F> {
     shared(b, "sinh", x, |b, x| {
         let small = tiny(b, x, F::FORMAT.precision() / 2 + 3);
-        guarded(b, small, |_| x, |b| {
-            let size = b.absf(x);
-            let far = above(b, size, LARGEST + 1.0);
-            let made = guarded(b, far, |b| b.float(x.ty(), f64::INFINITY), |b| {
-                let e = exponential(b, size);
-                let near = e.is_near(b);
-                guarded(
+        guarded(
+            b,
+            small,
+            |_| x,
+            |b| {
+                let size = b.absf(x);
+                let far = above(b, size, LARGEST + 1.0);
+                let made = guarded(
                     b,
-                    near,
+                    far,
+                    |b| b.float(x.ty(), f64::INFINITY),
                     |b| {
-                        // e + e / (1 + e)
-                        let d = e.e.over(b, e.u);
-                        let s = sum(b, e.e.hi, d.hi).and(b, e.e.lo).and(b, d.lo).joined(b);
-                        let half = b.float(x.ty(), 0.5);
-                        b.mulf(s, half)
+                        let e = exponential(b, size);
+                        let near = e.is_near(b);
+                        guarded(
+                            b,
+                            near,
+                            |b| {
+                                // e + e / (1 + e)
+                                let d = e.e.over(b, e.u);
+                                let s = sum(b, e.e.hi, d.hi).and(b, e.e.lo).and(b, d.lo).joined(b);
+                                let half = b.float(x.ty(), 0.5);
+                                b.mulf(s, half)
+                            },
+                            |b| hyperbolic(b, &e, true),
+                        )
                     },
-                    |b| hyperbolic(b, &e, true),
-                )
-            });
-            b.copysign(made, x)
-        })
+                );
+                b.copysign(made, x)
+            },
+        )
     })
 }
 
@@ -255,11 +291,16 @@ fn ratio<F: Wide>(b: &mut Builder, x: Value<F>) -> (Two<F>, Value<I32>) {
 pub(super) fn sigmoid<F: Wide>(b: &mut Builder, x: Value<F>) -> Value<F> {
     shared(b, "sigmoid", x, |b, x| {
         let none = b.cmpf(CmpF::Uno, x, x);
-        guarded(b, none, |_| x, |b| {
-            let (q, k) = ratio(b, x);
-            let q = q.joined(b);
-            scaled(b, q, k)
-        })
+        guarded(
+            b,
+            none,
+            |_| x,
+            |b| {
+                let (q, k) = ratio(b, x);
+                let q = q.joined(b);
+                scaled(b, q, k)
+            },
+        )
     })
 }
 

@@ -130,8 +130,11 @@ pub(super) fn ratio(format: Format, n: u128, d: u128) -> u128 {
 }
 
 /// 384 bits of ln 2 behind the point.
-const LN2: [u128; 3] =
-    [0xB17217F7D1CF79ABC9E3B39803F2F6AF, 0x40F343267298B62D8A0D175B8BAAFA2B, 0xE7B876206DEBAC98559552FB4AFA1B10];
+const LN2: [u128; 3] = [
+    0xB17217F7D1CF79ABC9E3B39803F2F6AF,
+    0x40F343267298B62D8A0D175B8BAAFA2B,
+    0xE7B876206DEBAC98559552FB4AFA1B10,
+];
 
 /// `bits` of ln 2 from the bit `from` behind the point on, as a number of the format. Not all of them are 0.
 pub(super) fn ln2(format: Format, from: u32, bits: u32) -> u128 {

@@ -137,7 +137,11 @@ impl Kernels {
 }
 
 /// Exports `name(_, [inputs…, output, &n])` with the body of a loop or of a sum.
-fn export(m: &mut Module, name: &str, body: impl FnOnce(&mut Builder, &dyn Fn(&mut Builder, usize) -> Value<Ptr>)) {
+fn export(
+    m: &mut Module,
+    name: &str,
+    body: impl FnOnce(&mut Builder, &dyn Fn(&mut Builder, usize) -> Value<Ptr>),
+) {
     m.function(FuncOptions::new(name), (("arena", Ptr), ("bindings", Ptr)), |b, (_, bindings)| {
         body(b, &|b, k| {
             let at = b.ptr_offset(bindings, 8 * k);

@@ -70,7 +70,8 @@ fn logarithm<F: Wide>(b: &mut Builder, x: Value<F>) -> Two<F> {
 
     // n has 15 bits.
     let short = p - 16;
-    let parts = [(0, short), (short, short), (2 * short, p)].map(|(from, k)| b.bits(ty, ln2(F::FORMAT, from, k)));
+    let parts =
+        [(0, short), (short, short), (2 * short, p)].map(|(from, k)| b.bits(ty, ln2(F::FORMAT, from, k)));
     let [first, second, third] = parts.map(|part| b.mulf(n, part));
     let whole = sum(b, first, second).and(b, third);
     whole.plus(b, l)

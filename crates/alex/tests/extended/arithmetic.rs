@@ -106,7 +106,8 @@ fn check_arithmetic<N: Number>(k: &Kernels) {
         for (a, got) in more.iter().zip(&out) {
             let want = want(a);
             // Furnace gives rounded zeros no sign.
-            let zero = want == N::from_f64(0.0) && N::of(masked(N::FORMAT, *got)) == want && f != Function::Sqrt;
+            let zero =
+                want == N::from_f64(0.0) && N::of(masked(N::FORMAT, *got)) == want && f != Function::Sqrt;
             assert!(
                 same(*got, want) || zero,
                 "{} {} of {:x}: {got:x}, expected {:x}",
@@ -148,8 +149,10 @@ fn check_fused<N: Number>(k: &Kernels) {
 
 fn check_conversions<N: Number>(k: &Kernels) {
     let mut random = Random(5);
-    let doubles: Vec<f64> =
-        (0..4000).map(|_| f64::from_bits(random.next())).chain([0.0, -0.0, f64::INFINITY, f64::NAN, 5e-324]).collect();
+    let doubles: Vec<f64> = (0..4000)
+        .map(|_| f64::from_bits(random.next()))
+        .chain([0.0, -0.0, f64::INFINITY, f64::NAN, 5e-324])
+        .collect();
     for (x, got) in doubles.iter().zip(k.from_f64(&doubles)) {
         assert!(same(got, N::from_f64(*x)), "{x:e}: {got:x}");
     }
@@ -170,7 +173,11 @@ fn check_conversions<N: Number>(k: &Kernels) {
     }
     let bits: Vec<u128> = wide.iter().map(|x| x.bits()).collect();
     for (x, got) in wide.iter().zip(k.to_f64(&bits)) {
-        assert!(got.to_bits() == x.to_f64().to_bits() || got.is_nan() && x.is_nan(), "{:x}: {got:e}", x.bits());
+        assert!(
+            got.to_bits() == x.to_f64().to_bits() || got.is_nan() && x.is_nan(),
+            "{:x}: {got:e}",
+            x.bits()
+        );
     }
     for (x, got) in wide.iter().zip(k.to_f32(&bits)) {
         let want = x.round_to(axes::DType::F32).to_f64() as f32;

@@ -63,12 +63,16 @@ fn ranges(f: Function) -> &'static [(i32, i32, f64)] {
     match f {
         Function::Exp => &[(-20, 13, 11355.0), (-2, 4, 1e9)],
         Function::Exp2 => &[(-20, 13, 16380.0), (-2, 4, 1e9)],
-        Function::Expm1 | Function::Sinh | Function::Cosh => &[(-130, -1, 1e9), (-4, 4, 1e9), (2, 13, 11355.0)],
+        Function::Expm1 | Function::Sinh | Function::Cosh => {
+            &[(-130, -1, 1e9), (-4, 4, 1e9), (2, 13, 11355.0)]
+        }
         Function::Tanh => &[(-130, -1, 1e9), (-4, 5, 1e9)],
         Function::Sigmoid | Function::Silu => &[(-60, -1, 1e9), (-3, 6, 1e9), (5, 13, 11000.0)],
         Function::Log => &[(-16000, 16000, f64::INFINITY), (-3, 3, 1e9)],
         Function::Log1p => &[(-130, -1, 1e9), (-8, 4, 1e9), (3, 16000, f64::INFINITY)],
-        Function::Sine | Function::Cosine | Function::Tangent => &[(-60, 2, 1e9), (-3, 12, 1e9), (20, 100, f64::INFINITY)],
+        Function::Sine | Function::Cosine | Function::Tangent => {
+            &[(-60, 2, 1e9), (-3, 12, 1e9), (20, 100, f64::INFINITY)]
+        }
         Function::Asin | Function::Acos => &[(-60, -1, 1.0), (-4, -1, 1.0)],
         Function::Atan => &[(-60, 60, f64::INFINITY), (-4, 5, 1e9)],
         Function::Erf => &[(-60, 2, 1e9), (-4, 3, 8.0)],
@@ -125,7 +129,11 @@ fn worst<N: Number>(k: &Kernels, f: Function, n: usize) -> (f64, Vec<N>, f64) {
             nearest += usize::from(got.bits() == want.bits());
             // The unit: the distance of the rounded value to its neighbour away from zero.
             let next = N::of(want.bits() + 1);
-            let unit = if N::FORMAT == Format::F80 && next.is_nan() { want.exact() - N::of(want.bits() - 1).exact() } else { next.exact() - want.exact() };
+            let unit = if N::FORMAT == Format::F80 && next.is_nan() {
+                want.exact() - N::of(want.bits() - 1).exact()
+            } else {
+                next.exact() - want.exact()
+            };
             let error = ((got.exact() - exact) / unit).to_f64().abs();
             let error = if error.is_nan() { f64::INFINITY } else { error };
             if error > most {
@@ -225,7 +233,11 @@ fn check_ends<N: Number>(k: &Kernels) {
         let mut out = [0u128];
         k.apply(*f, &[&[N::from_f64(*x).bits()]], &mut out).unwrap();
         let got = N::of(masked(N::FORMAT, out[0])).to_f64();
-        assert!(got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan(), "{} of {x}: {got}", f.name());
+        assert!(
+            got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan(),
+            "{} of {x}: {got}",
+            f.name()
+        );
     }
     for f in FUNCTIONS.into_iter().filter(|f| f.operands() == 1) {
         let mut out = [0u128];
@@ -236,12 +248,22 @@ fn check_ends<N: Number>(k: &Kernels) {
     let most: N = N::of(place_of_largest(N::FORMAT));
     let mut out = [0u128; 2];
     Digits::with(DIGITS, || {
-        for (f, x) in [(Function::Exp, 11356.0), (Function::Sinh, 11357.0), (Function::Cosh, 11357.0), (Function::Expm1, 11356.5)] {
+        for (f, x) in [
+            (Function::Exp, 11356.0),
+            (Function::Sinh, 11357.0),
+            (Function::Cosh, 11357.0),
+            (Function::Expm1, 11356.5),
+        ] {
             k.apply(f, &[&[N::from_f64(x).bits(), N::from_f64(-x).bits()]], &mut out).unwrap();
             for (x, got) in [x, -x].into_iter().zip(out) {
                 let want = N::rounded(&reference(f, &[Digits::from_f64(x)]));
                 let apart = place(N::FORMAT, got) - place(N::FORMAT, want.bits());
-                assert!(apart.abs() <= 2 && want <= most, "{} of {x}: {got:x}, expected {:x}", f.name(), want.bits());
+                assert!(
+                    apart.abs() <= 2 && want <= most,
+                    "{} of {x}: {got:x}, expected {:x}",
+                    f.name(),
+                    want.bits()
+                );
             }
         }
         for x in [-11380.5, -11399.25, -11420.0] {

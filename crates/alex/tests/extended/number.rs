@@ -133,9 +133,7 @@ pub(crate) fn specials<N: Number>() -> Vec<N> {
             0x3fff_8000_0000_0000_0000u128,
             [1u128, 2, 0x7fff_ffff_ffff_ffff, 0x1_8000_0000_0000_0000, 0x7ffe_ffff_ffff_ffff_ffff],
         ),
-        Format::F128 => {
-            (0x3fff << 112, [1u128, 2, (1 << 112) - 1, 1 << 112, (0x7fff << 112) - 1])
-        }
+        Format::F128 => (0x3fff << 112, [1u128, 2, (1 << 112) - 1, 1 << 112, (0x7fff << 112) - 1]),
     };
     out.extend(ends.into_iter().chain([one + 1, one + 2, one + 3]).map(N::of));
     // The largest below 1.
