@@ -67,7 +67,9 @@ fn logits_loss_and_gradients_are_the_interpreters() {
                 }
             }
         }
-        println!("{precision}: {equal} of {all} numbers equal, the others within {worst:e} of their tensor's largest");
+        println!(
+            "{precision}: {equal} of {all} numbers equal, the others within {worst:e} of their tensor's largest"
+        );
         assert!(worst <= tolerance, "{precision}: {worst:e}");
     }
 }

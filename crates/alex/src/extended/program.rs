@@ -112,7 +112,8 @@ impl Program {
         };
         let names: Vec<String> = (0..plans.len()).map(|k| format!("wide_{k}")).collect();
         let named: Vec<(&str, &Plan)> = names.iter().map(String::as_str).zip(&plans).collect();
-        let (text, lowered) = lower::plans(&named, &lower::Options { wide: Some(wide), ..Default::default() })?;
+        let (text, lowered) =
+            lower::plans(&named, &lower::Options { wide: Some(wide), ..lower::Options::default() })?;
         let library = compiler.load(&text)?;
         let made = plans.into_iter().zip(lowered).map(|(plan, lowered)| {
             let entry = library.entry(&lowered.name)?;
@@ -136,7 +137,8 @@ impl Program {
     /// inputs is outside the table that it points into.
     pub fn run(&mut self, inputs: &[Memory]) -> Result<Vec<Memory>> {
         let graph = &self.plan.graph;
-        let refuse = |expected: String, found: String| AlexError::Operands { function: "the plan", expected, found };
+        let refuse =
+            |expected: String, found: String| AlexError::Operands { function: "the plan", expected, found };
         if inputs.len() != graph.inputs.len() {
             return Err(refuse(format!("{} inputs", graph.inputs.len()), inputs.len().to_string()));
         }

@@ -101,7 +101,10 @@ fn check<N: Number>(list: &[Case], tolerance: f64) -> (usize, usize, Vec<String>
                         let close = (x - y).abs().to_f64() <= tolerance * y.abs().to_f64().max(mean);
                         if !bits && (plain || !close) {
                             let (x, y) = (x.to_decimal(), y.to_decimal());
-                            wrong.push(format!("{} `{name}` element {i} is {x}, expected {y} (exact: {plain})", c.name));
+                            wrong.push(format!(
+                                "{} `{name}` element {i} is {x}, expected {y} (exact: {plain})",
+                                c.name
+                            ));
                             break;
                         }
                     }
