@@ -3,6 +3,7 @@
 #![allow(missing_docs)]
 
 mod arithmetic;
+#[allow(dead_code)]
 #[path = "../../../engine/tests/conformance/cases.rs"]
 mod cases;
 #[path = "../../../engine/tests/conformance/composites.rs"]
