@@ -39,6 +39,8 @@ fn exact(g: &Graph) -> bool {
         Op::Power,
         Op::Sigmoid,
         Op::Silu,
+        Op::CrossEntropy,
+        Op::CrossEntropyGrad,
     ];
     g.nodes.iter().all(|n| {
         let inner = n.attrs.iter().filter_map(|(key, _)| n.attrs.graph(key));
