@@ -3,11 +3,7 @@
 #![allow(missing_docs)]
 
 mod arithmetic;
-<<<<<<< HEAD
 #[allow(dead_code, reason = "shared with suites that use more of it")]
-=======
-#[allow(dead_code)]
->>>>>>> extended
 #[path = "../../../engine/tests/conformance/cases.rs"]
 mod cases;
 #[path = "../../../engine/tests/conformance/composites.rs"]
