@@ -1,6 +1,6 @@
 //! The typed form of a kernel: loops over indices, scalars, flat arrays.
 //!
-//! Iterators, closures, `match`, views and calls of other kernels are gone (see [`crate::lower`](mod@crate::lower)): a
+//! Iterators, closures, `match`, views and calls of other kernels are gone (see `lower`): a
 //! loop counts an index from 0, an array is row-major memory with sizes, an element is named by its place in that
 //! memory together with the checks that Rust's indexing makes. The interpreter, the recogniser and the lowering to MLIR
 //! all start here.

@@ -6,7 +6,7 @@
 use super::format::{Format, Wide};
 use crate::ir::{Builder, DYN, F64, Float, Index, MemRef, Value};
 
-/// x[0] + x[1] + … of `n` elements.
+/// `x[0] + x[1] + …` of `n` elements.
 pub fn sum<F: Wide, E: Float>(b: &mut Builder, ty: F, x: Value<MemRef<E, 1>>, n: Value<Index>) -> Value<F> {
     let zero = b.float(ty, 0.0);
     b.name("sum").for_(0, n, 1, zero, |b, i, sum| {
@@ -16,7 +16,7 @@ pub fn sum<F: Wide, E: Float>(b: &mut Builder, ty: F, x: Value<MemRef<E, 1>>, n:
     })
 }
 
-/// x[0] y[0] + x[1] y[1] + … of `n` elements.
+/// `x[0] y[0] + x[1] y[1] + …` of `n` elements.
 pub fn dot<F: Wide, E: Float>(
     b: &mut Builder,
     ty: F,
