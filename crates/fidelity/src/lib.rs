@@ -10,7 +10,6 @@ pub mod calibration;
 pub mod chat;
 pub mod compile;
 pub mod compiled;
-pub mod ternary_kernel;
 pub mod convert;
 pub mod demo;
 pub mod derive;
@@ -26,6 +25,7 @@ pub mod perplexity;
 pub mod premapping;
 pub mod state;
 pub mod stream;
+pub mod ternary_kernel;
 pub mod training;
 pub mod weights;
 

@@ -184,7 +184,10 @@ impl Fold {
         {
             return self.compensated(b, x, from, scalar);
         }
-        if matches!(k, Kind::F80 | Kind::F128) && matches!(self.how, None | Some(Accumulator::Pairwise)) && self.op == Op::ReduceSum {
+        if matches!(k, Kind::F80 | Kind::F128)
+            && matches!(self.how, None | Some(Accumulator::Pairwise))
+            && self.op == Op::ReduceSum
+        {
             return self.pairwise(b, x, from, k);
         }
         let n = self.folded.inner();
@@ -245,10 +248,13 @@ impl Fold {
     fn pairwise(&self, b: &mut Builder, x: Cells, from: Value<Index>, k: Kind) -> V {
         let (dims, strides) = (&self.folded.dims, &self.folded.strides[0]);
         let symbol = format!("pairwise_{k}_{dims:?}_{strides:?}_{}", x.memory.ty());
-        let symbol: String = symbol.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let symbol: String =
+            symbol.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         let (ty, index) = (AnyType::Scalar(k), AnyType::Scalar(Kind::Index));
         if !b.module().has(&symbol) {
-            let options = FuncOptions::new(symbol.clone()).private().attribute("llvm.linkage = #llvm.linkage<internal>");
+            let options = FuncOptions::new(symbol.clone())
+                .private()
+                .attribute("llvm.linkage = #llvm.linkage<internal>");
             b.module().function(options, vec![x.memory.ty(), index, index, index], |b, v| {
                 let [base, first, n] = [v[1], v[2], v[3]].map(|v| b.expect(v, Index));
                 let here = Cells { memory: v[0], ..x };
