@@ -228,7 +228,8 @@ fn bad_forms_and_arithmetic() {
         ("int4", "write f32, f64"),
         ("digits:0", "1 to 100000"),
         ("digits", "digits:N"),
-        ("adaptive:1e-9", "interval:N"),
+        ("adaptive", "interval:N"),
+        ("adaptive:2", "is no tolerance"),
     ] {
         fidelity(&with(run.clone(), &["--dtype", dtype])).fails(2, &["--dtype", says]);
     }
