@@ -181,7 +181,9 @@ impl Shared {
         let round = (last + 1) & (u64::MAX >> INDEX);
         let count = self.count.load(Ordering::Relaxed);
         for (lane, word) in self.tickets.iter().enumerate() {
-            word.0.store((round << INDEX) | self.begin(lane, count) as u64, Ordering::SeqCst);
+            // An exchange, not a store: the look at `parked` below must come after it, and emulators of machines with
+            // weaker ordering on those with stronger are known to let a plain store pass a later load.
+            word.0.swap((round << INDEX) | self.begin(lane, count) as u64, Ordering::SeqCst);
         }
         if self.parked.load(Ordering::SeqCst) > 0 {
             let _guard = lock(&self.sleep);
@@ -351,7 +353,8 @@ impl Pool {
         }
         if !done() {
             let mut guard = lock(&shared.sleep);
-            shared.waiting.store(true, Ordering::SeqCst);
+            // An exchange for the reason given in `open`.
+            shared.waiting.swap(true, Ordering::SeqCst);
             // Either this sees the last task done, or who does it sees that somebody waits.
             while !done() {
                 guard = shared.finished.wait(guard).unwrap_or_else(PoisonError::into_inner);
