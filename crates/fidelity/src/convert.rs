@@ -167,7 +167,7 @@ impl Model {
         }
         let ternary: BTreeSet<String> = match &config {
             // Random masters of the others quantise to trits of their own.
-            ModelConfig::MatMulFree(_) => BTreeSet::new(),
+            ModelConfig::MatMulFree(_) | ModelConfig::Listed(_) => BTreeSet::new(),
             _ => config.projections().into_iter().collect(),
         };
         let init = |p: Parameter| {

@@ -28,6 +28,7 @@ use crate::folder::{ModelFolder, Weights};
 use crate::forms::{CacheType, GraphOptions, State};
 use crate::parameters::{Parameter, check_tensors, init_values};
 use crate::qwen3::Qwen3Config;
+use crate::registry::{self, Listed};
 use crate::safetensors::NamedTensor;
 
 /// The formats of a model of which no matrix lies in blocks.
@@ -43,6 +44,11 @@ pub trait Architecture {
 
     /// Tokens.
     fn vocab_size(&self) -> usize;
+
+    /// Whether the model is over `input_ids`; else over `x` f32 [B, T, D], and gives `y`.
+    fn takes_tokens(&self) -> bool {
+        true
+    }
 
     /// Width of the residual stream.
     fn hidden_size(&self) -> usize;
@@ -216,6 +222,8 @@ pub enum ModelConfig {
     BitNet(Box<BitNetConfig>),
     /// Qwen3.
     Qwen3(Box<Qwen3Config>),
+    /// One of the table of [`registry`].
+    Listed(Listed),
 }
 
 impl ModelConfig {
@@ -224,7 +232,11 @@ impl ModelConfig {
     /// # Errors
     /// [`crate::ModelError::Architecture`] for another `model_type`; those of the architecture's own reader.
     pub fn from_json(path: &Path, value: &Value) -> Result<Parsed<Self>> {
-        Ok(match model_type(path, value)? {
+        let found = model_type(path, value)?;
+        if let Some(entry) = registry::entry(found) {
+            return Ok((entry.read)(path, value)?.map(Self::Listed));
+        }
+        Ok(match found {
             BitNetConfig::MODEL_TYPE => BitNetConfig::from_json(path, value)?.map(Into::into),
             Qwen3Config::MODEL_TYPE => Qwen3Config::from_json(path, value)?.map(Into::into),
             _ => MatMulFreeConfig::from_json(path, value)?.map(Into::into),
@@ -251,7 +263,7 @@ impl ModelConfig {
     /// [`crate::ModelError::Field`] for a name that is no matrix of the model, or columns that are no whole blocks.
     pub fn with_formats(&self, path: &Path, formats: BTreeMap<String, BlockFormat>) -> Result<Option<Self>> {
         let config: Self = match self {
-            Self::MatMulFree(_) => return Ok(None),
+            Self::MatMulFree(_) | Self::Listed(_) => return Ok(None),
             Self::BitNet(config) => BitNetConfig { formats, ..config.as_ref().clone() }.into(),
             Self::Qwen3(config) => Qwen3Config { formats, ..config.as_ref().clone() }.into(),
         };
@@ -261,7 +273,7 @@ impl ModelConfig {
 
     /// Whether matrices other than embedding and head may lie in blocks.
     pub fn takes_blocks(&self) -> bool {
-        !matches!(self, Self::MatMulFree(_))
+        matches!(self, Self::BitNet(_) | Self::Qwen3(_))
     }
 }
 
@@ -293,6 +305,7 @@ impl Deref for ModelConfig {
             Self::MatMulFree(config) => config.as_ref(),
             Self::BitNet(config) => config.as_ref(),
             Self::Qwen3(config) => config.as_ref(),
+            Self::Listed(config) => &**config,
         }
     }
 }

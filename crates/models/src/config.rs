@@ -18,10 +18,13 @@ use crate::bitnet::BitNetConfig;
 use crate::error::{ModelError, Result};
 use crate::json::Fields;
 use crate::qwen3::Qwen3Config;
+use crate::registry;
 
 /// Every `model_type` that this version loads.
-pub const SUPPORTED: &[&str] =
-    &[MatMulFreeConfig::MODEL_TYPE, BitNetConfig::MODEL_TYPE, Qwen3Config::MODEL_TYPE];
+pub fn supported() -> impl Iterator<Item = &'static str> {
+    let own = [MatMulFreeConfig::MODEL_TYPE, BitNetConfig::MODEL_TYPE, Qwen3Config::MODEL_TYPE];
+    own.into_iter().chain(registry::TABLE.iter().map(|entry| entry.model_type))
+}
 
 const ARCHITECTURE: &str = "HGRNBitForCausalLM";
 
@@ -88,16 +91,16 @@ const READ: &[&str] = &[
 /// The architecture a configuration names.
 ///
 /// # Errors
-/// [`ModelError::Architecture`] with the list of [`SUPPORTED`] ones; [`ModelError::File`] if it is no object.
+/// [`ModelError::Architecture`] with the list of [`supported`] ones; [`ModelError::File`] if it is no object.
 pub fn model_type<'a>(path: &'a Path, config: &'a Value) -> Result<&'a str> {
     let found = Fields::new(path, config)?.text("model_type", "")?;
-    if SUPPORTED.contains(&found) {
+    if supported().any(|name| name == found) {
         return Ok(found);
     }
     Err(ModelError::Architecture {
         path: path.into(),
         found: if found.is_empty() { "none".into() } else { format!("\"{found}\"") },
-        supported: SUPPORTED.iter().map(|name| format!("\"{name}\"")).collect(),
+        supported: supported().map(|name| format!("\"{name}\"")).collect(),
         remedy: "use a model of a supported architecture, or a newer version".into(),
     })
 }

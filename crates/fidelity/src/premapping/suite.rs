@@ -136,7 +136,8 @@ pub fn planned(
     let family = match config {
         ModelConfig::MatMulFree(_) => "matmulfree",
         ModelConfig::BitNet(_) => "bitnet",
-        _ => "qwen3",
+        ModelConfig::Qwen3(_) => "qwen3",
+        ModelConfig::Listed(_) => config.model_type(),
     };
     let name = format!("{kind} {} × {}, {what}, {length}", config.hidden_size(), config.num_hidden_layers());
     Ok(Case { name, family, graph, options })

@@ -99,6 +99,14 @@ fn rounded_again(source: &dyn Exchange, plans: &[Plan]) -> Result<Option<String>
 
 /// Every tensor of the file, in the order of the state dict.
 fn plans(path: &Path, source: &mut dyn Exchange, options: GgufOptions) -> Result<Vec<Plan>> {
+    if let ModelConfig::Listed(config) = source.config() {
+        return Err(ModelError::Architecture {
+            path: path.into(),
+            found: format!("\"{}\"", config.model_type()),
+            supported: ["hgrn_bit", "bitnet", "qwen3"].iter().map(|name| format!("\"{name}\"")).collect(),
+            remedy: "convert the model to a folder or pack it as a bundle: no GGUF layout is written for it".into(),
+        });
+    }
     let config = source.config().clone();
     let projections: std::collections::BTreeSet<String> = config.projections().into_iter().collect();
     let mut parameters = config.expected_tensors();
@@ -213,6 +221,8 @@ fn metadata(source: &dyn Exchange, plans: &[Plan]) -> Result<(Vec<(String, Value
         ModelConfig::BitNet(_) => BITNET,
         ModelConfig::Qwen3(_) => QWEN3,
         ModelConfig::MatMulFree(_) => MATMULFREE,
+        // Refused before anything is written.
+        ModelConfig::Listed(_) => config.model_type(),
     };
     let mut list: Vec<(String, Value<'static>)> = vec![
         ("general.architecture".into(), Value::text(architecture)),
@@ -268,6 +278,7 @@ fn metadata(source: &dyn Exchange, plans: &[Plan]) -> Result<(Vec<(String, Value
             add("rope.dimension_count", size(c.head_dim));
             add("rope.freq_base", Value::F32(c.rope_theta as f32));
         }
+        ModelConfig::Listed(_) => {}
     }
     let files = source.files()?;
     let text = |name: &str| {

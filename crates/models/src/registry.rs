@@ -1,0 +1,63 @@
+//! The architectures that are listed in one table, each with one line: what a `config.json` of their `model_type` is read by.
+//!
+//! [`Listed`] is the configuration of any of them. An architecture joins by a folder of its own with the configuration, its
+//! [`Architecture`], and a line in [`TABLE`].
+
+use std::fmt;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::architecture::Architecture;
+use crate::config::Parsed;
+use crate::error::Result;
+
+/// A line of the table.
+pub struct Entry {
+    /// `model_type` in `config.json`.
+    pub model_type: &'static str,
+    /// Reads such a `config.json`.
+    pub read: fn(&Path, &Value) -> Result<Parsed<Listed>>,
+}
+
+/// Every listed architecture.
+pub static TABLE: &[Entry] = &[];
+
+/// The line of a `model_type`.
+pub fn entry(model_type: &str) -> Option<&'static Entry> {
+    TABLE.iter().find(|entry| entry.model_type == model_type)
+}
+
+/// The configuration of a listed architecture.
+#[derive(Clone)]
+pub struct Listed(Arc<dyn Architecture + Send + Sync>);
+
+impl Listed {
+    /// Any architecture.
+    pub fn new(architecture: impl Architecture + Send + Sync + 'static) -> Self {
+        Self(Arc::new(architecture))
+    }
+}
+
+impl Deref for Listed {
+    type Target = dyn Architecture + Send + Sync;
+
+    fn deref(&self) -> &(dyn Architecture + Send + Sync + 'static) {
+        &*self.0
+    }
+}
+
+impl fmt::Debug for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.to_json())
+    }
+}
+
+/// Two configurations are equal where they are written alike.
+impl PartialEq for Listed {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.model_type() == other.0.model_type() && self.0.to_json() == other.0.to_json()
+    }
+}
