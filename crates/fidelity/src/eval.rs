@@ -66,7 +66,7 @@ pub struct Request {
 }
 
 /// The inputs of an evaluation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// Sequences.
     pub batch: usize,
@@ -78,6 +78,26 @@ pub struct Batch {
     pub attention_mask: Option<Vec<i64>>,
     /// Labels, −100 where ignored; not shifted.
     pub labels: Option<Vec<i64>>,
+    /// `x` [B, T, D], of models that are not over tokens.
+    pub x: Option<Numbers>,
+    /// What outputs are multiplied with for the loss, of such models.
+    pub loss_weight: Option<Numbers>,
+}
+
+/// Numbers at each position of each sequence.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers {
+    /// How many at each.
+    pub width: usize,
+    /// All of them, row-major.
+    pub values: Vec<f64>,
+}
+
+impl Batch {
+    /// Whether there is what a loss is made of.
+    pub fn has_loss(&self) -> bool {
+        self.labels.is_some() || self.loss_weight.is_some()
+    }
 }
 
 /// What an evaluation gives.
@@ -116,14 +136,14 @@ impl Loaded {
         if pieces.len() > 1 && (request.grads || request.trace) {
             return fault("gradients and traces need the whole sequence at once", "use `--form sequence`");
         }
-        if request.grads && batch.labels.is_none() {
+        if request.grads && !batch.has_loss() {
             return fault(
                 "gradients need a loss, and the inputs have no `labels`",
-                "add `labels` i64 [B, T] to the inputs",
+                "add `labels` i64 [B, T] to the inputs, or `loss_weight` beside `x`",
             );
         }
         let adaptive = matches!(request.arithmetic, Arithmetic::Precise(Precision::Adaptive { .. }));
-        if adaptive && pieces.len() > 1 && batch.labels.is_some() {
+        if adaptive && pieces.len() > 1 && batch.has_loss() {
             return fault(
                 "the loss of a cut sequence is computed from its logits in f64, which meets no tolerance",
                 "use `--form sequence`, or leave `labels` out of the inputs",
@@ -150,7 +170,7 @@ impl Loaded {
                 (false, false) => Form::Float,
             },
             mask: batch.attention_mask.is_some(),
-            labels: batch.labels.is_some(),
+            labels: batch.has_loss(),
             states: pieces.len() > 1,
             trace: request.trace,
             embedding: self.embedding_type(),
@@ -233,6 +253,26 @@ impl Loaded {
         if batch.batch == 0 || batch.length == 0 {
             return fault("input_ids is empty", "give at least one token");
         }
+        match (self.config.takes_tokens(), &batch.x) {
+            (true, None) => {}
+            (false, Some(x)) => {
+                let places = batch.batch * batch.length;
+                let whole = |numbers: &Numbers| numbers.values.len() == places * numbers.width;
+                if !whole(x) || !batch.loss_weight.as_ref().is_none_or(whole) {
+                    return fault("`x` or `loss_weight` has not B·T·D numbers", "give arrays of [B, T, D]");
+                }
+                return Ok(());
+            }
+            (true, Some(_)) => {
+                return fault("the inputs hold `x`, and this model is over tokens", "give `input_ids`");
+            }
+            (false, None) => {
+                return fault(
+                    "the inputs hold no `x`, and this model is not over tokens",
+                    "give `x` f32 [B, T, D]",
+                );
+            }
+        }
         if let Some((i, id)) = batch.input_ids.iter().enumerate().find(|(_, id)| **id < 0 || **id >= vocab) {
             let (b, t) = (i / batch.length, i % batch.length);
             return fault(
@@ -286,6 +326,13 @@ impl Loaded {
             };
             let shape = [batch.batch, to - from];
             let ids = |v: &[i64]| Feed::Array(Array::int(DType::I64, shape, columns(v)));
+            let numbers = |numbers: &Numbers| {
+                let row = batch.length * numbers.width;
+                let rows = numbers.values.chunks(row.max(1));
+                let part = rows.flat_map(|row| &row[from * numbers.width..to * numbers.width]);
+                let part = part.map(|x| S::from_f64(*x)).collect();
+                Feed::Array(Array::float(DType::F32, [batch.batch, to - from, numbers.width], part))
+            };
             let inputs = graph
                 .inputs
                 .iter()
@@ -293,6 +340,8 @@ impl Loaded {
                     Ok(match i.name.as_str() {
                         "input_ids" => ids(&batch.input_ids),
                         "labels" => ids(batch.labels.as_deref().unwrap_or(&[])),
+                        "x" if batch.x.is_some() => numbers(batch.x.as_ref().unwrap_or(&Numbers::default())),
+                        "loss_weight" => numbers(batch.loss_weight.as_ref().unwrap_or(&Numbers::default())),
                         "position" => Feed::Array(Array::int(DType::I64, [], vec![*from as i64])),
                         "attention_mask" => {
                             let m = columns(batch.attention_mask.as_deref().unwrap_or(&[]));
@@ -349,7 +398,12 @@ impl Loaded {
             v.shape = vec![1];
         }
         if options.labels && !labels_inside {
-            let loss = cross_entropy(&values["logits"], batch.labels.as_deref().unwrap_or(&[]));
+            let loss = match &batch.loss_weight {
+                Some(weight) => {
+                    values["y"].floats().iter().zip(&weight.values).map(|(y, weight)| y * weight).sum()
+                }
+                None => cross_entropy(&values["logits"], batch.labels.as_deref().unwrap_or(&[])),
+            };
             values.insert("loss".into(), Array::float(DType::F32, [1], vec![loss]));
         }
         Ok(Evaluation { values, operations, decimals, bounds, met_by: None, open })

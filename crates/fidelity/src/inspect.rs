@@ -3,7 +3,6 @@
 //! Only headers are read, so that a model of many gigabytes is described at once; the counts of trits, which need
 //! every weight, are made when they are asked for ([`Inspection::count_trits`]).
 
-use crate::error::fault;
 use crate::loaded::Loaded;
 use crate::premapping::suite;
 use crate::weights::Weight;
@@ -210,15 +209,7 @@ pub fn plan_report(config: &ModelConfig, request: &PlanRequest<'_>) -> Result<pr
         PlanForm::Integer => sequence(Form::Integer)?,
         PlanForm::Prepared => sequence(Form::Prepared)?,
         PlanForm::Stream => suite::planned(config, Form::Prepared, batch, 1, tokens.saturating_sub(1), true)?,
-        PlanForm::Train => match config {
-            ModelConfig::MatMulFree(c) => suite::training(c, batch, tokens, true)?,
-            _ => {
-                return fault(
-                    format!("there is no training step of {}", config.model_type()),
-                    "name a MatMul-free model, or another --form",
-                );
-            }
-        },
+        PlanForm::Train => suite::training(&**config, batch, tokens, true)?,
     };
     case.options.switches = request.switches;
     let target = engine::target();

@@ -48,6 +48,7 @@ fn batch(dir: &Path) -> Batch {
         input_ids: get("input_ids").unwrap(),
         attention_mask: get("attention_mask"),
         labels: get("labels"),
+        ..Batch::default()
     }
 }
 
@@ -154,6 +155,7 @@ fn every_instruction_set_layout_and_thread_count_gives_the_same_bits() {
                 input_ids: tokens(18, 259).into_iter().map(i64::from).collect(),
                 attention_mask: None,
                 labels: None,
+                ..Batch::default()
             },
             false => batch(&folder),
         };
@@ -227,6 +229,7 @@ fn narrow_embeddings_are_the_numbers_that_they_stand_for() {
             input_ids: prompt.iter().map(|t| i64::from(*t)).collect(),
             attention_mask: None,
             labels: None,
+            ..Batch::default()
         };
         let request = Request { hidden: true, ..Default::default() };
         let got = model.eval(&batch, &request, &pool()).unwrap().values;
@@ -279,8 +282,7 @@ fn what_needs_master_weights_is_refused_with_the_remedy() {
     let (_folder, path, config) = awkward();
     let (_dir, mut model) = packed(&path, TritLayout::Compute, EmbeddingType::F32);
     let ids: Vec<i64> = tokens(8, config.vocab_size).into_iter().map(i64::from).collect();
-    let batch =
-        Batch { batch: 1, length: 8, input_ids: ids.clone(), attention_mask: None, labels: Some(ids) };
+    let batch = Batch { batch: 1, length: 8, input_ids: ids.clone(), labels: Some(ids), ..Batch::default() };
     let request = Request { grads: true, ..Default::default() };
     let error = model.eval(&batch, &request, &pool()).err().unwrap();
     assert!(error.downcast_ref::<Fault>().unwrap().remedy().contains("fidelity unpack"), "{error}");

@@ -31,6 +31,7 @@ fn logits_loss_and_gradients_are_the_interpreters() {
         input_ids: row("input_ids"),
         attention_mask: None,
         labels: f.contains("labels").then(|| row("labels")),
+        ..Batch::default()
     };
     let plain = Arc::new(Pool::single());
     let compiled = Arc::new(Pool::single().with_compiler(native));

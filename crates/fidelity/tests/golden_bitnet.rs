@@ -29,7 +29,7 @@ fn batch(dir: &Path) -> Batch {
         length: shape[1],
         labels: Some(input_ids.clone()),
         input_ids,
-        attention_mask: None,
+        ..Batch::default()
     }
 }
 
@@ -314,7 +314,7 @@ fn qwen3_has_two_forms_that_agree() {
     let pool = Arc::new(Pool::new(2));
     let input_ids: Vec<i64> = (0..2 * 21).map(|k| (k * 37 + 5) % 256).collect();
     let inputs =
-        Batch { batch: 2, length: 21, labels: Some(input_ids.clone()), input_ids, attention_mask: None };
+        Batch { batch: 2, length: 21, labels: Some(input_ids.clone()), input_ids, ..Batch::default() };
     let run = |cut: Cut, arithmetic| {
         let request = Request { cut, arithmetic, ..Default::default() };
         model.eval(&inputs, &request, &pool).unwrap().values["logits"].to_f64()

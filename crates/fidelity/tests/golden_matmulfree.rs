@@ -23,6 +23,7 @@ fn batch(dir: &Path) -> Batch {
         input_ids: get("input_ids").unwrap(),
         attention_mask: get("attention_mask"),
         labels: get("labels"),
+        ..Batch::default()
     }
 }
 

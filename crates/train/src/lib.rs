@@ -8,6 +8,7 @@
 //! - [`report`]: the page of a run; [`trits`]: which ternary weights still move;
 //! - [`optimizers`]: the rules of an update, as graph; [`quantizer`]: how gradients pass the quantiser;
 //! - [`step`]: forward, backward, clipping and update as one plan; [`mod@run`]: the loop around it;
+//! - [`tasks`]: what shows whether an architecture can copy, recall, count;
 //! - [`random`]: generators whose state a checkpoint holds.
 
 pub mod checkpoint;
@@ -25,6 +26,7 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod step;
+pub mod tasks;
 pub mod trits;
 
 pub use config::TrainConfig;

@@ -11,8 +11,7 @@ use axes::DType;
 use engine::Tensor;
 use furnace::surrogates::{Curve, Knob, Surrogate};
 use furnace::transformations::{FlipRate, Transformation};
-use models::config::MatMulFreeConfig;
-use models::matmulfree::projections;
+use models::architecture::Architecture;
 
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
@@ -128,9 +127,9 @@ impl Quantizer {
     }
 
     /// Names of the learned steps; empty but for `lsq`.
-    pub fn steps(&self, model: &MatMulFreeConfig) -> Vec<String> {
+    pub fn steps(&self, model: &dyn Architecture) -> Vec<String> {
         match self.surrogate {
-            Surrogate::Lsq => projections(model).iter().map(|n| format!("{n}{STEP_SUFFIX}")).collect(),
+            Surrogate::Lsq => model.projections().iter().map(|n| format!("{n}{STEP_SUFFIX}")).collect(),
             _ => vec![],
         }
     }
@@ -138,7 +137,7 @@ impl Quantizer {
     /// The learned steps as they begin: the mean magnitude of each matrix, which is the scale of the plain quantiser.
     pub fn first_steps(
         &self,
-        model: &MatMulFreeConfig,
+        model: &dyn Architecture,
         parameters: &[(String, Tensor)],
     ) -> Vec<(String, Tensor)> {
         let steps = self.steps(model).into_iter().map(|name| {

@@ -8,17 +8,22 @@ use crate::config::{EngineKind, MlgruForm, ModelConfig, TrainConfig};
 use crate::data::{Batch, Corpus, Sampler, validation_batches};
 use crate::error::{Result, TrainError};
 use crate::memory::ProcessMemory;
-use crate::metrics::{MemoryPoint, Metrics, MetricsOptions, TrainPoint, ValidationPoint};
+use crate::metrics::{
+    MemoryPoint, Metrics, MetricsOptions, TrainPoint, ValidationPoint, write_extrapolation,
+};
 use crate::optimizers::Optimizer;
 use crate::quantizer::{Quantizer, folded};
 use crate::random::Rng;
 use crate::report::RunFacts;
 use crate::schedule::Schedule;
 use crate::step::{Evaluator, Rates, Step, StepOptions, TrainState};
+use crate::tasks::Task;
 use crate::trits::TritWatch;
 use engine::{Tensor, pool::Pool};
+use models::architecture::ModelConfig as Model;
 use models::config::{self, MatMulFreeConfig};
 use models::folder::{ModelFolder, SaveOptions, save_folder};
+use models::registry::{self, Sizes};
 use models::safetensors::NamedTensor;
 use models::tokenizer::Tokenizer;
 use serde_json::{Value, json};
@@ -28,8 +33,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Text that a model writes, for samples during training: (model, weights, tokenizer, prompt, number of tokens).
-pub type Sampling<'a> =
-    dyn Fn(&MatMulFreeConfig, &TrainState, &Tokenizer, &str, usize) -> Option<String> + 'a;
+pub type Sampling<'a> = dyn Fn(&Model, &TrainState, &Tokenizer, &str, usize) -> Option<String> + 'a;
 
 /// How a run is carried out, as opposed to what is trained.
 #[derive(Default)]
@@ -61,6 +65,12 @@ pub struct Summary {
     pub validation: Vec<(u64, f64)>,
     /// The best of them.
     pub best: Option<(u64, f64)>,
+    /// Share of the held-out answers of a task that the model gives at the end.
+    pub accuracy: Option<f64>,
+    /// (step, that share), one for each evaluation.
+    pub accuracies: Vec<(u64, f64)>,
+    /// (length, that share of the exported model) at the lengths of `task.eval_lengths`.
+    pub extrapolation: Vec<(usize, f64)>,
     /// The last twenty training losses of the log, averaged.
     pub train_loss: f64,
     /// Training tokens per second since the start or the resumption, evaluation not counted.
@@ -80,9 +90,51 @@ pub struct Summary {
 }
 
 /// The model that a configuration describes, for a vocabulary.
-pub fn model_config(c: &ModelConfig, tokenizer: &Tokenizer) -> Result<MatMulFreeConfig> {
+///
+/// `vocabulary` is that of the tokenizer or the task, `positions` the length of the sequences, `eos` the token that ends a text.
+pub fn model_config(c: &ModelConfig, vocabulary: usize, positions: usize, eos: Option<u32>) -> Result<Model> {
+    let vocab_size = if c.vocab_size > 0 { c.vocab_size } else { vocabulary };
+    let place = Path::new("[model]");
+    if c.architecture != "matmulfree" {
+        let sizes = Sizes {
+            vocab_size,
+            hidden_size: c.hidden_size,
+            num_hidden_layers: c.num_hidden_layers,
+            num_heads: c.num_heads,
+            intermediate_size: c.intermediate_size,
+            positions,
+            linear: &c.linear,
+            blocks: &c.blocks,
+            tie_word_embeddings: c.tie_word_embeddings,
+            initializer_range: c.initializer_range,
+            eos_token_id: eos,
+        };
+        let Some(Value::Object(mut keys)) = registry::sized(&c.architecture, &sizes) else {
+            let known = config::supported().filter(|name| *name != MatMulFreeConfig::MODEL_TYPE);
+            return Err(TrainError::Value {
+                key: "model.architecture",
+                found: format!("\"{}\"", c.architecture),
+                expected: format!("matmulfree or one of {}", known.collect::<Vec<_>>().join(", ")),
+            });
+        };
+        for (key, value) in &c.options {
+            keys.insert(key.clone(), serde_json::to_value(value).unwrap_or(Value::Null));
+        }
+        return Ok(Model::from_json(place, &Value::Object(keys))?.config);
+    }
+    for (key, given) in [("model.linear", &c.linear), ("model.options", &unused(&c.options))] {
+        if !given.is_empty() && given != "ternary" {
+            return Err(TrainError::Value {
+                key,
+                found: format!("\"{given}\""),
+                expected: "nothing with `model.architecture = \"matmulfree\"`, whose projections are ternary and whose \
+                           keys are those of `[model]`; \"hybrid\" with `blocks = [\"mlgru\"]` takes others"
+                    .into(),
+            });
+        }
+    }
     let made = MatMulFreeConfig {
-        vocab_size: if c.vocab_size > 0 { c.vocab_size } else { tokenizer.vocab_size() },
+        vocab_size,
         hidden_size: c.hidden_size,
         num_hidden_layers: c.num_hidden_layers,
         num_heads: c.num_heads,
@@ -102,17 +154,22 @@ pub fn model_config(c: &ModelConfig, tokenizer: &Tokenizer) -> Result<MatMulFree
             MlgruForm::Article => config::MlgruForm::Article,
         },
         bos_token_id: None,
-        eos_token_id: tokenizer.eos().into_iter().collect(),
+        eos_token_id: eos.into_iter().collect(),
         ..Default::default()
     };
-    made.validate(Path::new("[model]"))?;
-    Ok(made)
+    made.validate(place)?;
+    Ok(made.into())
+}
+
+/// The first key of a section that nothing reads.
+fn unused(options: &toml::Table) -> String {
+    options.keys().next().cloned().unwrap_or_default()
 }
 
 /// The model and its first weights: from a folder, from a checkpoint, or drawn.
-fn start(c: &TrainConfig, tokenizer: &Tokenizer) -> Result<(MatMulFreeConfig, Vec<(String, Tensor)>)> {
+fn start(c: &TrainConfig, vocabulary: usize, eos: Option<u32>) -> Result<(Model, Vec<(String, Tensor)>)> {
     if c.model.init_from.is_empty() {
-        let model = model_config(&c.model, tokenizer)?;
+        let model = model_config(&c.model, vocabulary, c.data.seq_len, eos)?;
         let drawn = model.init(c.model.init_seed);
         let tensors = drawn
             .into_iter()
@@ -130,7 +187,13 @@ fn start(c: &TrainConfig, tokenizer: &Tokenizer) -> Result<(MatMulFreeConfig, Ve
         return from_checkpoint(from);
     }
     let folder = ModelFolder::open(from)?;
-    let model = MatMulFreeConfig::from_folder(&folder)?.config;
+    let model = Model::from_folder(&folder)?.config;
+    if model.is_packed() || !model.takes_tokens() {
+        return Err(TrainError::Mismatch {
+            problem: format!("`{}` holds packed weights, or a model that is not over tokens", from.display()),
+            remedy: "name a folder of master weights of a language model in `model.init_from`",
+        });
+    }
     let tensors = model
         .expected_tensors()
         .into_iter()
@@ -140,7 +203,7 @@ fn start(c: &TrainConfig, tokenizer: &Tokenizer) -> Result<(MatMulFreeConfig, Ve
 }
 
 /// The model and the weights of a run's checkpoint; its optimiser stays behind.
-fn from_checkpoint(path: &Path) -> Result<(MatMulFreeConfig, Vec<(String, Tensor)>)> {
+fn from_checkpoint(path: &Path) -> Result<(Model, Vec<(String, Tensor)>)> {
     let mut checkpoint = read_checkpoint(path)?;
     let state = RunState::from_value(&checkpoint.state)?;
     let Some(described) = state.extra.get("model") else {
@@ -149,7 +212,7 @@ fn from_checkpoint(path: &Path) -> Result<(MatMulFreeConfig, Vec<(String, Tensor
             remedy: "name a model folder or a checkpoint of `fidelity train` in `model.init_from`",
         });
     };
-    let model = MatMulFreeConfig::from_json(path, described)?.config;
+    let model = Model::from_json(path, described)?.config;
     let tensors = model
         .expected_tensors()
         .into_iter()
@@ -180,7 +243,8 @@ fn other_configuration(config: &TrainConfig, written: &str) -> TrainError {
 struct Session<'a> {
     config: &'a TrainConfig,
     options: &'a RunOptions<'a>,
-    model: MatMulFreeConfig,
+    model: Model,
+    task: Option<Task>,
     quantizer: Quantizer,
     optimizer: Optimizer,
     /// What the step in use was compiled for.
@@ -197,6 +261,8 @@ struct Session<'a> {
     evaluator: Evaluator,
     validation: Vec<Batch>,
     bytes_per_token: f64,
+    /// (step, share of right answers on held-out examples of the task).
+    accuracies: Vec<(u64, f64)>,
     tokens: u64,
     seconds: f64,
     last_saved: Option<u64>,
@@ -207,7 +273,13 @@ struct Session<'a> {
 pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
     let dir = config.output.dir.clone();
     let _lock = FolderLock::acquire(&dir)?;
-    let corpus = Corpus::load(config)?;
+    let task = Task::of(&config.task, config.data.seed)?;
+    let mut fitted = config.clone();
+    if let Some(task) = &task {
+        fitted.data.seq_len = task.row();
+    }
+    let config = &fitted;
+    let corpus = if task.is_some() { Corpus::none() } else { Corpus::load(config)? };
     let threads = match config.train.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
@@ -221,14 +293,28 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
         }
     };
     let pool = Arc::new(pool);
-    let (model, mut tensors) = start(config, &corpus.tokenizer)?;
-    corpus.check_vocab(model.vocab_size)?;
+    let (vocabulary, eos) = match &task {
+        Some(task) => (task.vocabulary(), None),
+        None => (corpus.tokenizer.vocab_size(), corpus.tokenizer.eos()),
+    };
+    let (model, mut tensors) = start(config, vocabulary, eos)?;
+    corpus.check_vocab(model.vocab_size())?;
+    if vocabulary > model.vocab_size() && task.is_some() {
+        return Err(TrainError::Value {
+            key: "model.vocab_size",
+            found: model.vocab_size().to_string(),
+            expected: format!("at least the {vocabulary} tokens of the task"),
+        });
+    }
     let quantizer = Quantizer::new(config)?;
-    let optimizer = Optimizer::new(&config.optimizer, quantizer.transform, &model);
-    let steps = quantizer.first_steps(&model, &tensors);
+    let optimizer = Optimizer::new(&config.optimizer, quantizer.transform, &*model);
+    let steps = quantizer.first_steps(&*model, &tensors);
     tensors.extend(steps);
     let store = CheckpointStore::open(dir.join("checkpoints"), config.train.keep_checkpoints)?;
-    let mut sampler = corpus.sampler(&config.data)?;
+    let mut sampler = match &task {
+        Some(task) => Sampler::of_task(task.clone()),
+        None => corpus.sampler(&config.data)?,
+    };
     let mut state = TrainState::new(tensors, &optimizer);
     if let Some(blame) = not_finite(&state) {
         let checkpoint = "no checkpoint was written yet".into();
@@ -237,7 +323,7 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
     let mut rng = Rng::new(config.data.seed);
     let mut stopping =
         EarlyStopping::new(config.train.early_stopping_patience, config.train.early_stopping_min_delta);
-    let mut watch = (config.train.trits_every > 0).then(|| TritWatch::new(&model, &state)).transpose()?;
+    let mut watch = (config.train.trits_every > 0).then(|| TritWatch::new(&*model, &state)).transpose()?;
     let (mut first, mut tokens, mut seconds) = (0u64, 0u64, 0.0);
     let mut notes = corpus.notes.clone();
     let mut last_saved = None;
@@ -268,7 +354,10 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
             remedy: "go on with `--resume`, or give the new run its own folder with `--set output.dir=…`",
         });
     }
-    let validation = if corpus.validation.is_empty() {
+    let validation = if let Some(task) = &task {
+        let count = if config.task.examples > 0 { config.task.examples } else { 512 };
+        task.held_out(count, config.train.eval_batch_size)
+    } else if corpus.validation.is_empty() {
         vec![]
     } else {
         validation_batches(
@@ -281,7 +370,7 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
     let total = config.train.steps.max(1) as f64;
     let surrogate = quantizer.surrogate_at(first as f64 / total);
     let planned = StepOptions { surrogate, ..StepOptions::of(config) };
-    let step = Step::new(&model, &optimizer, &planned, pool.clone())?;
+    let step = Step::new(&*model, &optimizer, &planned, pool.clone())?;
     // From here on the run's files change: what can be wrong with its settings has been found by now.
     if !options.resume {
         // The best weights of a run that ended before its first checkpoint are not this run's.
@@ -302,7 +391,7 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
     metrics.run(&RunFacts {
         parameters: state.count(),
         train_tokens: corpus.train.len(),
-        bytes_per_token: corpus.train.bytes_per_token(),
+        bytes_per_token: if task.is_some() { 1.0 } else { corpus.train.bytes_per_token() },
         matrices: watch.as_ref().map_or(vec![], |w| w.shapes().to_vec()),
     })?;
     let mut session = Session {
@@ -323,10 +412,12 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
         metrics,
         watch,
         validation,
-        bytes_per_token: corpus.train.bytes_per_token(),
+        bytes_per_token: if task.is_some() { 1.0 } else { corpus.train.bytes_per_token() },
+        accuracies: vec![],
         tokens,
         seconds,
         last_saved,
+        task,
     };
     for note in notes {
         session.metrics.say(&note);
@@ -359,6 +450,14 @@ impl Session<'_> {
                 self.stopping = before;
                 break;
             }
+            let until = c.task.until;
+            if due
+                && until > 0.0
+                && self.accuracies.last().is_some_and(|(at, right)| *at == s && *right >= until)
+            {
+                ended = Some(format!("{:.1} % of the answers are right (task.until)", 100.0 * until));
+                break;
+            }
             if c.train.trits_every > 0 && s.is_multiple_of(c.train.trits_every as u64) {
                 self.look(s)?;
             }
@@ -379,7 +478,7 @@ impl Session<'_> {
                 self.planned.surrogate = surrogate;
                 // The new plan may be as large as the old one, which goes first.
                 drop(step);
-                step = Step::new(&self.model, &self.optimizer, &self.planned, self.pool.clone())?;
+                step = Step::new(&*self.model, &self.optimizer, &self.planned, self.pool.clone())?;
                 plan_bytes = step.plan_bytes();
             }
             let batches: Vec<Batch> =
@@ -428,8 +527,9 @@ impl Session<'_> {
         // After the last checkpoint: a run that goes on from it looks and measures here again.
         self.look(done)?;
         self.note_memory(done, plan_bytes)?;
-        self.metrics.finish(ended.as_deref())?;
         let model = self.export()?;
+        let extrapolation = self.extrapolate()?;
+        self.metrics.finish(ended.as_deref())?;
         times.sort_by(f64::total_cmp);
         let median = times.get(times.len() / 2).copied().unwrap_or(0.0);
         let spent: f64 = times.iter().sum();
@@ -442,6 +542,9 @@ impl Session<'_> {
             bytes_per_token: self.bytes_per_token,
             best: self.stopping.best.map(|b| (b.step, b.loss)),
             validation: self.metrics.validation_curve().iter().map(|(s, loss)| (*s as u64, *loss)).collect(),
+            accuracy: self.accuracies.last().map(|(_, right)| *right),
+            accuracies: std::mem::take(&mut self.accuracies),
+            extrapolation,
             train_loss: recent.iter().map(|(_, loss)| loss).sum::<f64>() / recent.len().max(1) as f64,
             tokens_per_second: if spent > 0.0 { times.len() as f64 * per_step as f64 / spent } else { 0.0 },
             seconds_per_step: [times.first().copied().unwrap_or(0.0), median],
@@ -458,7 +561,16 @@ impl Session<'_> {
         if self.validation.is_empty() {
             return Ok(None);
         }
-        let loss = self.evaluator.loss(&self.state, &self.validation)?;
+        let loss = match self.task {
+            None => self.evaluator.loss(&self.state, &self.validation)?,
+            Some(_) => {
+                let [loss, accuracy] = self.evaluator.answers(&self.state, &self.validation)?;
+                self.accuracies.push((step, accuracy));
+                self.metrics.event("accuracy", step, json!({"accuracy": accuracy}))?;
+                self.metrics.say(&format!("step {step}: {:.2} % of the answers are right", 100.0 * accuracy));
+                loss
+            }
+        };
         let verdict = self.stopping.observe(step, loss);
         let best = verdict == Verdict::Best;
         self.metrics.validation(&ValidationPoint {
@@ -481,6 +593,36 @@ impl Session<'_> {
             }
         }
         Ok(Some(verdict))
+    }
+
+    /// The share of right answers at other lengths than the task's own, as a list and as `extrapolation.svg`.
+    fn extrapolate(&mut self) -> Result<Vec<(usize, f64)>> {
+        let Some(task) = &self.task else { return Ok(vec![]) };
+        let count = if self.config.task.examples > 0 { self.config.task.examples } else { 512 };
+        let mut curve = vec![];
+        for &length in &self.config.task.eval_lengths {
+            let Some(longer) = task.with_length(length) else {
+                self.metrics.say(&format!("the task has no form of length {length}; it was left out"));
+                continue;
+            };
+            // About as many tokens a batch as in training.
+            let row = longer.row().max(1);
+            let tokens = self.config.train.eval_batch_size * self.config.data.seq_len;
+            let batches = longer.held_out(count, (tokens / row).clamp(1, count));
+            let [_, right] = self.evaluator.answers(&self.state, &batches)?;
+            self.metrics.event(
+                "extrapolation",
+                length as u64,
+                json!({"length": length, "accuracy": right}),
+            )?;
+            self.metrics.say(&format!("length {length}: {:.2} % of the answers are right", 100.0 * right));
+            curve.push((length, right));
+        }
+        if !curve.is_empty() {
+            let points: Vec<(f64, f64)> = curve.iter().map(|(n, right)| (*n as f64, *right)).collect();
+            write_extrapolation(&self.config.output.dir.join("extrapolation.svg"), &points, task.chance())?;
+        }
+        Ok(curve)
     }
 
     /// Looks at the trits and reports what changed since the look before.
@@ -561,7 +703,9 @@ impl Session<'_> {
         let named: Vec<NamedTensor<'_>> =
             rows.map(|(name, p)| NamedTensor::f32(name.as_str(), p.shape(), p.f32())).collect();
         save_folder(&dir, &self.model.to_json(), &named, SaveOptions::default())?;
-        self.tokenizer.save(dir.join(models::folder::TOKENIZER))?;
+        if self.task.is_none() {
+            self.tokenizer.save(dir.join(models::folder::TOKENIZER))?;
+        }
         Ok(dir)
     }
 

@@ -25,8 +25,7 @@ use crate::error::{Result, TrainError};
 use crate::step::TrainState;
 use engine::kernels::rows::quantize_weights;
 use engine::pool::Pool;
-use models::config::MatMulFreeConfig;
-use models::matmulfree::prepared_names;
+use models::architecture::Architecture;
 
 /// What a checkpoint puts before a matrix's name.
 const PREFIX: &str = "trits.";
@@ -103,12 +102,12 @@ impl TritWatch {
     ///
     /// # Errors
     /// [`TrainError::Mismatch`] if the state lacks a matrix of the model.
-    pub fn new(config: &MatMulFreeConfig, state: &TrainState) -> Result<TritWatch> {
+    pub fn new(config: &dyn Architecture, state: &TrainState) -> Result<TritWatch> {
         let (mut shapes, mut matrices) = (vec![], vec![]);
-        for prepared in prepared_names(config) {
-            let Some(weight) = prepared.strip_suffix(".trits") else { continue };
+        for weight in config.projections() {
+            let weight = weight.as_str();
             let find = |wanted: &str| state.names.iter().position(|name| name == wanted);
-            let parameter = find(weight).or_else(|| find("model.embeddings.weight"));
+            let parameter = find(weight).or_else(|| find(config.embedding()));
             let shape = parameter.map(|at| state.parameters[at].shape().to_vec());
             let (Some(parameter), Some(&[rows, columns])) = (parameter, shape.as_deref()) else {
                 return Err(TrainError::Mismatch {

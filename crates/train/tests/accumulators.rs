@@ -32,7 +32,7 @@ fn sequence(i: usize) -> Vec<u32> {
 
 fn batch(sequences: [usize; BATCH]) -> Batch {
     let ids = sequences.iter().flat_map(|i| sequence(*i)).collect();
-    Batch { ids, batch_size: BATCH, seq_len: LENGTH }
+    Batch { ids, labels: None, batch_size: BATCH, seq_len: LENGTH }
 }
 
 /// First moments after one update, which are a tenth of the gradients, as bits; and the norm.

@@ -40,6 +40,7 @@ fn update(
     let batches: Vec<Batch> = (0..accumulate)
         .map(|b| Batch {
             ids: (0..BATCH * LENGTH).map(|i| ((i * i * 3 + 5 * i + 7 * b + 1) % 19) as u32).collect(),
+            labels: None,
             batch_size: BATCH,
             seq_len: LENGTH,
         })

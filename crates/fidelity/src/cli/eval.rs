@@ -18,7 +18,8 @@ The inputs hold `input_ids` i64 [B, T], and may hold `attention_mask` (0, 1) and
 (-100 = ignored; shifted here) of the same shape. The outputs hold `logits` [B, T, V],
 `loss` [1], `hidden_states.0` (embeddings) to `hidden_states.L` (after the final norm),
 `grad.PARAMETER` (not of a bundle, whose weights are trits), and for `trace` every inner
-value.
+value. A model that is not over tokens takes `x` [B, T, D] and gives `y`; its loss is the
+sum of `y` times `loss_weight`.
 
 Examples:
   fidelity eval MODEL --inputs i.safetensors --outputs o.safetensors
@@ -165,13 +166,13 @@ fn want(args: &Args, batch: &Batch) -> Result<Vec<Want>> {
     let mut want = args.want.clone();
     if want.is_empty() {
         want.push(Want::Logits);
-        want.extend(batch.labels.is_some().then_some(Want::Loss));
+        want.extend(batch.has_loss().then_some(Want::Loss));
     }
     let has = |w: Want| want.contains(&w);
     let inner = if has(Want::Grads) { "gradients" } else { "traces" };
     let faults = [
         (
-            (has(Want::Loss) || has(Want::Grads)) && batch.labels.is_none(),
+            (has(Want::Loss) || has(Want::Grads)) && !batch.has_loss(),
             format!("{}: there are no `labels`, so there is no loss", args.inputs.display()),
             "add `labels` i64 [B, T] to the inputs, or leave loss and grads out of --want",
         ),

@@ -3,7 +3,7 @@
 use super::eval::Want;
 use anyhow::Result;
 use fidelity::error::Fault;
-use fidelity::eval::{Batch, Evaluation};
+use fidelity::eval::{Batch, Evaluation, Numbers};
 use furnace::precision::Precision;
 use graph::{Array, Data};
 use models::safetensors::{NamedTensor, TensorFile, Values};
@@ -13,8 +13,7 @@ use std::path::Path;
 pub(super) fn read_batch(path: &Path) -> Result<Batch> {
     let file = TensorFile::open(path)?;
     if !file.contains("input_ids") && file.contains("x") {
-        let cause = format!("{}: holds `x`, and this model is over tokens", path.display());
-        return Err(Fault::new(cause, "give `input_ids` i64 [B, T]").into());
+        return read_numbers(&file, path);
     }
     let ids = file.tensor("input_ids")?;
     let [batch, length] = ids.shape else {
@@ -38,11 +37,48 @@ pub(super) fn read_batch(path: &Path) -> Result<Batch> {
         return Err(Fault::new(cause, "give 1 for a token and 0 for padding").into());
     }
     let labels = optional("labels")?;
-    Ok(Batch { batch: *batch, length: *length, input_ids: ids.to_i64()?, attention_mask, labels })
+    let input_ids = ids.to_i64()?;
+    Ok(Batch { batch: *batch, length: *length, input_ids, attention_mask, labels, ..Batch::default() })
+}
+
+/// `x` [B, T, D] with `loss_weight` [B, T, H] where the file has it.
+fn read_numbers(file: &TensorFile, path: &Path) -> Result<Batch> {
+    let read = |name: &str| -> Result<([usize; 2], Numbers)> {
+        let tensor = file.tensor(name)?;
+        let [batch, length, width] = *tensor.shape else {
+            let cause = format!(
+                "{}: tensor `{name}`: expected shape [B, T, D], found {:?}",
+                path.display(),
+                tensor.shape
+            );
+            return Err(Fault::new(cause, "give one row of numbers for each position").into());
+        };
+        let values = match tensor.dtype {
+            models::safetensors::Dtype::F64 => tensor.to_f64()?,
+            _ => tensor.to_f32()?.iter().map(|x| f64::from(*x)).collect(),
+        };
+        Ok(([batch, length], Numbers { width, values }))
+    };
+    let ([batch, length], x) = read("x")?;
+    let loss_weight = if file.contains("loss_weight") { Some(read("loss_weight")?) } else { None };
+    if let Some((found, _)) = loss_weight.as_ref().filter(|(found, _)| *found != [batch, length]) {
+        let cause = format!(
+            "{}: `loss_weight` is for {} sequences of {}, `x` for {batch} of {length}",
+            path.display(),
+            found[0],
+            found[1]
+        );
+        return Err(Fault::new(cause, "give both for the same positions").into());
+    }
+    let loss_weight = loss_weight.map(|(_, numbers)| numbers);
+    Ok(Batch { batch, length, x: Some(x), loss_weight, ..Batch::default() })
 }
 
 /// Refuses ids and labels outside the vocabulary, naming the place.
 pub(super) fn check_batch(batch: &Batch, vocab: usize, path: &Path) -> Result<()> {
+    if batch.x.is_some() {
+        return Ok(());
+    }
     if batch.input_ids.is_empty() {
         let cause =
             format!("{}: tensor `input_ids` is empty ([{}, {}])", path.display(), batch.batch, batch.length);
@@ -80,7 +116,7 @@ pub(super) fn tensors(evaluation: &Evaluation, want: &[Want], wide: bool) -> Vec
 /// Whether a value is one of those that were asked for.
 fn wanted(want: &[Want], name: &str) -> bool {
     want.contains(&match name {
-        "logits" => Want::Logits,
+        "logits" | "y" => Want::Logits,
         "loss" => Want::Loss,
         _ if name.starts_with("hidden_states.") => Want::Hidden,
         _ if name.starts_with("grad.") => Want::Grads,

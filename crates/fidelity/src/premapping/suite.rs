@@ -6,6 +6,7 @@
 use anyhow::{Context, Result};
 use axes::{DType, TritLayout};
 use graph::{Bindings, Cx, Dim, Graph, Type, Var};
+use models::architecture::Architecture;
 use models::architecture::ModelConfig;
 use models::bitnet::BitNetConfig;
 use models::config::MatMulFreeConfig;
@@ -153,14 +154,15 @@ fn packed(g: &Graph) -> Vec<(String, TritLayout)> {
 ///
 /// # Errors
 /// A configuration that makes no graph.
-pub fn training(config: &MatMulFreeConfig, batch: usize, length: usize, fuse: bool) -> Result<Case> {
+pub fn training(config: &dyn Architecture, batch: usize, length: usize, fuse: bool) -> Result<Case> {
     let settings = TrainConfig::default();
     let optimizer = Optimizer::new(&settings.optimizer, Transform::None, config);
     let options = StepOptions { fuse, ..StepOptions::new(batch, length) };
     let graph = step_graph(config, &optimizer, &options)?;
     let name = format!(
         "training step {} × {}, {batch} × {length} tokens",
-        config.hidden_size, config.num_hidden_layers
+        config.hidden_size(),
+        config.num_hidden_layers()
     );
     let options = plan_options(config, &optimizer, &options);
     Ok(Case { name, family: "training step", graph, options })

@@ -134,7 +134,7 @@ fn convert(from: &Path, to: &Path, form: Form) -> Vec<String> {
 
 fn batch(length: usize, vocab: usize) -> Batch {
     let input_ids = (0..length).map(|i| ((i * 7919 + i * i * 31) % vocab) as i64).collect();
-    Batch { batch: 1, length, input_ids, attention_mask: None, labels: None }
+    Batch { batch: 1, length, input_ids, attention_mask: None, labels: None, ..Batch::default() }
 }
 
 fn logits(path: &Path, batch: &Batch, cut: Cut) -> Vec<f64> {

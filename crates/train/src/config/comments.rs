@@ -36,7 +36,25 @@ pub(super) fn comment(key: &str) -> Option<&'static str> {
             "\"engine\" (its kernels, all threads) or \"compiled\" (native code by MLIR's tools, one thread)."
         }
         "model" => "What is trained.",
-        "model.architecture" => "\"matmulfree\" (MLGRU token mixer, GLU channel mixer, ternary weights).",
+        "model.architecture" => {
+            "\"matmulfree\" (MLGRU token mixer, GLU channel mixer, ternary weights), or another model_type: bitnet, mamba, xlstm, ..."
+        }
+        "model.linear" => {
+            "Projections: \"full\", \"ternary\" or \"binary\"; \"\" are the architecture's own."
+        }
+        "model.blocks" => "Token mixers of architecture \"hybrid\", block by block; a shorter list repeats.",
+        "model.options" => "Further keys of the architecture's config.json; they overrule those above.",
+        "task" => "A built-in task that is trained on instead of text.",
+        "task.name" => {
+            "\"selective_copying\", \"induction\", \"mqar\", \"parity\", \"listops\" or \"digits\"; \"\" trains on data.train."
+        }
+        "task.length" => "Tokens of a row before its answers; 0 is the task's own.",
+        "task.items" => "Tokens that are copied, pairs that are recalled; 0 is the task's own.",
+        "task.vocabulary" => "Tokens of the vocabulary; 0 is the task's own.",
+        "task.path" => "Table of digits: CSV (also .gz) or IDX; \"\" is where it is looked for.",
+        "task.examples" => "Held-out examples of an evaluation; 0 is 512.",
+        "task.eval_lengths" => "Lengths at which the trained model is evaluated at the end.",
+        "task.until" => "The run ends once this share of the held-out answers is right; 0 is never.",
         "model.init_from" => {
             "A model folder to start from; its config.json overrules the sizes below. \"\" starts from random weights."
         }

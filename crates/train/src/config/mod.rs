@@ -37,7 +37,7 @@ pub use scalar::ScalarKind;
 pub use sections::{
     AccumulatorKind, Auto, DataConfig, EngineKind, GradientType, LoopConfig, MlgruForm, ModelConfig,
     OptimizerConfig, OptimizerKind, OutputConfig, PrecisionConfig, Products, QuantizerConfig, SamplerKind,
-    ScheduleConfig, ScheduleKind, SplitConfig, SplitKind,
+    ScheduleConfig, ScheduleKind, SplitConfig, SplitKind, TaskConfig,
 };
 
 /// Everything that `fidelity train` can be told.
@@ -48,6 +48,8 @@ pub struct TrainConfig {
     pub engine: EngineKind,
     /// What is trained.
     pub model: ModelConfig,
+    /// A built-in task that it is trained on instead of text.
+    pub task: TaskConfig,
     /// What it is trained on.
     pub data: DataConfig,
     /// How a gradient becomes an update.
@@ -129,6 +131,8 @@ impl TrainConfig {
         essence.output = defaults.output;
         essence.data.cache = defaults.data.cache;
         essence.data.cache_dir = defaults.data.cache_dir;
+        let TaskConfig { name, length, items, vocabulary, path, .. } = self.task.clone();
+        essence.task = TaskConfig { name, length, items, vocabulary, path, ..defaults.task };
         let LoopConfig { steps, batch_size, accumulate, products, gradients, fuse, .. } = self.train.clone();
         essence.train =
             LoopConfig { steps, batch_size, accumulate, products, gradients, fuse, ..defaults.train };

@@ -7,6 +7,9 @@ use crate::error::{Result, TrainError};
 
 use super::{TrainConfig, inline};
 
+/// The section whose keys are the architecture's.
+const OPEN: &str = "model.options";
+
 /// Other names of keys, as people look for them; printed configurations have the second.
 const ALIASES: [(&str, &str); 1] = [("optimizer.name", "optimizer.kind")];
 
@@ -32,6 +35,14 @@ impl TrainConfig {
         let (key, text) = (key.trim(), text.trim());
         let key = ALIASES.iter().find(|(alias, _)| *alias == key).map_or(key, |(_, key)| key);
         let mut table = Table::try_from(self).map_err(|e| problem(e.to_string()))?;
+        if let Some(option) = key.strip_prefix(OPEN).and_then(|rest| rest.strip_prefix('.')) {
+            let value = parse(text).unwrap_or_else(|| text.into());
+            let options = lookup(&mut table, OPEN).and_then(Value::as_table_mut);
+            options.into_iter().for_each(|options| {
+                options.insert(option.to_owned(), value.clone());
+            });
+            return TrainConfig::deserialize(table).map_err(|e| problem(e.to_string()));
+        }
         let Some(slot) = lookup(&mut table, key) else {
             return Err(unknown(&place, key));
         };
@@ -98,6 +109,7 @@ pub(super) fn check_keys(table: &Table, place: &str) -> Result<()> {
             match (known.get(key), value) {
                 (None, _) if ALIASES.iter().any(|(alias, _)| *alias == full) => {}
                 (None, _) => return Err(unknown(place, &full)),
+                _ if full == OPEN => {}
                 (Some(Value::Table(known)), Value::Table(given)) => walk(&full, given, known, place)?,
                 _ => {} // a wrong type, which the typed parser reports with its line
             }

@@ -13,8 +13,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Only `matmulfree` so far.
+    /// `matmulfree`, or the `model_type` of any other architecture.
     pub architecture: String,
+    /// What projections are: `full`, `ternary` or `binary`; empty: what the architecture's own are.
+    pub linear: String,
+    /// Token mixers of a hybrid, one for each block; a shorter list repeats.
+    pub blocks: Vec<String>,
     /// A model folder or checkpoint to start from; its `config.json` then overrules the sizes below. Empty: none.
     pub init_from: String,
     /// Seed of the initial weights.
@@ -49,6 +53,31 @@ pub struct ModelConfig {
     pub tie_word_embeddings: bool,
     /// Which of the three published forms of the gate.
     pub mlgru_form: MlgruForm,
+    /// Further keys of the architecture's `config.json`, which overrule those above. (Last: TOML wants tables after plain
+    /// keys.)
+    pub options: toml::Table,
+}
+
+/// `[task]`: a built-in task instead of text.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TaskConfig {
+    /// One of [`crate::tasks::NAMES`]; empty: text.
+    pub name: String,
+    /// Tokens of a row before its answers; 0: the task's own.
+    pub length: usize,
+    /// Tokens that are copied, pairs that are recalled; 0: the task's own.
+    pub items: usize,
+    /// Tokens of the vocabulary; 0: the task's own.
+    pub vocabulary: usize,
+    /// The table of digits: CSV (also `.gz`) or IDX; empty: where it is looked for.
+    pub path: String,
+    /// Held-out examples of an evaluation; 0: 512.
+    pub examples: usize,
+    /// Lengths at which the trained model is evaluated at the end.
+    pub eval_lengths: Vec<usize>,
+    /// The run ends once this share of the held-out answers is right; 0: never.
+    pub until: f64,
 }
 
 /// The three forms of the MLGRU.
@@ -67,6 +96,8 @@ impl Default for ModelConfig {
     fn default() -> Self {
         ModelConfig {
             architecture: "matmulfree".into(),
+            linear: String::new(),
+            blocks: vec![],
             init_from: String::new(),
             init_seed: 0,
             initializer_range: 0.02,
@@ -84,6 +115,7 @@ impl Default for ModelConfig {
             rms_norm_eps: 1e-6,
             tie_word_embeddings: false,
             mlgru_form: MlgruForm::Released,
+            options: toml::Table::new(),
         }
     }
 }

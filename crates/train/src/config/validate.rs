@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use models::config::MatMulFreeConfig;
+
 use crate::error::{Result, TrainError};
 
 use super::{GradientType, SplitKind, TrainConfig};
@@ -12,7 +14,9 @@ impl TrainConfig {
     /// # Errors
     /// [`TrainError::Value`] naming the key, the value and the values that are allowed.
     pub fn validate(&self) -> Result<()> {
-        let TrainConfig { model, data, optimizer, quantizer, schedule, train, precision, output, .. } = self;
+        let TrainConfig {
+            model, task, data, optimizer, quantizer, schedule, train, precision, output, ..
+        } = self;
         for (key, value) in [
             ("model.hidden_size", model.hidden_size),
             ("model.num_hidden_layers", model.num_hidden_layers),
@@ -95,8 +99,14 @@ impl TrainConfig {
             let expected = "patterns of parameter names with `*` for any letters, such as \"*norm*\"";
             require("optimizer.no_decay", pattern, glob::Pattern::new(pattern).is_ok(), expected)?;
         }
-        let known = model.architecture == "matmulfree";
-        require("model.architecture", &model.architecture, known, "\"matmulfree\"")?;
+        let names: Vec<&str> = std::iter::once("matmulfree")
+            .chain(models::config::supported().filter(|name| *name != MatMulFreeConfig::MODEL_TYPE))
+            .collect();
+        let known = names.contains(&model.architecture.as_str());
+        require("model.architecture", &model.architecture, known, &names.join(", "))?;
+        let linear = ["", "full", "ternary", "binary"].contains(&model.linear.as_str());
+        require("model.linear", &model.linear, linear, "\"\", \"full\", \"ternary\" or \"binary\"")?;
+        require("task.until", task.until, (0.0..=1.0).contains(&task.until), "a share between 0 and 1")?;
         let divides = model.hidden_size % model.num_heads == 0;
         require("model.num_heads", model.num_heads, divides, "a divisor of model.hidden_size")?;
         require(

@@ -141,6 +141,19 @@ impl Corpus {
         })
     }
 
+    /// No text: what a run on a task has.
+    pub fn none() -> Self {
+        let empty = |part| Arc::new(TokenSet::empty(part, 0));
+        Corpus {
+            train: empty("training"),
+            validation: empty("validation"),
+            tokenizer: Tokenizer::bytes(),
+            files: 0,
+            notes: vec![],
+            cached: false,
+        }
+    }
+
     /// Checks both sides against the model's vocabulary.
     pub fn check_vocab(&self, vocab: usize) -> Result<()> {
         self.train.check_vocab(vocab)?;

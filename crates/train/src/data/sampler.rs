@@ -9,12 +9,15 @@ use crate::error::{Result, TrainError};
 use crate::random::{Rng, SplitMix64, derive_seed};
 
 use super::tokens::TokenSet;
+use crate::tasks::{Side, Task};
 
 /// Sequences of equal length, one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// Token ids, `(batch_size, seq_len)` in row-major order.
     pub ids: Vec<u32>,
+    /// Labels of the same shape, where they are not the ids: −100 at places that nothing is asked of.
+    pub labels: Option<Vec<i64>>,
     /// Number of sequences.
     pub batch_size: usize,
     /// Tokens per sequence.
@@ -26,7 +29,15 @@ impl Batch {
     pub(super) fn gather(set: &TokenSet, seq_len: usize, offsets: &[usize]) -> Self {
         let mut ids = Vec::with_capacity(offsets.len() * seq_len);
         offsets.iter().for_each(|&offset| set.ids.copy(offset..offset + seq_len, &mut ids));
-        Batch { ids, batch_size: offsets.len(), seq_len }
+        Batch { ids, labels: None, batch_size: offsets.len(), seq_len }
+    }
+
+    /// The labels, which are the ids where there are no others.
+    pub fn targets(&self) -> impl Iterator<Item = i64> + '_ {
+        let own = self.labels.iter().flatten().copied();
+        let ids =
+            self.ids.iter().map(|id| i64::from(*id)).take(if self.labels.is_some() { 0 } else { usize::MAX });
+        own.chain(ids)
     }
 
     /// The sequences.
@@ -54,6 +65,7 @@ pub struct Sampler {
 enum Position {
     Windows { random: SplitMix64, drawn: u64 },
     Documents { epoch: Epoch, sequence: usize },
+    Task { task: Task, drawn: u64 },
 }
 
 /// Where a sampler stands. Small whole numbers only, so that JSON holds it exactly.
@@ -78,6 +90,11 @@ pub enum SamplerState {
         /// The fingerprint of the text.
         data: u32,
     },
+    /// Of a task.
+    Task {
+        /// Examples drawn.
+        drawn: u64,
+    },
 }
 
 impl Sampler {
@@ -101,8 +118,18 @@ impl Sampler {
         Ok(Sampler { data, fingerprint, seq_len, seed, position })
     }
 
+    /// A sampler of a task's training examples.
+    pub fn of_task(task: Task) -> Self {
+        let (seq_len, position) = (task.row(), Position::Task { task, drawn: 0 });
+        Sampler { data: Arc::new(TokenSet::empty("training", 0)), fingerprint: 0, seq_len, seed: 0, position }
+    }
+
     /// The next `batch_size` sequences. Never ends: after the last sequence of an epoch comes the next epoch.
     pub fn next_batch(&mut self, batch_size: usize) -> Batch {
+        if let Position::Task { task, drawn } = &mut self.position {
+            *drawn += batch_size as u64;
+            return task.batch(Side::Training, *drawn - batch_size as u64, batch_size);
+        }
         let seq_len = self.seq_len;
         let mut ids = Vec::with_capacity(batch_size * seq_len);
         for _ in 0..batch_size {
@@ -120,9 +147,10 @@ impl Sampler {
                     epoch.copy(*sequence, &self.data, seq_len, &mut ids);
                     *sequence += 1;
                 }
+                Position::Task { .. } => {}
             }
         }
-        Batch { ids, batch_size, seq_len }
+        Batch { ids, labels: None, batch_size, seq_len }
     }
 
     /// How many times the text has been seen, as a fraction.
@@ -131,6 +159,9 @@ impl Sampler {
             Position::Windows { drawn, .. } => *drawn as f64 * self.seq_len as f64 / self.data.len() as f64,
             Position::Documents { epoch, sequence } => {
                 epoch.number as f64 + *sequence as f64 / epoch.order.len() as f64
+            }
+            Position::Task { task, drawn } => {
+                task.examples(Side::Training).map_or(0.0, |count| *drawn as f64 / count.max(1) as f64)
             }
         }
     }
@@ -150,6 +181,7 @@ impl Sampler {
             Position::Documents { epoch, sequence } => {
                 SamplerState::ShuffledDocuments { epoch: epoch.number, sequence: *sequence as u64, data }
             }
+            Position::Task { drawn, .. } => SamplerState::Task { drawn: *drawn },
         }
     }
 
@@ -159,11 +191,14 @@ impl Sampler {
     /// [`TrainError::Mismatch`] if the text or the kind of sampler has changed: going on would silently train on
     /// other sequences than the uninterrupted run.
     pub fn restore(&mut self, state: &SamplerState) -> Result<()> {
-        let (SamplerState::RandomWindows { data, .. } | SamplerState::ShuffledDocuments { data, .. }) = state;
-        if *data != self.fingerprint {
+        let written = match state {
+            SamplerState::RandomWindows { data, .. } | SamplerState::ShuffledDocuments { data, .. } => *data,
+            SamplerState::Task { .. } => 0,
+        };
+        if written != self.fingerprint {
             return Err(TrainError::Mismatch {
                 problem: format!(
-                    "the training text has changed (fingerprint {:08x}, the checkpoint's is {data:08x})",
+                    "the training text has changed (fingerprint {:08x}, the checkpoint's is {written:08x})",
                     self.fingerprint
                 ),
                 remedy: "restore the files and the `[data]` section of the run, or start anew without `--resume`, \
@@ -179,6 +214,9 @@ impl Sampler {
                     epoch: Epoch::new(&self.data, self.seq_len, self.seed, *epoch),
                     sequence: *sequence as usize,
                 }
+            }
+            (SamplerState::Task { drawn }, Position::Task { task, .. }) => {
+                Position::Task { task: task.clone(), drawn: *drawn }
             }
             _ => {
                 return Err(TrainError::Mismatch {

@@ -351,5 +351,16 @@ pub fn write_loss_curve(path: &Path, train: &[(f64, f64)], validation: &[(f64, f
     atomic_write(path, |out| out.write_all(svg.as_bytes()))
 }
 
+/// Draws the share of right answers by length into an SVG file, with the share that guessing gives.
+pub fn write_extrapolation(path: &Path, accuracy: &[(f64, f64)], chance: f64) -> Result<()> {
+    let mut plot = Plot::new("Right answers by length", "tokens", "share of the answers that are right");
+    plot.log_x = true;
+    plot.from_zero = true;
+    plot.series.push(Series::marked("accuracy", accuracy.to_vec()));
+    plot.series.push(Series::line("chance", accuracy.iter().map(|(length, _)| (*length, chance)).collect()));
+    let svg = plot.to_svg();
+    atomic_write(path, |out| out.write_all(svg.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use models::config::MatMulFreeConfig;
-use models::matmulfree::projections;
+use models::architecture::Architecture;
 
 use super::{Init, Rule, Slot};
 use crate::config::{OptimizerConfig, OptimizerKind};
@@ -22,8 +21,8 @@ pub(crate) const KAPPA: &str = "kappa.";
 
 impl Optimizer {
     /// For a model.
-    pub fn new(config: &OptimizerConfig, transform: Transform, model: &MatMulFreeConfig) -> Optimizer {
-        Optimizer { config: config.clone(), transform, ternary: projections(model).into_iter().collect() }
+    pub fn new(config: &OptimizerConfig, transform: Transform, model: &dyn Architecture) -> Optimizer {
+        Optimizer { config: config.clone(), transform, ternary: model.projections().into_iter().collect() }
     }
 
     /// The configuration.

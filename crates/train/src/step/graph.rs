@@ -7,8 +7,8 @@ use engine::{Executable, pool::Pool};
 use furnace::transformations::{FlipRate, Transformation};
 use furnace::{Remat, grad_graph};
 use graph::{Accumulator, Bindings, Cx, Graph, Type, Var};
-use models::config::MatMulFreeConfig;
-use models::matmulfree::{Form, GraphOptions, sequence_graph};
+use models::architecture::Architecture;
+use models::forms::{Form, GraphOptions};
 use premap::Options;
 
 use super::StepOptions;
@@ -38,7 +38,7 @@ fn kept(g: Graph, how: Option<Accumulator>) -> Result<Graph> {
 }
 
 /// Name and shape of everything that the optimiser updates: the model's parameters, then learned steps.
-pub fn updated(c: &MatMulFreeConfig, options: &StepOptions) -> Vec<(String, Vec<usize>)> {
+pub fn updated(c: &dyn Architecture, options: &StepOptions) -> Vec<(String, Vec<usize>)> {
     let quantizer = Quantizer { surrogate: options.surrogate, ..Quantizer::default() };
     c.expected_tensors().into_iter().chain(quantizer.steps(c).into_iter().map(|n| (n, vec![]))).collect()
 }
@@ -48,7 +48,7 @@ pub fn updated(c: &MatMulFreeConfig, options: &StepOptions) -> Vec<(String, Vec<
 /// Inputs: every parameter; the optimiser's states, such as `m.NAME` and `v.NAME`; `input_ids` and `labels` i64
 /// [accumulate, B, T] (no first axis when `accumulate` is 1); the rates that the rules read; what the surrogate takes.
 /// Outputs: `loss`, `grad_norm`, then `new.NAME`, `new.m.NAME`, `new.v.NAME`.
-pub fn step_graph(c: &MatMulFreeConfig, optimizer: &Optimizer, options: &StepOptions) -> Result<Graph> {
+pub fn step_graph(c: &dyn Architecture, optimizer: &Optimizer, options: &StepOptions) -> Result<Graph> {
     let &StepOptions { batch, length, accumulate, .. } = options;
     let shapes = updated(c, options);
     let names: Vec<&str> = shapes.iter().map(|(n, _)| n.as_str()).collect();
@@ -57,7 +57,7 @@ pub fn step_graph(c: &MatMulFreeConfig, optimizer: &Optimizer, options: &StepOpt
         Products::Float => Form::Float,
     };
     let surrogate = options.surrogate;
-    let model = sequence_graph(c, &GraphOptions { form, labels: true, surrogate, ..Default::default() })?;
+    let model = c.graph(&GraphOptions { form, labels: true, surrogate, ..Default::default() })?;
     // The published code has a weight that nothing uses; it gets no gradient and stays as it is.
     let used: Vec<&str> =
         names.iter().copied().filter(|n| model.inputs.iter().any(|i| i.name == *n)).collect();
@@ -244,7 +244,7 @@ fn update(
 }
 
 /// Options of the step's plan: updates in place, loss and norm first.
-pub fn plan_options(c: &MatMulFreeConfig, optimizer: &Optimizer, options: &StepOptions) -> Options {
+pub fn plan_options(c: &dyn Architecture, optimizer: &Optimizer, options: &StepOptions) -> Options {
     let pairs = updated(c, options).into_iter().flat_map(|(n, _)| {
         let own = optimizer.slots(&n).into_iter().map(|s| s.prefix);
         let prefixes: Vec<&str> = std::iter::once("").chain(own).collect();
@@ -262,7 +262,7 @@ pub fn plan_options(c: &MatMulFreeConfig, optimizer: &Optimizer, options: &StepO
 /// Plans and loads a step. Under a limit the arena gets what weights, states and scratch leave of it; how much scratch
 /// the kernels want is known only once a plan is loaded.
 pub(super) fn load(
-    c: &MatMulFreeConfig,
+    c: &dyn Architecture,
     g: &Graph,
     plan: Options,
     options: &StepOptions,

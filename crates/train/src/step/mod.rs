@@ -15,6 +15,7 @@ pub use graph::{plan_options, step_graph, updated};
 pub use state::{NamedSlot, TrainState};
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use ::graph::{Accumulator, Bindings, Cx, Var};
@@ -22,8 +23,8 @@ use axes::DType;
 use engine::{Blame, Executable, Tensor, pool::Pool};
 use furnace::precision::Precision;
 use furnace::surrogates::Surrogate;
-use models::config::MatMulFreeConfig;
-use models::matmulfree::{Form, GraphOptions, sequence_graph};
+use models::architecture::{Architecture, ModelConfig};
+use models::forms::{Form, GraphOptions};
 use premap::Options;
 
 use self::graph::load;
@@ -129,6 +130,7 @@ enum Runner {
 pub struct Step {
     runner: Runner,
     ids: Tensor,
+    labels: Tensor,
     key: Tensor,
     /// Numbers that change from step to step: name, place among the inputs, value.
     numbers: Vec<(String, usize, Tensor)>,
@@ -137,15 +139,15 @@ pub struct Step {
     optimizer: Optimizer,
     /// Places of every weight and state among inputs and outputs, in the order of [`TrainState::tensors`].
     places: Vec<(usize, usize)>,
-    /// Places of the token ids, twice, and of the key of the noise.
-    fed: Vec<usize>,
+    /// Places of the token ids, of the labels, and of the key of the noise.
+    fed: [Option<usize>; 2],
     keyed: Option<usize>,
 }
 
 impl Step {
     /// Compiles the step for one batch shape; with a scalar of its own it is interpreted.
     pub fn new(
-        c: &MatMulFreeConfig,
+        c: &dyn Architecture,
         optimizer: &Optimizer,
         options: &StepOptions,
         pool: Arc<Pool>,
@@ -167,7 +169,8 @@ impl Step {
         let ids = input("input_ids").map(|i| Tensor::of(g.ty(g.inputs[i].value)));
         let scalar = || Tensor::zeros(DType::F32, []);
         let ids = ids.unwrap_or_else(scalar);
-        let fed = ["input_ids", "labels"].into_iter().filter_map(input).collect();
+        let fed = ["input_ids", "labels"].map(input);
+        let labels = ids.clone();
         let keyed = input("quantizer.key");
         let numbers = numbers.collect();
         let runner = match options.scalar {
@@ -180,6 +183,7 @@ impl Step {
         Ok(Step {
             runner,
             ids,
+            labels,
             key: Tensor::from_i64([], &[0]),
             numbers,
             loss: scalar(),
@@ -208,6 +212,11 @@ impl Step {
     pub fn run(&mut self, state: &mut TrainState, batches: &[Batch], rates: Rates) -> Result<StepResult> {
         let ids = batches.iter().flat_map(|b| b.ids.iter());
         self.ids.i64_mut().iter_mut().zip(ids).for_each(|(t, id)| *t = i64::from(*id));
+        self.labels
+            .i64_mut()
+            .iter_mut()
+            .zip(batches.iter().flat_map(Batch::targets))
+            .for_each(|(t, label)| *t = label);
         // The noise of a step is a function of its number, so that a resumed run draws the same.
         self.key.i64_mut()[0] = (rates.step as i64) << 20;
         let values = numbers(&rates, &self.optimizer);
@@ -221,6 +230,9 @@ impl Step {
                 let mut inputs: Vec<&Tensor> = vec![&self.ids; precise.graph.inputs.len()];
                 for ((from, _), (_, tensor)) in self.places.iter().zip(state.tensors()) {
                     inputs[*from] = tensor;
+                }
+                if let [_, Some(at)] = self.fed {
+                    inputs[at] = &self.labels;
                 }
                 self.keyed.iter().for_each(|at| inputs[*at] = &self.key);
                 self.numbers.iter().for_each(|(_, at, tensor)| inputs[*at] = tensor);
@@ -240,9 +252,11 @@ impl Step {
         for ((from, to), (_, tensor)) in self.places.iter().zip(state.tensors_mut()) {
             io.in_place(*from, *to, tensor);
         }
-        self.fed.iter().for_each(|at| {
-            io.input(*at, &self.ids);
-        });
+        for (at, tensor) in self.fed.iter().zip([&self.ids, &self.labels]) {
+            if let Some(at) = at {
+                io.input(*at, tensor);
+            }
+        }
         if let Some(at) = self.keyed {
             io.input(at, &self.key);
         }
@@ -298,15 +312,16 @@ fn not_finite(step: u64, result: [f32; 2], blame: Option<Blame>) -> TrainError {
 
 /// Losses of validation batches.
 pub struct Evaluator {
-    config: MatMulFreeConfig,
-    by_batch: BTreeMap<usize, Executable>,
+    config: ModelConfig,
+    by_batch: BTreeMap<(usize, usize), Executable>,
+    by_logits: BTreeMap<(usize, usize), Executable>,
     pool: Arc<Pool>,
 }
 
 impl Evaluator {
     /// An evaluator of a model.
-    pub fn new(config: MatMulFreeConfig, pool: Arc<Pool>) -> Evaluator {
-        Evaluator { config, by_batch: BTreeMap::new(), pool }
+    pub fn new(config: ModelConfig, pool: Arc<Pool>) -> Evaluator {
+        Evaluator { config, by_batch: BTreeMap::new(), by_logits: BTreeMap::new(), pool }
     }
 
     /// The mean loss over windows, of the hard ternary model.
@@ -315,31 +330,74 @@ impl Evaluator {
         let state = folded.as_ref().unwrap_or(state);
         let (mut sum, mut windows) = (0.0, 0.0);
         for b in batches {
-            if !self.by_batch.contains_key(&b.batch_size) {
-                let options = GraphOptions { form: Form::Integer, labels: true, ..Default::default() };
-                let bindings =
-                    Bindings::from([("B".to_string(), b.batch_size), ("T".to_string(), b.seq_len)]);
-                let mut g = sequence_graph(&self.config, &options)?.specialize(&bindings);
-                g.taps.clear();
-                g.outputs.retain(|o| o.name == "loss");
-                self.by_batch
-                    .insert(b.batch_size, Executable::new(&g, &Options::default(), self.pool.clone())?);
-            }
-            let Some(exe) = self.by_batch.get_mut(&b.batch_size) else { continue };
-            let ids: Vec<i64> = b.ids.iter().map(|id| i64::from(*id)).collect();
-            let ids = Tensor::from_i64([b.batch_size, b.seq_len], &ids);
             let mut loss = Tensor::zeros(DType::F32, []);
-            let mut io = exe.io();
-            for (i, input) in exe.plan().graph.inputs.iter().enumerate() {
-                let named = state.names.iter().position(|n| *n == input.name);
-                io.input(i, named.map_or(&ids, |k| &state.parameters[k]));
-            }
-            io.output(0, &mut loss);
-            exe.run(&mut io)?;
-            drop(io);
+            self.output("loss", state, b, &mut loss)?;
             sum += f64::from(loss.f32()[0]) * b.batch_size as f64;
             windows += b.batch_size as f64;
         }
         Ok(sum / windows)
+    }
+
+    /// Mean loss and share of right answers over the places that are asked, of the hard ternary model.
+    pub fn answers(&mut self, state: &TrainState, batches: &[Batch]) -> Result<[f64; 2]> {
+        let folded = folded(state);
+        let state = folded.as_ref().unwrap_or(state);
+        let (mut loss, mut right, mut asked) = (0.0, 0usize, 0usize);
+        let vocab = self.config.vocab_size();
+        for b in batches {
+            let mut logits = Tensor::zeros(DType::F32, [b.batch_size, b.seq_len, vocab]);
+            self.output("logits", state, b, &mut logits)?;
+            let targets: Vec<i64> = b.targets().collect();
+            for (row, labels) in targets.chunks(b.seq_len).enumerate() {
+                for (t, label) in labels.iter().enumerate().skip(1) {
+                    let Ok(label) = usize::try_from(*label) else { continue };
+                    let at = (row * b.seq_len + t - 1) * vocab;
+                    let logits = &logits.f32()[at..at + vocab];
+                    let most = logits.iter().fold(f32::NEG_INFINITY, |most, x| most.max(*x));
+                    let sum: f64 = logits.iter().map(|x| f64::from(x - most).exp()).sum();
+                    loss += sum.ln() - f64::from(logits[label] - most);
+                    let best = logits.iter().enumerate().fold(
+                        0,
+                        |best, (k, x)| {
+                            if *x > logits[best] { k } else { best }
+                        },
+                    );
+                    right += usize::from(best == label);
+                    asked += 1;
+                }
+            }
+        }
+        let asked = asked.max(1) as f64;
+        Ok([loss / asked, right as f64 / asked])
+    }
+
+    /// Computes one output for a batch.
+    fn output(&mut self, name: &str, state: &TrainState, b: &Batch, out: &mut Tensor) -> Result<()> {
+        let known = if name == "loss" { &mut self.by_batch } else { &mut self.by_logits };
+        let exe = match known.entry((b.batch_size, b.seq_len)) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let options =
+                    GraphOptions { form: Form::Integer, labels: name == "loss", ..Default::default() };
+                let bindings =
+                    Bindings::from([("B".to_string(), b.batch_size), ("T".to_string(), b.seq_len)]);
+                let mut g = self.config.graph(&options)?.specialize(&bindings);
+                g.taps.clear();
+                g.outputs.retain(|o| o.name == name);
+                entry.insert(Executable::new(&g, &Options::default(), self.pool.clone())?)
+            }
+        };
+        let ids: Vec<i64> = b.ids.iter().map(|id| i64::from(*id)).collect();
+        let ids = Tensor::from_i64([b.batch_size, b.seq_len], &ids);
+        let labels = Tensor::from_i64([b.batch_size, b.seq_len], &b.targets().collect::<Vec<_>>());
+        let mut io = exe.io();
+        for (i, input) in exe.plan().graph.inputs.iter().enumerate() {
+            let named = state.names.iter().position(|n| *n == input.name);
+            let fed = if input.name == "labels" { &labels } else { &ids };
+            io.input(i, named.map_or(fed, |k| &state.parameters[k]));
+        }
+        io.output(0, out);
+        exe.run(&mut io)?;
+        Ok(())
     }
 }
