@@ -8,6 +8,7 @@ pub mod bench;
 pub mod bundle;
 pub mod calibration;
 pub mod chat;
+pub mod compare;
 pub mod compile;
 pub mod compiled;
 pub mod convert;

@@ -58,7 +58,7 @@ pub fn sized(model_type: &str, sizes: &Sizes<'_>) -> Option<Value> {
             let heads = sizes.num_heads.max(1);
             let wide =
                 if sizes.intermediate_size > 0 { sizes.intermediate_size } else { 4 * sizes.hidden_size };
-            json!({
+            let mut made = json!({
                 "model_type": model_type,
                 "vocab_size": sizes.vocab_size,
                 "hidden_size": sizes.hidden_size,
@@ -72,7 +72,11 @@ pub fn sized(model_type: &str, sizes: &Sizes<'_>) -> Option<Value> {
                 "initializer_range": sizes.initializer_range,
                 "bos_token_id": null,
                 "eos_token_id": sizes.eos_token_id,
-            })
+            });
+            if model_type == "bitnet" {
+                made["quantization_config"] = json!({"quant_method": "bitnet", "linear_class": "autobitlinear", "quantization_mode": "online"});
+            }
+            made
         }
         other => (entry(other)?.sized)(sizes),
     };

@@ -528,7 +528,7 @@ impl Session<'_> {
         self.look(done)?;
         self.note_memory(done, plan_bytes)?;
         let model = self.export()?;
-        let extrapolation = self.extrapolate()?;
+        let extrapolation = self.extrapolate(done)?;
         self.metrics.finish(ended.as_deref())?;
         times.sort_by(f64::total_cmp);
         let median = times.get(times.len() / 2).copied().unwrap_or(0.0);
@@ -566,7 +566,7 @@ impl Session<'_> {
             Some(_) => {
                 let [loss, accuracy] = self.evaluator.answers(&self.state, &self.validation)?;
                 self.accuracies.push((step, accuracy));
-                self.metrics.event("accuracy", step, json!({"accuracy": accuracy}))?;
+                self.metrics.event("accuracy", step, json!(accuracy))?;
                 self.metrics.say(&format!("step {step}: {:.2} % of the answers are right", 100.0 * accuracy));
                 loss
             }
@@ -596,7 +596,7 @@ impl Session<'_> {
     }
 
     /// The share of right answers at other lengths than the task's own, as a list and as `extrapolation.svg`.
-    fn extrapolate(&mut self) -> Result<Vec<(usize, f64)>> {
+    fn extrapolate(&mut self, done: u64) -> Result<Vec<(usize, f64)>> {
         let Some(task) = &self.task else { return Ok(vec![]) };
         let count = if self.config.task.examples > 0 { self.config.task.examples } else { 512 };
         let mut curve = vec![];
@@ -610,11 +610,7 @@ impl Session<'_> {
             let tokens = self.config.train.eval_batch_size * self.config.data.seq_len;
             let batches = longer.held_out(count, (tokens / row).clamp(1, count));
             let [_, right] = self.evaluator.answers(&self.state, &batches)?;
-            self.metrics.event(
-                "extrapolation",
-                length as u64,
-                json!({"length": length, "accuracy": right}),
-            )?;
+            self.metrics.event("extrapolation", done, json!({"length": length, "accuracy": right}))?;
             self.metrics.say(&format!("length {length}: {:.2} % of the answers are right", 100.0 * right));
             curve.push((length, right));
         }

@@ -6,6 +6,7 @@
 mod bench;
 mod calibrate;
 mod common;
+mod compare;
 mod compile;
 mod convert;
 mod demo;
@@ -77,6 +78,9 @@ enum Verb {
     /// Convert a model folder or a bundle into another type, layout or form
     #[command(after_help = convert::CONVERT_EXAMPLES)]
     Convert(convert::ConvertArgs),
+    /// Train several architectures at equal parameters and tokens, and compare them on a page
+    #[command(after_help = compare::EXAMPLES)]
+    Compare(compare::Args),
     /// Compile a model's step into a library for C: a header, libraries, packed weights, an example
     #[command(after_help = compile::EXAMPLES)]
     Compile(compile::Args),
@@ -132,6 +136,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Pack(args) => convert::pack(&args),
         Verb::Unpack(args) => convert::unpack(&args),
         Verb::Convert(args) => convert::convert(&args),
+        Verb::Compare(args) => compare::run(&args),
         Verb::Compile(args) => compile::run(&args),
         Verb::Synth(args) => convert::synth(&args),
         Verb::Inspect(args) => inspect::run(&args),
