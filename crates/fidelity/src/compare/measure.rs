@@ -38,7 +38,7 @@ pub fn costs(model: &mut Loaded, positions: &[usize]) -> Result<Vec<Cost>> {
     let carried = |places: usize| states.iter().map(|state| bytes(state, places)).sum();
     let mut stream = Stream { inner: model.stream(1, Form::Prepared, &pool)?, vocabulary, random: 1 };
     let mut costs = vec![];
-    for position in positions {
+    for &position in positions {
         let tokens: Vec<u32> = (0..position).map(|_| stream.token()).collect();
         let mut prompt = 0.0;
         // The first time pays for plans.
