@@ -4,6 +4,7 @@
 //! else can. Every command it runs is printed as it could be typed.
 
 mod arm;
+mod digits;
 mod fuzz;
 mod golden;
 mod run;
@@ -29,6 +30,7 @@ Commands:
   fuzz [TARGET…] [--minutes N] [--minimize]
                             fuzz the decoders, or those named, N minutes each (default 10); needs a nightly
                             compiler and cargo-fuzz; --minimize then replaces the committed corpus
+  digits                    fetch the table of handwritten digits of the task `digits`
   demo [ARGS…]              build the `fidelity` command in release mode and run `fidelity demo ARGS…`
   bench [NAME…]             run the named benchmarks of the crates, or all
   golden [--check]          copy the committed part of the golden data from the folder FIDELITY_GOLDEN
@@ -77,6 +79,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
         ["test", "--long"] => suite::run(suite::Scope::Long),
         ["arm"] => arm::test(),
         ["wasm"] => wasm::test(),
+        ["digits"] => digits::fetch(),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["bench", names @ ..] => suite::bench(names),
         ["golden"] => golden::refresh(golden::Mode::Copy),

@@ -36,7 +36,7 @@ impl Digits {
             "" => found().ok_or(TrainError::Missing {
                 what: "a table of digits",
                 path: PathBuf::from("digits.csv.gz"),
-                remedy: "name one in `task.path`: sklearn/datasets/data/digits.csv.gz of the wheel that `pip download \
+                remedy: "`cargo xtask digits` fetches one; or name one in `task.path`: sklearn/datasets/data/digits.csv.gz of the wheel that `pip download \
                          --no-deps scikit-learn` fetches, or any CSV (pixels, then the class) or IDX file of images",
             })?,
             given => PathBuf::from(given),
