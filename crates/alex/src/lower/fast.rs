@@ -1,5 +1,8 @@
 //! Steps that the kernels of [`crate::cpu`] run: f32 and int8, trits in the compute layout.
 
+mod dense;
+mod recurrent;
+
 use super::quantize::{self, Product};
 use super::step::{results, sizes};
 use super::{Lowering, Scope};
@@ -52,7 +55,11 @@ pub(crate) fn scratch(l: &Lowering, plan: &Plan, step: &Step) -> usize {
         },
         Step::Node(i) => {
             let n = &plan.graph.nodes[*i as usize];
-            if n.op == Op::TernaryLinear { one(n.inputs[0], n.inputs[2]) } else { 0 }
+            match n.op {
+                Op::TernaryLinear => one(n.inputs[0], n.inputs[2]),
+                Op::DotGeneral => dense::scratch(l, plan, n),
+                _ => 0,
+            }
         }
         _ => 0,
     }
@@ -114,7 +121,7 @@ pub(crate) fn node(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32)
         Op::LinearScan => {
             let s = sizes(scope, n.inputs[0]);
             let shape = scan::Shape { batch: s[0], time: s[1], channels: s[2] };
-            if s.contains(&0) || scan::chunk(shape) < shape.time {
+            if s.contains(&0) {
                 return false;
             }
             let f = scan::linear_scan(b.module(), l.isa, shape, n.attrs.flag("reverse"));
@@ -126,6 +133,8 @@ pub(crate) fn node(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32)
             l.calls += 1;
             true
         }
+        Op::SelectiveScan => recurrent::selective(l, b, scope, i),
+        Op::DotGeneral => dense::node(l, b, scope, i),
         _ => false,
     }
 }
