@@ -1,4 +1,4 @@
-//! Steps that the kernels of [`crate::cpu`] run: f32 and int8, trits in the compute layout.
+//! Steps that the kernels of [`crate::cpu`] run: f32 and int8, trits in the packed layouts.
 
 mod dense;
 mod recurrent;
@@ -38,8 +38,9 @@ fn matrix(scope: &Scope<'_>, v: Node) -> [usize; 2] {
 fn product(plan: &Plan, x: Node, w: Node) -> Option<ternary::Shape> {
     let (rows, sizes) = (plan.graph.ty(x).fixed_shape()?, plan.graph.ty(w).fixed_shape()?);
     let tokens = rows[..rows.len() - 1].iter().product();
-    let fits = plan.layout(w) == TritLayout::Compute && tokens > 0 && sizes[0] > 0 && sizes[1] > 0;
-    fits.then_some(ternary::Shape { tokens, rows: sizes[0], columns: sizes[1] })
+    let layout = plan.layout(w);
+    let fits = layout != TritLayout::Bytes && tokens > 0 && sizes[0] > 0 && sizes[1] > 0;
+    fits.then_some(ternary::Shape { tokens, rows: sizes[0], columns: sizes[1], layout })
 }
 
 /// Bytes behind the arena that a step's kernels need.
@@ -246,9 +247,12 @@ fn gated(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, f: &Fused) -> boo
     let halves = i[2] == i[4];
     let Some(mut shape) = product(scope.plan, i[0], i[2]) else { return false };
     if halves {
+        if shape.rows % 2 != 0 {
+            return false;
+        }
         shape.rows /= 2;
         // A group of rows that both halves have a part of would have to be taken apart.
-        if shape.rows % ternary::ROWS != 0 {
+        if shape.layout == TritLayout::Compute && shape.rows % ternary::ROWS != 0 {
             return false;
         }
     }
