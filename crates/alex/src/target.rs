@@ -15,6 +15,8 @@ pub fn target() -> premap::Target {
             Op::TernaryLinear,
             Op::LinearScan,
             Op::LinearScanGrad,
+            Op::SelectiveScan,
+            Op::SelectiveScanGrad,
             Op::CrossEntropy,
             Op::CrossEntropyGrad,
         ],
@@ -30,7 +32,10 @@ pub fn target() -> premap::Target {
     }
 }
 
-/// The same for plans in a wider arithmetic, where there are no chains: their kernels are written for f32.
+/// The same for plans in a wider arithmetic, where there are no chains, nor scans with their own gradients: those kernels are
+/// written for f32.
 pub fn plain_target() -> premap::Target {
-    premap::Target { patterns: vec![], ..target() }
+    let mut target = premap::Target { patterns: vec![], ..target() };
+    target.fused.retain(|op| !matches!(op, Op::SelectiveScan | Op::SelectiveScanGrad));
+    target
 }

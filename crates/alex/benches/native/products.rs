@@ -26,7 +26,7 @@ impl Given {
     fn new(tokens: usize, rows: usize, columns: usize) -> Given {
         let trits: Vec<i8> = numbers(rows * columns, 1).map(|n| (n % 3) as i8 - 1).collect();
         let wide: Vec<f32> = trits.iter().map(|t| f32::from(*t)).collect();
-        let shape = Shape { tokens, rows, columns };
+        let shape = Shape::new(tokens, rows, columns);
         let mut bytes = vec![0; shape.bytes()];
         pack_weights(&Pool::single(), &wide, rows, columns, 1.0, &mut bytes);
         let x = numbers(tokens * columns, 2).map(|n| n as i8).collect();
@@ -41,7 +41,7 @@ impl Given {
     }
 
     fn work(&self) -> f64 {
-        let Shape { tokens, rows, columns } = self.shape;
+        let Shape { tokens, rows, columns, .. } = self.shape;
         (tokens * rows * columns) as f64
     }
 }

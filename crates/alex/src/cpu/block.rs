@@ -56,7 +56,7 @@ impl Fusion {
 pub type ProjectionArgs = (MemRef<F32, 1>, MemRef<I8, 1>, MemRef<F32, 1>);
 
 fn projection(rows: usize, columns: usize) -> ProjectionArgs {
-    let bytes = ternary::Shape { tokens: 1, rows, columns }.bytes();
+    let bytes = ternary::Shape::new(1, rows, columns).bytes();
     (MemRef::new(F32, [columns as i64]), MemRef::new(I8, [bytes as i64]), MemRef::new(F32, [1]))
 }
 

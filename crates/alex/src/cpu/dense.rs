@@ -34,6 +34,25 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Elements between the rows of A and of B as they lie, where nothing lies between them.
+    pub fn pitches(self) -> [usize; 2] {
+        let Shape { rows, depth, columns, a_transposed, b_transposed, .. } = self;
+        [if a_transposed { rows } else { depth }, if b_transposed { depth } else { columns }]
+    }
+
+    /// The types of A and B with such distances between their rows.
+    pub fn operands(self, pitches: [usize; 2]) -> [MemRef<F32, 2>; 2] {
+        let of = |flip: bool, r: usize, c: usize, pitch: usize| {
+            let (r, c) = if flip { (c, r) } else { (r, c) };
+            let whole = MemRef::new(F32, [r as i64, c as i64]);
+            if pitch == c { whole } else { whole.strided(0, [pitch as i64, 1]) }
+        };
+        [
+            of(self.a_transposed, self.rows, self.depth, pitches[0]),
+            of(self.b_transposed, self.depth, self.columns, pitches[1]),
+        ]
+    }
+
     fn width(self, isa: Isa) -> usize {
         VECTORS * isa.lanes()
     }
@@ -71,23 +90,23 @@ pub type Product = (MemRef<F32, 2>, MemRef<F32, 2>, MemRef<F32, 2>, MemRef<I8, 1
 
 /// A private function `(a, b, c, scratch)`: c = a · b, or c += a · b; `a` is (M, K) or (K, M), `b` (K, N) or (N, K), `c` (M, N).
 pub fn product(m: &mut Module, isa: Isa, shape: Shape) -> Func<Product, ()> {
+    product_of_rows(m, isa, shape, shape.pitches())
+}
+
+/// [`product`] of matrices that are part of larger ones: the rows of `a` and of `b`, as they lie, begin so many elements apart.
+pub fn product_of_rows(m: &mut Module, isa: Isa, shape: Shape, pitches: [usize; 2]) -> Func<Product, ()> {
     let Shape { rows, depth, columns, a_transposed, b_transposed, add } = shape;
     let mark = |on: bool, c: &str| if on { c.to_owned() } else { String::new() };
+    let apart = mark(pitches != shape.pitches(), &format!("_rows_{}_{}", pitches[0], pitches[1]));
     let name = format!(
-        "dense_{rows}x{depth}x{columns}{}{}{}",
+        "dense_{rows}x{depth}x{columns}{}{}{}{apart}",
         mark(a_transposed, "_at"),
         mark(b_transposed, "_bt"),
         mark(add, "_add")
     );
-    let matrix = |flip: bool, r: usize, c: usize| {
-        MemRef::new(F32, if flip { [c as i64, r as i64] } else { [r as i64, c as i64] })
-    };
-    let args = (
-        matrix(a_transposed, rows, depth),
-        matrix(b_transposed, depth, columns),
-        matrix(false, rows, columns),
-        MemRef::new(I8, [shape.scratch(isa) as i64]),
-    );
+    let [a, b] = shape.operands(pitches);
+    let c = MemRef::new(F32, [rows as i64, columns as i64]);
+    let args = (a, b, c, MemRef::new(I8, [shape.scratch(isa) as i64]));
     once(m, &name, args, |m| {
         m.function(private(&name), args, |b, (left, right, c, scratch)| {
             if depth == 0 {

@@ -1,8 +1,11 @@
-//! Products of int8 activations with packed trits, exact in i32, straight from the bytes of the compute layout.
+//! Products of int8 activations with packed trits, exact in i32, straight from the bytes of the packed layouts.
 //!
 //! y = (Σ x t) / s_x / s_w with Σ x t = Σ x (t + 1) − Σ x: two bits hold t + 1, which goes unsigned into the instruction that
 //! multiplies bytes. The numbers are those of `engine::kernels::packed` to the last bit: sums of integers have no order, and
 //! the two divisions are done in the engine's.
+//!
+//! Bytes of the interchange and storage layouts become codes of the compute layout's kind in registers (`decode`); their planes
+//! meet activations that were laid out for them once.
 //!
 //! | form | where |
 //! |---|---|
@@ -12,6 +15,7 @@
 //! Every function takes `x` (N, K) in int8, `w`, the bytes of an (M, K) matrix, gives `y` (N, M), and ends with `scratch`, bytes
 //! of memory that it may overwrite, as many as [`scratch`] says, aligned to 64. Scales are `scale_x` (N) and `scale_w` (1).
 
+mod decode;
 mod float;
 mod layout;
 pub(super) mod panel;
@@ -20,6 +24,7 @@ mod rows;
 use super::math::Function;
 use super::{Floats, Ints, Isa, once, strips};
 use crate::ir::{Builder, F32, Func, I8, I32, Index, MemRef, Module, Value};
+use axes::TritLayout;
 pub use float::{LinearFloat, linear_float};
 pub(super) use layout::pieces;
 use layout::{GROUP, Layout};
@@ -39,11 +44,18 @@ pub struct Shape {
     pub rows: usize,
     /// K, inputs.
     pub columns: usize,
+    /// How the trits lie; one of the packed layouts.
+    pub layout: TritLayout,
 }
 
 impl Shape {
+    /// A product with a matrix in the compute layout.
+    pub fn new(tokens: usize, rows: usize, columns: usize) -> Shape {
+        Shape { tokens, rows, columns, layout: TritLayout::Compute }
+    }
+
     fn layout(self) -> Layout {
-        Layout::new(self.rows, self.columns)
+        Layout::new(self.layout, self.rows, self.columns)
     }
 
     /// Bytes of the matrix.
@@ -52,7 +64,8 @@ impl Shape {
     }
 
     fn name(self, what: &str) -> String {
-        format!("ternary_{what}_{}x{}x{}", self.tokens, self.rows, self.columns)
+        let layout = if self.layout == TritLayout::Compute { "" } else { self.layout.name() };
+        format!("ternary_{what}{layout}_{}x{}x{}", self.tokens, self.rows, self.columns)
     }
 
     fn x(self) -> MemRef<I8, 2> {
@@ -92,7 +105,7 @@ fn one() -> MemRef<F32, 1> {
 
 /// Bytes of scratch that a product of this shape takes.
 pub fn scratch(isa: Isa, shape: Shape) -> usize {
-    arranged(isa, shape.tokens, shape.columns) + shape.gate(isa).next_multiple_of(64)
+    arranged_in(shape.layout, isa, shape.tokens, shape.columns) + shape.gate(isa).next_multiple_of(64)
 }
 
 /// What the ops behind a sum know of it.
@@ -123,10 +136,23 @@ impl Activations {
         scratch: Value<MemRef<I8, 1>>,
         from: usize,
     ) -> Activations {
+        Activations::of(b, isa, TritLayout::Compute, (tokens, columns), scratch, from)
+    }
+
+    /// The same for a matrix in any packed layout ([`arranged_in`] bytes).
+    fn of(
+        b: &mut Builder,
+        isa: Isa,
+        layout: TritLayout,
+        (tokens, columns): (usize, usize),
+        scratch: Value<MemRef<I8, 1>>,
+        from: usize,
+    ) -> Activations {
+        let l = Layout::new(layout, 0, columns);
         if isa == Isa::Avx512 && tokens > FEW {
-            Activations::Panels(Panels::new(b, columns, tokens, scratch, from))
+            Activations::Panels(Panels::new(b, l, tokens, scratch, from))
         } else {
-            Activations::Rows(Rows::new(b, isa, tokens, columns))
+            Activations::Rows(Rows::new(b, isa, l, tokens, scratch, from))
         }
     }
 
@@ -159,7 +185,12 @@ impl Activations {
 
 /// Bytes of scratch of [`Activations`].
 pub(super) fn arranged(isa: Isa, tokens: usize, columns: usize) -> usize {
-    if isa == Isa::Avx512 && tokens > FEW { panel::scratch(columns, tokens) } else { 0 }
+    arranged_in(TritLayout::Compute, isa, tokens, columns)
+}
+
+fn arranged_in(layout: TritLayout, isa: Isa, tokens: usize, columns: usize) -> usize {
+    let l = Layout::new(layout, 0, columns);
+    if isa == Isa::Avx512 && tokens > FEW { panel::scratch(&l, tokens) } else { rows::scratch(&l, tokens) }
 }
 
 /// The ops of a product.
@@ -170,7 +201,7 @@ fn products(
     (x, w, scratch): (Value<MemRef<I8, 2>>, Value<MemRef<I8, 1>>, Value<MemRef<I8, 1>>),
     finish: impl FnMut(&mut Builder, Place, Ints),
 ) {
-    let form = Activations::new(b, isa, (shape.tokens, shape.columns), scratch, 0);
+    let form = Activations::of(b, isa, shape.layout, (shape.tokens, shape.columns), scratch, 0);
     form.arrange(b, x);
     form.products(b, x, w, shape.rows, finish);
 }
@@ -275,7 +306,7 @@ pub fn linear_gated(m: &mut Module, isa: Isa, shape: Shape, function: Function) 
             args,
             |b, (x, scale_x, gate, gate_scale, up, up_scale, y, scratch)| {
                 let scales = [b.load(gate_scale, 0), b.load(up_scale, 0)];
-                let kept = arranged(isa, shape.tokens, shape.columns);
+                let kept = arranged_in(shape.layout, isa, shape.tokens, shape.columns);
                 if !shape.many(isa) {
                     let gates = b.view(scratch, kept, shape.y(F32), &[]);
                     for (w, scale, to) in [(gate, scales[0], gates), (up, scales[1], y)] {
@@ -298,7 +329,7 @@ pub fn linear_gated(m: &mut Module, isa: Isa, shape: Shape, function: Function) 
                 }
                 let gates =
                     b.view(scratch, kept, MemRef::new(F32, [shape.tokens as i64, panel::HEIGHT as i64]), &[]);
-                let panels = Panels::new(b, shape.columns, shape.tokens, scratch, 0);
+                let panels = Panels::new(b, shape.layout(), shape.tokens, scratch, 0);
                 panels.arrange(b, x);
                 panels.matrix(b, shape.rows, |b, first, rows| {
                     panels.product(b, gate, first, rows, &mut |b, Place { token, row, .. }, sums| {

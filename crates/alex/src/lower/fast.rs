@@ -1,4 +1,7 @@
-//! Steps that the kernels of [`crate::cpu`] run: f32 and int8, trits in the compute layout.
+//! Steps that the kernels of [`crate::cpu`] run: f32 and int8, trits in the packed layouts.
+
+mod dense;
+mod recurrent;
 
 use super::quantize::{self, Product};
 use super::step::{results, sizes};
@@ -35,8 +38,9 @@ fn matrix(scope: &Scope<'_>, v: Node) -> [usize; 2] {
 fn product(plan: &Plan, x: Node, w: Node) -> Option<ternary::Shape> {
     let (rows, sizes) = (plan.graph.ty(x).fixed_shape()?, plan.graph.ty(w).fixed_shape()?);
     let tokens = rows[..rows.len() - 1].iter().product();
-    let fits = plan.layout(w) == TritLayout::Compute && tokens > 0 && sizes[0] > 0 && sizes[1] > 0;
-    fits.then_some(ternary::Shape { tokens, rows: sizes[0], columns: sizes[1] })
+    let layout = plan.layout(w);
+    let fits = layout != TritLayout::Bytes && tokens > 0 && sizes[0] > 0 && sizes[1] > 0;
+    fits.then_some(ternary::Shape { tokens, rows: sizes[0], columns: sizes[1], layout })
 }
 
 /// Bytes behind the arena that a step's kernels need.
@@ -52,7 +56,11 @@ pub(crate) fn scratch(l: &Lowering, plan: &Plan, step: &Step) -> usize {
         },
         Step::Node(i) => {
             let n = &plan.graph.nodes[*i as usize];
-            if n.op == Op::TernaryLinear { one(n.inputs[0], n.inputs[2]) } else { 0 }
+            match n.op {
+                Op::TernaryLinear => one(n.inputs[0], n.inputs[2]),
+                Op::DotGeneral => dense::scratch(l, plan, n),
+                _ => 0,
+            }
         }
         _ => 0,
     }
@@ -114,7 +122,7 @@ pub(crate) fn node(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32)
         Op::LinearScan => {
             let s = sizes(scope, n.inputs[0]);
             let shape = scan::Shape { batch: s[0], time: s[1], channels: s[2] };
-            if s.contains(&0) || scan::chunk(shape) < shape.time {
+            if s.contains(&0) {
                 return false;
             }
             let f = scan::linear_scan(b.module(), l.isa, shape, n.attrs.flag("reverse"));
@@ -126,6 +134,8 @@ pub(crate) fn node(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32)
             l.calls += 1;
             true
         }
+        Op::SelectiveScan => recurrent::selective(l, b, scope, i),
+        Op::DotGeneral => dense::node(l, b, scope, i),
         _ => false,
     }
 }
@@ -237,9 +247,12 @@ fn gated(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, f: &Fused) -> boo
     let halves = i[2] == i[4];
     let Some(mut shape) = product(scope.plan, i[0], i[2]) else { return false };
     if halves {
+        if shape.rows % 2 != 0 {
+            return false;
+        }
         shape.rows /= 2;
         // A group of rows that both halves have a part of would have to be taken apart.
-        if shape.rows % ternary::ROWS != 0 {
+        if shape.layout == TritLayout::Compute && shape.rows % ternary::ROWS != 0 {
             return false;
         }
     }

@@ -22,6 +22,7 @@ mod quantize;
 mod reduce;
 mod rows;
 mod scan;
+mod selective;
 mod source;
 mod step;
 mod value;

@@ -3,7 +3,7 @@
 use super::value::V;
 use super::{
     Arg, Lowering, Scope, control, dot, fast, group, index, linear, moves, point, quantize, reduce, rows,
-    scan, source,
+    scan, selective, source,
 };
 use crate::ir::{Builder, CmpI, I32, Kind, Value};
 use graph::{Op, Value as Node};
@@ -115,6 +115,7 @@ impl Lowering {
                 linear::node(self, b, scope, i);
             }
             Op::LinearScan | Op::LinearScanGrad => scan::node(self, b, scope, i),
+            Op::SelectiveScan | Op::SelectiveScanGrad => selective::node(self, b, scope, i),
             op => self.fail(op, scope, i, "there is no lowering of this op yet"),
         }
         None

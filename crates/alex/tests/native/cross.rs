@@ -80,7 +80,7 @@ const SHAPES: [(usize, usize, usize); 4] = [(1, 9, 300), (3, 6, 511), (5, 4, 64)
 fn cases(m: &mut Module, isa: Isa) -> Vec<Case> {
     let mut out = vec![];
     for (k, (n, rows, columns)) in SHAPES.into_iter().enumerate() {
-        let shape = Shape { tokens: n, rows, columns };
+        let shape = Shape::new(n, rows, columns);
         let kernel = ternary::sums(m, isa, shape);
         export(m, &format!("sums{k}"), &kernel);
         let trits: Vec<f32> = numbers(rows * columns, 1).map(|n| (n % 3) as f32 - 1.0).collect();

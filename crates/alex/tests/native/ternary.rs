@@ -20,7 +20,7 @@ struct Given {
 impl Given {
     fn new(tokens: usize, rows: usize, columns: usize, seed: u64) -> Given {
         let trits: Vec<i8> = numbers(rows * columns, seed).map(|n| (n % 3) as i8 - 1).collect();
-        let shape = Shape { tokens, rows, columns };
+        let shape = Shape::new(tokens, rows, columns);
         let mut bytes = vec![0; shape.bytes()];
         let floats_of: Vec<f32> = trits.iter().map(|t| f32::from(*t)).collect();
         pack_weights(&Pool::single(), &floats_of, rows, columns, 1.0, &mut bytes);
@@ -30,7 +30,7 @@ impl Given {
     }
 
     fn sums(&self) -> Vec<i32> {
-        let Shape { tokens, rows, columns } = self.shape;
+        let Shape { tokens, rows, columns, .. } = self.shape;
         let dot = |t: usize, r: usize| -> i32 {
             let (x, w) = (&self.x[t * columns..][..columns], &self.trits[r * columns..][..columns]);
             x.iter().zip(w).map(|(x, w)| i32::from(*x) * i32::from(*w)).sum()
@@ -39,8 +39,8 @@ impl Given {
     }
 
     fn engine(&self) -> Vec<f32> {
-        let Shape { tokens, rows, columns } = self.shape;
-        let w = PackedMatrix::new(TritLayout::Compute, rows, columns, &self.bytes).expect("its bytes");
+        let Shape { tokens, rows, columns, .. } = self.shape;
+        let w = PackedMatrix::new(self.shape.layout, rows, columns, &self.bytes).expect("its bytes");
         let mut y = vec![0.0; tokens * rows];
         matmul(&Pool::single(), &self.x, &self.scale_x, w, self.scale_w, &mut y);
         y
@@ -176,7 +176,7 @@ fn products_of_floats_are_close_to_the_plain_loop() {
         });
         let Some(kernels) = kernels else { return };
         for (k, g) in given.iter().enumerate() {
-            let Shape { tokens, rows, columns } = g.shape;
+            let Shape { tokens, rows, columns, .. } = g.shape;
             let (x, y) = (floats(tokens * columns, 5, 1.0), Memory::zeros(4 * tokens * rows));
             kernels.call(
                 &format!("run{k}"),
@@ -189,6 +189,65 @@ fn products_of_floats_are_close_to_the_plain_loop() {
                 let size: f64 = x.iter().zip(w).map(|(x, w)| (f64::from(*x) * f64::from(*w)).abs()).sum();
                 let exact = exact / f64::from(g.scale_w);
                 assert!((f64::from(found) - exact).abs() <= 1e-6 * size + 1e-9, "{isa:?} {:?}", g.shape);
+            }
+        }
+    }
+}
+
+/// Trits, row after row, in a layout whose rows are bytes of their own.
+fn packed(layout: TritLayout, trits: &[i8], columns: usize) -> Vec<u8> {
+    let byte = |part: &[i8]| match layout {
+        TritLayout::Storage => {
+            let digit = |(i, t): (usize, &i8)| (t + 1) as u8 * 3_u8.pow(i as u32);
+            let padding: u8 = (part.len()..5).map(|i| 3_u8.pow(i as u32)).sum();
+            part.iter().enumerate().map(digit).sum::<u8>() + padding
+        }
+        _ => part.iter().enumerate().map(|(i, t)| [1, 0, 2][(t + 1) as usize] << (2 * i)).sum(),
+    };
+    let trits_of_a_byte = if layout == TritLayout::Storage { 5 } else { 4 };
+    trits.chunks(columns).flat_map(|row| row.chunks(trits_of_a_byte).map(byte)).collect()
+}
+
+#[test]
+fn storage_and_interchange_are_multiplied_as_they_lie() {
+    // Blocks of storage have 320 columns.
+    let more = [(1, 5, 320), (2, 9, 645), (12, 40, 960), (4, 3, 1601)];
+    for isa in Isa::ALL {
+        let Some(options) = options(isa) else { continue };
+        let mut given = vec![];
+        for layout in [TritLayout::Storage, TritLayout::Interchange] {
+            for (k, (n, m, c)) in SIZES.into_iter().step_by(3).chain(more).enumerate() {
+                let g = Given::new(n, m, c, 10 + k as u64);
+                let bytes = packed(layout, &g.trits, c);
+                given.push(Given { shape: Shape { layout, ..g.shape }, bytes, ..g });
+            }
+        }
+        let kernels = Kernels::new(options, |m| {
+            for (k, g) in given.iter().enumerate() {
+                let kernel = ternary::sums(m, isa, g.shape);
+                export(m, &format!("sums{k}"), &kernel);
+                if k % 4 == 0 {
+                    let kernel = ternary::linear_gated(m, isa, g.shape, Function::Silu);
+                    export(m, &format!("gated{k}"), &kernel);
+                }
+            }
+        });
+        let Some(kernels) = kernels else { return };
+        for (k, g) in given.iter().enumerate() {
+            assert_eq!(g.bytes.len(), g.shape.bytes());
+            let (len, scratch) = (4 * g.shape.tokens * g.shape.rows, g.scratch(isa));
+            let (x, w, y) = (Memory::of(&g.x), Memory::of(&g.bytes), Memory::zeros(len));
+            kernels.call(&format!("sums{k}"), &[&x, &w, &y, &scratch]);
+            assert_eq!(y.read::<i32>(), g.sums(), "{isa:?} {:?}", g.shape);
+            if k % 4 == 0 {
+                let (scale_x, scale_w) = (Memory::of(&g.scale_x), Memory::of(&[g.scale_w]));
+                let arguments = [&x, &scale_x, &w, &scale_w, &w, &scale_w, &y, &scratch];
+                kernels.call(&format!("gated{k}"), &arguments);
+                let engine = g.engine();
+                let mut gate = vec![0.0; engine.len()];
+                math::silu_slice(&engine, &mut gate);
+                let gated: Vec<f32> = gate.iter().zip(&engine).map(|(g, u)| g * u).collect();
+                assert_eq!(bits(&y.read()), bits(&gated), "{isa:?} {:?}", g.shape);
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::ir::{Builder, F32, Func, I8, I32, Index, MemRef, Module, Value, Vecto
 /// The arguments of [`linear_float`].
 pub type LinearFloat = (MemRef<F32, 2>, MemRef<I8, 1>, MemRef<F32, 1>, MemRef<F32, 2>);
 
-/// A private function `(x, w, scale_w, y)`: y = (Σ x t) / s_w for f32 activations x, which are (N, K).
+/// A private function `(x, w, scale_w, y)`: y = (Σ x t) / s_w for f32 activations x, which are (N, K), and the compute layout.
 pub fn linear_float(m: &mut Module, isa: Isa, shape: Shape) -> Func<LinearFloat, ()> {
     let name = shape.name("linear_float");
     let x = MemRef::new(F32, [shape.tokens as i64, shape.columns as i64]);
@@ -85,7 +85,7 @@ impl Rows {
                 let both = b.addf(sums[2 * r], sums[2 * r + 1]);
                 let mut sum = tree(b, both);
                 for plane in 0..PLANES {
-                    let (column, columns) = l.plane(plane);
+                    let (column, columns, _) = l.plane(plane);
                     for (part, len) in pieces(columns, lanes) {
                         let at = b.offset(base, l.place(count, r, l.whole) + part);
                         let bytes = b.vector_load(self.w, at, [len]);

@@ -7,6 +7,7 @@
 //!
 //! Lost: three vectors of rows by eight tokens (the same speed), four by six (5 % slower).
 
+use super::decode::{self, Codes};
 use super::layout::{Layout, PLANES, pieces};
 use super::rows::{shifted, total};
 use super::{Finish, Place};
@@ -43,11 +44,19 @@ fn steps(l: &Layout) -> usize {
     16 * l.whole + l.tail.div_ceil(4)
 }
 
-/// Bytes of scratch for `n` tokens by rows of `columns`.
-pub(in crate::cpu) fn scratch(columns: usize, n: usize) -> usize {
-    let steps = steps(&Layout::new(1, columns));
-    // Stores of the last words of a block go on to the vector's end.
-    (steps * 4 * PLANES * n + 64).next_multiple_of(64) + steps * 64 * VECTORS
+/// Vectors of codes for four bytes of sixteen rows: those of four planes, and those of the fifth.
+fn streams(l: &Layout) -> usize {
+    if l.planes() > PLANES { 2 } else { 1 }
+}
+
+/// Bytes of the activations of `n` tokens. Stores of the last words of a block go on to the vector's end.
+fn room(l: &Layout, n: usize) -> usize {
+    (steps(l) * 4 * l.planes() * n + 64).next_multiple_of(64)
+}
+
+/// Bytes of scratch for `n` tokens.
+pub(super) fn scratch(l: &Layout, n: usize) -> usize {
+    room(l, n) + steps(l) * 64 * VECTORS * streams(l)
 }
 
 /// Tokens of the blocks: so many of the first width, the others of one less.
@@ -60,20 +69,20 @@ fn widths(n: usize) -> [(usize, usize); 2] {
 
 impl Panels {
     /// Takes room in `scratch` ([`scratch`] bytes from `from` on) for `n` tokens.
-    pub(in crate::cpu) fn new(
+    pub(super) fn new(
         b: &mut Builder,
-        columns: usize,
+        l: Layout,
         n: usize,
         scratch: Value<MemRef<I8, 1>>,
         from: usize,
     ) -> Panels {
-        let l = Layout::new(0, columns);
-        let steps = steps(&l);
-        let size = (steps * 4 * PLANES * n + 64).next_multiple_of(64);
+        let (steps, size) = (steps(&l), room(&l, n));
         let x = b.view(scratch, from, MemRef::new(I8, [size as i64]), &[]);
-        let w = b.view(scratch, from + size, MemRef::new(I8, [(steps * 64 * VECTORS) as i64]), &[]);
+        let w =
+            b.view(scratch, from + size, MemRef::new(I8, [(steps * 64 * VECTORS * streams(&l)) as i64]), &[]);
         let sums = b.alloca(MemRef::new(I32, [n as i64]), &[]);
-        let tails = (l.tail > 0).then(|| b.alloca(MemRef::new(I8, [WIDTH as i64, PLANES as i64, 64]), &[]));
+        let tails =
+            (l.tail > 0).then(|| b.alloca(MemRef::new(I8, [WIDTH as i64, l.planes() as i64, 64]), &[]));
         Panels { l, n, x, sums, w, tails }
     }
 
@@ -100,32 +109,45 @@ impl Panels {
                 let sum = total(b, ISA, x, *from, self.l.columns);
                 b.store(sum, self.sums, *from);
             }
-            let base = b.scaled(token, steps(&self.l) * 4 * PLANES);
-            b.for_(0, self.l.whole, 1, (), |b, unit, ()| {
-                let (column, at) = (b.scaled(unit, 256), b.scaled(unit, 16 * 4 * PLANES * width));
+            let (l, planes) = (&self.l, self.l.planes());
+            let base = b.scaled(token, steps(l) * 4 * planes);
+            b.for_(0, l.whole, 1, (), |b, unit, ()| {
+                let (column, at) = (b.scaled(unit, l.block()), b.scaled(unit, 16 * 4 * planes * width));
                 let at = b.addi(base, at);
-                for plane in 0..PLANES {
-                    let column = b.offset(column, 64 * plane);
-                    let words = from.iter().map(|t| b.vector_load(x, (*t, column), [64])).collect();
+                for plane in 0..planes {
+                    let first = b.offset(column, 64 * plane);
+                    let words = from
+                        .iter()
+                        .map(|t| match l.is_compute() {
+                            true => b.vector_load(x, (*t, first), [64]),
+                            false => decode::plane(b, l, x, (*t, column), plane),
+                        })
+                        .collect();
                     self.words(b, words, at, plane, 16);
                 }
             });
             if let Some(tails) = self.tails {
-                let at = b.offset(base, self.l.whole * 16 * 4 * PLANES * width);
+                let at = b.offset(base, l.whole * 16 * 4 * planes * width);
                 let zero = b.int(ISA.byte_vector(), 0);
                 for (t, from) in from.iter().enumerate() {
-                    for plane in 0..PLANES {
+                    for plane in 0..planes {
                         b.vector_store(zero, tails, (t, plane, 0));
-                        let (column, count) = self.l.plane(plane);
+                        let (column, count, step) = l.plane(plane);
+                        if step > 1 {
+                            decode::strided(b, x, (*from, column), (count, step), |b, v, j| {
+                                b.store(v, tails, (t, plane, j));
+                            });
+                            continue;
+                        }
                         for (part, len) in pieces(count, 64) {
                             let bytes = b.vector_load(x, (*from, column + part), [len]);
                             b.vector_store(bytes, tails, (t, plane, part));
                         }
                     }
                 }
-                for plane in 0..PLANES {
+                for plane in 0..planes {
                     let words = (0..width).map(|t| b.vector_load(tails, (t, plane, 0), [64])).collect();
-                    self.words(b, words, at, plane, self.l.tail.div_ceil(4));
+                    self.words(b, words, at, plane, l.tail.div_ceil(4));
                 }
             }
         });
@@ -135,7 +157,7 @@ impl Panels {
     fn words(&self, b: &mut Builder, tokens: Vec<Bytes>, at: Value<Index>, plane: usize, count: usize) {
         let width = tokens.len();
         for (j, words) in transposed(b, tokens).into_iter().enumerate().take(count) {
-            let to = b.offset(at, (j * PLANES + plane) * 4 * width);
+            let to = b.offset(at, (j * self.l.planes() + plane) * 4 * width);
             let bytes = b.vector_bitcast(words, I8);
             let own = b.extract_strided_slice(bytes, [0], [4 * width]);
             b.vector_store(own, self.x, to);
@@ -149,7 +171,7 @@ impl Panels {
             let own = (rows - ROWS * vector).min(ROWS);
             let first = ROWS * vector;
             b.for_(0, l.whole, 1, (), |b, unit, ()| {
-                let to = b.scaled(unit, 16 * 64 * VECTORS);
+                let to = b.scaled(unit, 16 * 64 * VECTORS * streams(l));
                 let words = (0..own)
                     .map(|r| {
                         // Blocks of the last group lie closer where it has fewer rows.
@@ -171,17 +193,28 @@ impl Panels {
                         b.maskedload(w, at, mask, zero)
                     })
                     .collect();
-                let to = b.index((l.whole * 16 * 64 * VECTORS) as i64);
+                let to = b.index((l.whole * 16 * 64 * VECTORS * streams(l)) as i64);
                 self.columns(b, words, to, vector, l.tail.div_ceil(4));
             }
         }
     }
 
     fn columns(&self, b: &mut Builder, rows: Vec<Bytes>, at: Value<Index>, vector: usize, count: usize) {
-        for (j, words) in transposed(b, rows).into_iter().enumerate().take(count) {
-            let to = b.offset(at, (j * VECTORS + vector) * 64);
-            let bytes = b.vector_bitcast(words, I8);
-            b.vector_store(bytes, self.w, to);
+        let all: Vec<Codes> = rows.into_iter().map(|v| decode::codes(b, ISA, self.l.kind, v)).collect();
+        let streams = streams(&self.l);
+        for stream in 0..streams {
+            let rows = all
+                .iter()
+                .map(|codes| match codes.fifth.filter(|_| stream > 0) {
+                    Some(fifth) => decode::lowered(b, fifth),
+                    None => codes.four,
+                })
+                .collect();
+            for (j, words) in transposed(b, rows).into_iter().enumerate().take(count) {
+                let to = b.offset(at, ((j * VECTORS + vector) * streams + stream) * 64);
+                let bytes = b.vector_bitcast(words, I8);
+                b.vector_store(bytes, self.w, to);
+            }
         }
     }
 
@@ -207,18 +240,25 @@ impl Panels {
                 let all = b.broadcast(minus, ISA.int_vector());
                 start.extend(vec![all; vectors]);
             }
-            let from = b.scaled(token, steps(&self.l) * 4 * PLANES);
+            let (planes, streams) = (self.l.planes(), streams(&self.l));
+            let from = b.scaled(token, steps(&self.l) * 4 * planes);
             let sums = b.for_(0, steps(&self.l), 1, start, |b, step, mut sums| {
-                let (at, x) = (b.scaled(step, 64 * VECTORS), b.scaled(step, 4 * PLANES * width));
+                let (at, x) = (b.scaled(step, 64 * VECTORS * streams), b.scaled(step, 4 * planes * width));
                 let x = b.addi(from, x);
-                let packed: Vec<Bytes> = (0..vectors)
-                    .map(|v| {
-                        let at = b.offset(at, 64 * v);
-                        b.vector_load(self.w, at, [64])
-                    })
-                    .collect();
-                for plane in 0..PLANES {
-                    let codes: Vec<Bytes> = packed.iter().map(|packed| shifted(b, *packed, plane)).collect();
+                let load = |b: &mut Builder, stream: usize| -> Vec<Bytes> {
+                    (0..vectors)
+                        .map(|v| {
+                            let at = b.offset(at, 64 * (v * streams + stream));
+                            b.vector_load(self.w, at, [64])
+                        })
+                        .collect()
+                };
+                let packed = load(b, 0);
+                for plane in 0..planes {
+                    let codes: Vec<Bytes> = match plane {
+                        PLANES.. => load(b, 1),
+                        _ => packed.iter().map(|packed| shifted(b, *packed, plane)).collect(),
+                    };
                     for t in 0..width {
                         let at = b.offset(x, (plane * width + t) * 4);
                         let word = b.vector_load(self.x, at, [4]);

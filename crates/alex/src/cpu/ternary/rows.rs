@@ -5,7 +5,8 @@
 //! code, with a sum for each plane that is shifted right once at the end. It saves the shifts. Weights are asked for
 //! [`AHEAD`] bytes before their use.
 
-use super::layout::{BLOCK, GROUP, Layout, PLANES, pieces};
+use super::decode::{self, Codes};
+use super::layout::{GROUP, Layout, PLANES, pieces};
 use super::{Finish, Place};
 use crate::cpu::isa::Isa;
 use crate::cpu::{Bytes, Floats, Ints};
@@ -23,6 +24,8 @@ pub(in crate::cpu) struct Rows {
     n: usize,
     /// Σ x of each token.
     sums: Value<MemRef<I32, 1>>,
+    /// The activations as planes, for the layouts whose planes are no runs of columns.
+    spread: Option<Value<MemRef<I8, 2>>>,
     /// The activations of the tail, `padded` bytes of each plane of each token; room for the tails of four rows.
     tails: Option<(Value<MemRef<I8, 3>>, Value<MemRef<I8, 1>>)>,
     padded: usize,
@@ -36,18 +39,31 @@ struct Given<'a> {
     w: Value<MemRef<I8, 1>>,
 }
 
+/// Bytes of scratch for `n` tokens.
+pub(super) fn scratch(l: &Layout, n: usize) -> usize {
+    if l.is_compute() { 0 } else { (n * l.whole * l.block()).next_multiple_of(64) }
+}
+
 impl Rows {
-    /// Takes room on the stack for `n` tokens by `columns`.
-    pub(super) fn new(b: &mut Builder, isa: Isa, n: usize, columns: usize) -> Rows {
-        let l = Layout::new(0, columns);
+    /// Takes room on the stack, and in `scratch` ([`scratch`] bytes from `from` on), for `n` tokens.
+    pub(super) fn new(
+        b: &mut Builder,
+        isa: Isa,
+        l: Layout,
+        n: usize,
+        scratch: Value<MemRef<I8, 1>>,
+        from: usize,
+    ) -> Rows {
+        let spread = (!l.is_compute() && l.whole > 0)
+            .then(|| b.view(scratch, from, MemRef::new(I8, [n as i64, (l.whole * l.block()) as i64]), &[]));
         let sums = b.alloca(MemRef::new(I32, [n as i64]), &[]);
         let padded = l.tail.next_multiple_of(isa.bytes());
         let tails = (l.tail > 0).then(|| {
-            let tails = b.alloca(MemRef::new(I8, [n as i64, PLANES as i64, padded as i64]), &[]);
+            let tails = b.alloca(MemRef::new(I8, [n as i64, l.planes() as i64, padded as i64]), &[]);
             // Room on the stack must not be asked for in a loop.
             (tails, b.alloca(MemRef::new(I8, [(GROUP * padded) as i64]), &[]))
         });
-        Rows { isa, l, n, sums, tails, padded }
+        Rows { isa, l, n, sums, spread, tails, padded }
     }
 
     /// Adds up the activations and lays out their tails: `x` is (N, K).
@@ -56,17 +72,42 @@ impl Rows {
         b.for_(0, self.n, 1, (), |b, t, ()| {
             let sum = total(b, isa, x, t, l.columns);
             b.store(sum, self.sums, t);
+            if let Some(to) = self.spread {
+                self.planes(b, x, t, to);
+            }
             let Some((tails, _)) = self.tails else { return };
-            for plane in 0..PLANES {
-                let (from, count) = l.plane(plane);
+            for plane in 0..l.planes() {
+                let (from, count, step) = l.plane(plane);
                 let zero = b.int(isa.byte_vector(), 0);
                 for at in (0..self.padded).step_by(isa.bytes()) {
                     b.vector_store(zero, tails, (t, plane, at));
+                }
+                if step > 1 {
+                    decode::strided(b, x, (t, from), (count, step), |b, v, j| {
+                        b.store(v, tails, (t, plane, j))
+                    });
+                    continue;
                 }
                 for (at, len) in pieces(count, isa.bytes()) {
                     let part = b.vector_load(x, (t, from + at), [len]);
                     b.vector_store(part, tails, (t, plane, at));
                 }
+            }
+        });
+    }
+
+    /// The whole blocks of a token as planes.
+    fn planes(&self, b: &mut Builder, x: Value<MemRef<I8, 2>>, t: Value<Index>, to: Value<MemRef<I8, 2>>) {
+        let l = &self.l;
+        if self.isa != Isa::Avx512 {
+            return decode::spread(b, l, x, t, to);
+        }
+        b.for_(0, l.whole, 1, (), |b, unit, ()| {
+            let column = b.scaled(unit, l.block());
+            for plane in 0..l.planes() {
+                let bytes = decode::plane(b, l, x, (t, column), plane);
+                let at = b.offset(column, 64 * plane);
+                b.vector_store(bytes, to, (t, at));
             }
         });
     }
@@ -80,7 +121,7 @@ impl Rows {
         rows: usize,
         finish: &mut Finish<'_>,
     ) {
-        Given { form: self, l: Layout { rows, ..self.l }, x, w }.emit(b, finish);
+        Given { form: self, l: Layout { rows, ..self.l }, x: self.spread.unwrap_or(x), w }.emit(b, finish);
     }
 
     /// Tokens that share the codes: their sums, the codes and the activations fit the registers.
@@ -154,17 +195,18 @@ impl Given<'_> {
         finish: &mut Finish<'_>,
     ) {
         let apart = self.form.isa == Isa::Avx512 && self.form.n == 1;
-        let each = if apart { PLANES } else { 1 };
+        let each = if apart { self.l.planes() } else { 1 };
         let zero = b.int(self.form.isa.int_vector(), 0);
         let (l, step, tokens) = (&self.l, self.form.isa.bytes(), token_list(b, token, width));
         let start = vec![zero; count * width * each];
         let mut sums = b.for_(0, l.whole, 1, start, |b, block, mut sums| {
-            let (from, column) = (b.scaled(block, 64 * count), b.scaled(block, BLOCK));
+            let (down, along) = l.steps(count);
+            let (from, column) = (b.scaled(block, along), b.scaled(block, l.block()));
             let from = b.addi(base, from);
             for sub in (0..64).step_by(step) {
                 let bytes: Vec<Bytes> = (0..count)
                     .map(|r| {
-                        let at = b.offset(from, 64 * r + sub);
+                        let at = b.offset(from, down * r + sub);
                         if sub == 0 && count == GROUP {
                             let ahead = b.offset(at, AHEAD);
                             b.prefetch(self.w, ahead, false, 3);
@@ -180,19 +222,20 @@ impl Given<'_> {
             sums
         });
         if let Some((tails, own)) = self.form.tails {
-            let at = b.offset(base, l.whole * 64 * count);
+            let (first, down) = l.tails(count);
+            let at = b.offset(base, first);
             let (from, at, apart_by) = if copy {
                 // The bytes behind the last row are not ours to read.
                 for r in 0..count {
                     for (part, len) in pieces(l.tail, step) {
-                        let from = b.offset(at, r * l.tail + part);
+                        let from = b.offset(at, r * down + part);
                         let bytes = b.vector_load(self.w, from, [len]);
                         b.vector_store(bytes, own, r * self.form.padded + part);
                     }
                 }
                 (own, b.index(0), self.form.padded)
             } else {
-                (self.w, at, l.tail)
+                (self.w, at, down)
             };
             for sub in (0..self.form.padded).step_by(step) {
                 let bytes: Vec<Bytes> = (0..count)
@@ -211,6 +254,10 @@ impl Given<'_> {
                 .map(|r| {
                     let own = &sums[(t * count + r) * each..][..each];
                     (1..each).fold(own[0], |sum, plane| {
+                        if plane >= PLANES {
+                            let part = decode::divided(b, own[plane]);
+                            return b.addi(sum, part);
+                        }
                         let places = b.int(sum.ty(), 2 * plane as i64);
                         let part = b.shrsi(own[plane], places);
                         b.addi(sum, part)
@@ -236,18 +283,26 @@ impl Given<'_> {
         apart: bool,
         mut x: impl FnMut(&mut Builder, usize, usize) -> Bytes,
     ) {
-        let (count, each) = (bytes.len(), if apart { PLANES } else { 1 });
+        let (count, planes) = (bytes.len(), self.l.planes());
+        let each = if apart { planes } else { 1 };
         let width = sums.len() / count / each;
-        for plane in 0..PLANES {
-            let codes: Vec<Bytes> = bytes
+        let isa = self.form.isa;
+        let packed: Vec<Codes> = bytes.iter().map(|v| decode::codes(b, isa, self.l.kind, *v)).collect();
+        for plane in 0..planes {
+            let codes: Vec<Bytes> = packed
                 .iter()
-                .map(|bytes| if apart { masked(b, *bytes, plane) } else { shifted(b, *bytes, plane) })
+                .map(|codes| match codes.fifth.filter(|_| plane >= PLANES) {
+                    Some(fifth) if apart => fifth,
+                    Some(fifth) => decode::lowered(b, fifth),
+                    None if apart => masked(b, codes.four, plane),
+                    None => shifted(b, codes.four, plane),
+                })
                 .collect();
             for t in 0..width {
                 let x = x(b, t, plane);
                 for (r, codes) in codes.iter().enumerate() {
                     let sum = &mut sums[(t * count + r) * each + if apart { plane } else { 0 }];
-                    *sum = self.form.isa.dot(b, *sum, *codes, x);
+                    *sum = isa.dot(b, *sum, *codes, x);
                 }
             }
         }

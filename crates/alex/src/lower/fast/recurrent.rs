@@ -1,0 +1,36 @@
+//! Recurrences that the kernels of [`crate::cpu`] run.
+
+use super::super::step::{results, sizes};
+use super::super::{Lowering, Scope};
+use super::of;
+use crate::cpu::selective;
+use crate::ir::{Builder, F32};
+
+/// The sizes of a selective scan, where there is something to scan.
+fn shape(scope: &Scope<'_>, i: u32) -> Option<selective::Shape> {
+    let n = &scope.plan.graph.nodes[i as usize];
+    let (x, a) = (sizes(scope, n.inputs[0]), sizes(scope, n.inputs[2]));
+    let shape = selective::Shape { batch: x[0], time: x[1], channels: x[2], states: a[1] };
+    (!x.contains(&0) && shape.states > 0).then_some(shape)
+}
+
+/// Lowers a selective scan of f32.
+pub(super) fn selective(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32) -> bool {
+    let Some(s) = shape(scope, i) else { return false };
+    let (v, out) = (&scope.plan.graph.nodes[i as usize].inputs, results(scope, i));
+    let f = selective::selective_scan(b.module(), l.isa, s);
+    let (wide, maps) = ([s.batch, s.time, s.channels], [s.batch, s.time, s.states]);
+    let state = [s.batch, s.channels, s.states];
+    let x = of(l, b, scope, v[0], F32, wide);
+    let dt = of(l, b, scope, v[1], F32, wide);
+    let a = of(l, b, scope, v[2], F32, [s.channels, s.states]);
+    let into = of(l, b, scope, v[3], F32, maps);
+    let from = of(l, b, scope, v[4], F32, maps);
+    let h0 = of(l, b, scope, v[5], F32, state);
+    let y = of(l, b, scope, out[0], F32, wide);
+    let last = of(l, b, scope, out[1], F32, state);
+    let borders = of(l, b, scope, out[2], F32, [s.batch, s.time + s.states, s.channels]);
+    b.call(&f, (x, dt, a, into, from, h0, y, last, borders));
+    l.calls += 1;
+    true
+}
