@@ -9,6 +9,7 @@
 pub mod cache;
 pub mod compile;
 pub mod cpu;
+mod deal;
 pub mod dialect;
 mod error;
 pub mod extended;
@@ -21,6 +22,6 @@ pub mod toolchain;
 
 pub use compile::{Compiler, Options, Stage};
 pub use error::{AlexError, Result};
-pub use loader::{Entry, Library};
+pub use loader::{Dealt, Entry, Library};
 pub use package::Package;
 pub use target::{plain_target, target};

@@ -11,6 +11,10 @@ use std::sync::Arc;
 /// status is 0, or the number of the step that refused its operands plus one.
 pub type Entry = unsafe extern "C" fn(*mut u8, *const *mut u8) -> i32;
 
+/// A compiled plan whose rounds are dealt out ([`crate::lower::Options::dealt`]): `(arena, bindings, runner) -> status`. The
+/// runner is what the engine's pool, or a caller in C, makes; a null pointer: every task runs on the calling thread.
+pub type Dealt<R> = unsafe extern "C" fn(*mut u8, *const *mut u8, *const R) -> i32;
+
 /// A shared library in memory; it stays there as long as a copy of this value does.
 #[derive(Clone)]
 pub struct Library {
@@ -39,6 +43,16 @@ impl Library {
     pub fn entry(&self, name: &str) -> Result<Entry> {
         // SAFETY: the modules of this crate export functions of this type alone, which `crate::lower` writes down.
         let found = unsafe { self.inner.get::<Entry>(name.as_bytes()) };
+        found.map(|f| *f).map_err(|e| fault(&self.path, e.to_string()))
+    }
+
+    /// The function of that name, of a module whose rounds are dealt out; `R` is the runner, two words.
+    ///
+    /// # Errors
+    /// [`AlexError::Load`] where there is none.
+    pub fn dealt<R>(&self, name: &str) -> Result<Dealt<R>> {
+        // SAFETY: as for `entry`; an address does not depend on what it is called with.
+        let found = unsafe { self.inner.get::<Dealt<R>>(name.as_bytes()) };
         found.map(|f| *f).map_err(|e| fault(&self.path, e.to_string()))
     }
 

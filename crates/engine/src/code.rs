@@ -5,8 +5,10 @@
 //! early part and the rest.
 #![allow(unsafe_code)]
 
+use crate::pool::Pool;
 use premap::{Plan, Target};
 use std::any::Any;
+use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,11 +16,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub trait Compile: Send + Sync {
     /// What it has fused forms of.
     fn target(&self) -> Target;
-    /// Code for a plan that was made for that target.
+    /// Code for a plan that was made for that target, and will run on so many threads.
     ///
     /// # Errors
     /// What is wrong, with the remedy.
-    fn compile(&self, plan: &Plan) -> Result<Code, String>;
+    fn compile(&self, plan: &Plan, threads: usize) -> Result<Code, String>;
 }
 
 /// A compiled function: `(arena, bindings) -> status`. The arena starts on a multiple of [`crate::arena::ALIGN`]; `bindings`
@@ -26,11 +28,72 @@ pub trait Compile: Send + Sync {
 /// operands plus one.
 pub type Entry = unsafe extern "C" fn(*mut u8, *const *mut u8) -> i32;
 
+/// One task of a round: what the round's caller gave it, and the task's number.
+pub type Task = unsafe extern "C" fn(*mut c_void, i64);
+
+/// Who deals out tasks, as compiled code sees it: `run(host, count, task, frame)` calls `task(frame, i)` once for each i below
+/// `count`, on any threads, and returns when all calls have returned; what tasks of one round have written is seen by those
+/// of the next.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Runner {
+    /// The function.
+    pub run: unsafe extern "C" fn(*const c_void, i64, Task, *mut c_void),
+    /// Its first argument.
+    pub host: *const c_void,
+}
+
+/// A compiled function whose rounds are dealt out: `(arena, bindings, runner) -> status`. Without a runner (a null pointer) it
+/// runs every task itself.
+pub type Dealt = unsafe extern "C" fn(*mut u8, *const *mut u8, *const Runner) -> i32;
+
+/// A compiled function of either kind.
+#[derive(Clone, Copy)]
+pub(crate) enum Function {
+    Alone(Entry),
+    Dealt(Dealt),
+}
+
+impl Function {
+    /// Calls the function; the threads are those of `pool`.
+    ///
+    /// # Safety
+    /// As [`Code::new`] says of its functions.
+    pub(crate) unsafe fn call(self, arena: *mut u8, bindings: *const *mut u8, pool: &Pool) -> i32 {
+        match self {
+            // SAFETY: the caller's word.
+            Function::Alone(entry) => unsafe { entry(arena, bindings) },
+            Function::Dealt(entry) => {
+                let runner = Runner { run: deal, host: std::ptr::from_ref(pool).cast() };
+                let shared = if pool.threads() > 1 { &raw const runner } else { std::ptr::null() };
+                // SAFETY: the caller's word; the runner outlives the call.
+                unsafe { entry(arena, bindings, shared) }
+            }
+        }
+    }
+}
+
+/// What the tasks of a round share.
+struct Frame(*mut c_void);
+
+// SAFETY: compiled code reads it alone, and tasks write to memory of their own (`Code::dealt`).
+unsafe impl Sync for Frame {}
+
+/// [`Runner::run`] of a pool.
+unsafe extern "C" fn deal(host: *const c_void, count: i64, task: Task, frame: *mut c_void) {
+    // SAFETY: `Function::call` made the runner of a pool that it borrows.
+    let pool = unsafe { &*host.cast::<Pool>() };
+    let frame = Frame(frame);
+    let frame = &frame;
+    // SAFETY: each task is called once, with its own frame.
+    pool.run(usize::try_from(count).unwrap_or(0), |i| unsafe { task(frame.0, i as i64) });
+}
+
 /// Functions that run a plan.
 #[derive(Clone)]
 pub struct Code {
-    pub(crate) all: Entry,
-    pub(crate) parts: Option<(Entry, Entry)>,
+    pub(crate) all: Function,
+    pub(crate) parts: Option<(Function, Function)>,
     pub(crate) arena: usize,
     pub(crate) calls: Arc<AtomicU64>,
     /// What the functions live in.
@@ -54,7 +117,22 @@ impl Code {
         arena: usize,
         keep: Arc<dyn Any + Send + Sync>,
     ) -> Code {
-        Code { all, parts, arena, calls: Arc::default(), _keep: keep }
+        let parts = parts.map(|(early, rest)| (Function::Alone(early), Function::Alone(rest)));
+        Code { all: Function::Alone(all), parts, arena, calls: Arc::default(), _keep: keep }
+    }
+
+    /// The same with functions that deal out their work: those threads of the pool that a plan runs on take part.
+    ///
+    /// # Safety
+    /// As [`Code::new`]; and tasks of one round write to no memory that another of them reads or writes.
+    pub unsafe fn dealt(
+        all: Dealt,
+        parts: Option<(Dealt, Dealt)>,
+        arena: usize,
+        keep: Arc<dyn Any + Send + Sync>,
+    ) -> Code {
+        let parts = parts.map(|(early, rest)| (Function::Dealt(early), Function::Dealt(rest)));
+        Code { all: Function::Dealt(all), parts, arena, calls: Arc::default(), _keep: keep }
     }
 
     /// How often the functions have been called, by all that share this value.

@@ -98,7 +98,7 @@ impl Executable {
             return Executable::load(premap::plan(graph, &target(), options)?, pool);
         };
         let plan = premap::plan(graph, &compiler.target(), options)?;
-        let code = compiler.compile(&plan).map_err(EngineError::Compile)?;
+        let code = compiler.compile(&plan, pool.threads()).map_err(EngineError::Compile)?;
         Executable::with_code(plan, code, pool)
     }
 
@@ -320,7 +320,7 @@ impl Executable {
         let start = self.profile.then(Instant::now);
         // SAFETY: the code was made for this plan (`Code::new`); `check` has seen that everything is bound to memory of the
         // plan's types, the arena is as large as the code says, and `&mut self` makes this the only call on it.
-        let status = unsafe { entry(self.arena.start(), addresses.as_ptr()) };
+        let status = unsafe { entry.call(self.arena.start(), addresses.as_ptr(), &self.pool) };
         if let (Some(start), Some(first)) = (start, self.times.get_mut(from)) {
             *first += start.elapsed();
         }

@@ -39,7 +39,7 @@ mod selective;
 mod tensor;
 mod windows;
 
-pub use code::{Code, Compile, Entry};
+pub use code::{Code, Compile, Dealt, Entry, Runner, Task};
 pub use error::{Blame, EngineError, Result};
 pub use exec::{Executable, Io, run_once, target};
 pub use tensor::Tensor;

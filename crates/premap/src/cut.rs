@@ -44,6 +44,14 @@ pub const FLOAT_BLOCK: usize = 1 << 20;
 pub const BYTE_OUTPUTS: usize = 128;
 /// See [`BYTE_OUTPUTS`].
 pub const BYTE_ROWS: usize = 8;
+/// Most tokens of a tile that goes through a whole block of compiled code: what lies between its ops stays in a second-level
+/// cache.
+pub const TILE_TOKENS: usize = 96;
+
+/// Tokens of the tiles of a block of compiled code over `n` tokens: about equal ones. Depends on the shape alone.
+pub fn tile_tokens(n: usize) -> usize {
+    n.div_ceil(n.div_ceil(TILE_TOKENS).max(1)).max(1)
+}
 
 /// The iteration space of a fused group as it is cut: rows, columns, rows of a task. Rows of one element can be cut
 /// anywhere, which is as good when every operand is read element by element.

@@ -76,6 +76,8 @@ struct Scan {
     isa: Isa,
     shape: Shape,
     reverse: bool,
+    /// Channels that are worked on, from the operands' first one.
+    width: usize,
     first: Value<MemRef<F32, 3>>,
     second: Value<MemRef<F32, 3>>,
     h0: Value<MemRef<F32, 2>>,
@@ -96,7 +98,7 @@ impl Scan {
     fn emit(&self, b: &mut Builder, gates: &Gates<'_>) {
         let time = self.shape.time;
         b.for_(0, self.shape.batch, 1, (), |b, sequence, ()| {
-            blocks(b, self.isa, self.shape.channels, |b, channel, vectors| {
+            blocks(b, self.isa, self.width, |b, channel, vectors| {
                 let start: Vec<Floats> = vectors
                     .iter()
                     .map(|(at, width)| {
@@ -132,7 +134,7 @@ impl Scan {
         let time = self.shape.time;
         b.for_(0, self.shape.batch, 1, (), |b, sequence, ()| {
             let vectors = self.isa.lanes();
-            super::strips(b, self.shape.channels, vectors, |b, channel, width| {
+            super::strips(b, self.width, vectors, |b, channel, width| {
                 let state = b.vector_load(self.h0, (sequence, channel), [width]);
                 let ty = Vector::new(F32, [width]);
                 let (zero, one) = (b.float(ty, 0.0), b.float(ty, 1.0));
@@ -182,7 +184,7 @@ fn scan(
     let args = (shape.rows(), shape.rows(), shape.state(), shape.rows());
     once(m, name, args, |m| {
         m.function(super::private(name), args, |b, (first, second, h0, out)| {
-            let scan = Scan { isa, shape, reverse, first, second, h0, out };
+            let scan = Scan { isa, shape, reverse, width: shape.channels, first, second, h0, out };
             let chunk = chunk(shape);
             if chunk < shape.time { scan.emit_chunked(b, chunk, gates) } else { scan.emit(b, gates) }
         })
@@ -194,6 +196,24 @@ fn scan(
 pub fn linear_scan(m: &mut Module, isa: Isa, shape: Shape, reverse: bool) -> Func<LinearScan, ()> {
     let name = shape.name(if reverse { "linear_scan_reverse" } else { "linear_scan" });
     scan(m, isa, shape, &name, reverse, &|_, f, x| (f, x))
+}
+
+/// [`linear_scan`] of one sequence for `width` channels: the operands begin at the first of them, and their rows lie as those of
+/// `shape`, whose batch is 1. Never the form that is parallel over time.
+pub(crate) fn linear_scan_part(
+    m: &mut Module,
+    isa: Isa,
+    shape: Shape,
+    reverse: bool,
+    width: usize,
+) -> Func<LinearScan, ()> {
+    let name = shape.name(&format!("linear_scan_{}{width}of", if reverse { "reverse_" } else { "" }));
+    let args = (shape.rows(), shape.rows(), shape.state(), shape.rows());
+    once(m, &name, args, |m| {
+        m.function(super::private(&name), args, |b, (first, second, h0, out)| {
+            Scan { isa, shape, reverse, width, first, second, h0, out }.emit(b, &|_, f, x| (f, x));
+        })
+    })
 }
 
 /// A private function `(f, i, h0, out)`: the recurrence of the MLGRU from the projections, out_t = s · out_(t−1) + candidate(i) ·

@@ -15,6 +15,7 @@
 //! Every function takes `x` (N, K) in int8, `w`, the bytes of an (M, K) matrix, gives `y` (N, M), and ends with `scratch`, bytes
 //! of memory that it may overwrite, as many as [`scratch`] says, aligned to 64. Scales are `scale_x` (N) and `scale_w` (1).
 
+pub(crate) mod dealt;
 mod decode;
 mod float;
 mod layout;

@@ -125,6 +125,13 @@ impl Module {
         self.items.push(text.into());
     }
 
+    /// Adds functions in the LLVM dialect, known by the name of the first of them.
+    #[track_caller]
+    pub(crate) fn helper(&mut self, name: &str, text: &str) {
+        self.claim(name, "llvm.func", Location::caller());
+        self.raw(text);
+    }
+
     /// Whether the module has a function or constant of that name.
     pub fn has(&self, name: &str) -> bool {
         self.names.contains_key(name)

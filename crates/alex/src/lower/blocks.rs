@@ -5,7 +5,7 @@
 //! of the recurrence, may be read outside. The call stands where the recurrence (or the gate) stood; what runs between there and
 //! the block's last step must leave the result's memory alone.
 
-use super::{Lowering, Scope, space};
+use super::{Lowering, Scope, dealt, space};
 use crate::cpu::block::{Fusion, GluBlock, MlgruBlock};
 use crate::cpu::math::Function;
 use crate::cpu::norm::Rounding;
@@ -300,16 +300,28 @@ impl Found {
         self.steps.contains(&step)
     }
 
+    /// Whether there are tiles of tokens that have nothing to do with each other.
+    pub(crate) fn is_tiled(&self) -> bool {
+        match &self.kind {
+            Kind::Mlgru(..) => false,
+            Kind::Glu(block) => premap::cut::tile_tokens(block.tokens) < block.tokens,
+        }
+    }
+
     /// Bytes behind the arena.
     pub(crate) fn scratch(&self, l: &Lowering) -> usize {
         match &self.kind {
             Kind::Mlgru(block, _) => block.scratch(l.isa),
+            Kind::Glu(block) if l.dealt => dealt::blocks::scratch(l, block),
             Kind::Glu(block) => block.scratch(l.isa),
         }
     }
 
     /// The call.
     pub(crate) fn call(&self, l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>) {
+        if let (Kind::Glu(block), true) = (&self.kind, scope.runner.is_some()) {
+            return dealt::blocks::glu(l, b, scope, block, &self.operands, self.y);
+        }
         l.calls += 1;
         let scratch = self.scratch(l);
         let extra = scope.extra(b, 0);

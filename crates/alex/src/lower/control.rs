@@ -35,22 +35,29 @@ struct Region<'a> {
     name: String,
     plan: &'a Plan,
     bindings: Vec<Binding>,
+    runner: Option<Value<Ptr>>,
 }
 
 impl Lowering {
     /// The function of a region: `(arena, addresses…) -> status`. Equal regions of different nodes are told apart, since
     /// what is equal in them are their kernels.
-    fn region<'a>(&mut self, b: &mut Builder, plan: &'a Plan) -> Region<'a> {
+    fn region<'a>(
+        &mut self,
+        b: &mut Builder,
+        plan: &'a Plan,
+        runner: Option<Value<Ptr>>,
+    ) -> Region<'a> {
         self.regions += 1;
         let name = format!("region_{}", self.regions);
         let bindings = plan.bindings();
         let options =
             FuncOptions::new(name.clone()).private().attribute("llvm.linkage = #llvm.linkage<internal>");
-        b.module().function(options, vec![Ptr; 1 + bindings.len()], |b, at| {
-            let scope = Scope::new(plan, at[0], &at[1..], self);
+        let count = 1 + bindings.len();
+        b.module().function(options, vec![Ptr; count + usize::from(runner.is_some())], |b, at| {
+            let scope = Scope::new(plan, at[0], &at[1..count], self).dealt_by(at.get(count).copied());
             vec![self.steps(b, &scope, 0..plan.steps.len())]
         });
-        Region { name, plan, bindings }
+        Region { name, plan, bindings, runner }
     }
 
     /// Calls a region on these inputs and outputs; what it gives is not 0 where it refused.
@@ -70,6 +77,7 @@ impl Lowering {
                 Binding::Constant(n) => self.constant(b, r.plan, *n),
             });
         }
+        at.extend(r.runner);
         b.call_symbol(&r.name, at, I32)
     }
 
@@ -186,7 +194,7 @@ pub(crate) fn control(
     plans: &[Plan],
 ) -> Option<V> {
     let n = &scope.plan.graph.nodes[i as usize];
-    let regions: Vec<Region<'_>> = plans.iter().map(|p| l.region(b, p)).collect();
+    let regions: Vec<Region<'_>> = plans.iter().map(|p| l.region(b, p, scope.runner)).collect();
     let operands: Vec<Value<Ptr>> = n.inputs.iter().map(|v| l.address(b, scope, *v)).collect();
     let out: Vec<Value<Ptr>> = results(scope, i).into_iter().map(|v| l.address(b, scope, v)).collect();
     let inner = scope.extra(b, carried(l, scope.plan, i));

@@ -35,7 +35,7 @@ fn matrix(scope: &Scope<'_>, v: Node) -> [usize; 2] {
 }
 
 /// The sizes of a product of these activations with this matrix, where the kernels take it.
-fn product(plan: &Plan, x: Node, w: Node) -> Option<ternary::Shape> {
+pub(crate) fn product(plan: &Plan, x: Node, w: Node) -> Option<ternary::Shape> {
     let (rows, sizes) = (plan.graph.ty(x).fixed_shape()?, plan.graph.ty(w).fixed_shape()?);
     let tokens = rows[..rows.len() - 1].iter().product();
     let layout = plan.layout(w);
@@ -67,7 +67,7 @@ pub(crate) fn scratch(l: &Lowering, plan: &Plan, step: &Step) -> usize {
 }
 
 /// Whether everything floating of a node is f32, and stays so.
-fn plain(l: &Lowering, scope: &Scope<'_>, values: &[Node]) -> bool {
+pub(crate) fn plain(l: &Lowering, scope: &Scope<'_>, values: &[Node]) -> bool {
     let f32s = |v: &Node| {
         let d = scope.plan.graph.ty(*v).dtype;
         !d.is_float() || d == DType::F32

@@ -3,10 +3,12 @@
 //! A group becomes a program: operands with strides over the iteration space, ops on registers, results. Programs that are
 //! equal are one kernel, so the layers of a model share theirs.
 
+use super::dealt::piece;
 use super::nest::{Nest, dense, moved};
 use super::point::Point;
-use super::value::{Cells, Types, V, lanes, number, shaped, spread};
+use super::value::{Cells, Types, V, lanes, memref, number, shaped, spread};
 use super::{Arg, Lowering, Scope};
+use crate::deal::Round;
 use crate::ir::{Builder, Index, Kind, Value};
 use axes::DType;
 use graph::{Op, Value as Node};
@@ -24,6 +26,8 @@ enum Operand {
 #[derive(Clone, Debug)]
 struct Program {
     nest: Nest,
+    /// The axes of rows, and those of columns.
+    parts: [Nest; 2],
     /// Element types of the operands; they are the first registers.
     inputs: Vec<DType>,
     code: Vec<(Point, Vec<Operand>)>,
@@ -37,6 +41,34 @@ pub(crate) fn group(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, g: &Gr
     if g.rows * g.cols == 0 {
         return;
     }
+    if let Some((program, inputs)) = program(l, scope, g) {
+        call(l, b, scope, "group", program, inputs, g.outputs.clone());
+    }
+}
+
+/// The same, cut into rows that are dealt out.
+pub(crate) fn dealt(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, g: &Group) -> bool {
+    let Some((program, inputs)) = program(l, scope, g) else { return true };
+    let args: Vec<Arg> = inputs.iter().map(|v| l.read(b, scope, *v)).collect();
+    let results: Vec<Arg> = g.outputs.iter().map(|v| l.write(b, scope, *v)).collect();
+    let all = [args, results].concat();
+    let kinds: Vec<(Kind, usize)> = all.iter().map(|a| (a.kind, a.len)).collect();
+    let (rows, _, each) = premap::cut::group(g);
+    let (types, key) = (l.types, format!("{program:?} {rows} {each}"));
+    l.dealt(b, scope, "group", &key, &all, || {
+        vec![Round::new(rows.div_ceil(each), move |b, at, task| {
+            let memory: Vec<V> =
+                at.iter().zip(&kinds).map(|(at, (kind, len))| memref(b, *at, *kind, *len)).collect();
+            piece(b, task, rows, each, |b, first, count| {
+                program.emit_rows(b, types, &memory, rows, (first, count));
+            });
+        })]
+    });
+    true
+}
+
+/// The program of a group, and the values that it reads.
+fn program(l: &mut Lowering, scope: &Scope<'_>, g: &Group) -> Option<(Program, Vec<Node>)> {
     let plan = scope.plan;
     let mut registers: HashMap<Node, Operand> = HashMap::new();
     for (k, i) in g.inputs.iter().enumerate() {
@@ -53,7 +85,10 @@ pub(crate) fn group(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, g: &Gr
             });
             match made {
                 Some(o) => operands.push(o),
-                None => return l.fail(n.op, scope, *i, "an operand of the group has no register"),
+                None => {
+                    l.fail(n.op, scope, *i, "an operand of the group has no register");
+                    return None;
+                }
             }
         }
         let value = Node { node: *i, out: 0 };
@@ -71,12 +106,12 @@ pub(crate) fn group(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, g: &Gr
     let accesses: Vec<Access> =
         g.inputs.iter().map(|i| i.access.clone()).chain(outputs.iter().map(|_| Access::Full)).collect();
     let inputs: Vec<DType> = g.inputs.iter().map(|i| plan.graph.ty(i.source).dtype).collect();
-    let nest = space(g.rows, g.cols, &accesses).merged();
+    let (whole, split) = space(g.rows, g.cols, &accesses);
+    let parts = whole.split(split);
+    let nest = whole.merged();
     let lanes = width(l.types, &nest, &inputs, &code, &outputs);
-    let program = Program { nest, inputs, code, outputs, lanes };
-    let sources = g.inputs.iter().map(|i| i.source);
-    let results: Vec<Node> = g.outputs.clone();
-    call(l, b, scope, "group", program, sources.collect(), results);
+    let sources = g.inputs.iter().map(|i| i.source).collect();
+    Some((Program { nest, parts, inputs, code, outputs, lanes }, sources))
 }
 
 /// Lowers a pointwise node by itself.
@@ -97,8 +132,8 @@ pub(crate) fn node(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32)
     group(l, b, scope, &alone);
 }
 
-/// How rows × cols are read by each operand.
-fn space(rows: usize, cols: usize, accesses: &[Access]) -> Nest {
+/// How rows × cols are read by each operand, and how many axes the rows are.
+fn space(rows: usize, cols: usize, accesses: &[Access]) -> (Nest, usize) {
     let strided = accesses.iter().find_map(|a| match a {
         Access::Strided { dims, .. } => Some(dims.clone()),
         _ => None,
@@ -127,7 +162,7 @@ fn space(rows: usize, cols: usize, accesses: &[Access]) -> Nest {
         nest.strides.push([o, i].concat());
         nest.offsets.push(offset);
     }
-    nest
+    (nest, split)
 }
 
 /// Lanes of the vectors: as many as 64 bytes hold of the widest element that is computed with.
@@ -173,42 +208,80 @@ fn call(
 
 impl Program {
     fn emit(&self, b: &mut Builder, types: Types, memory: &[V]) {
-        let count = self.inputs.len();
         let dtypes = self.inputs.iter().copied().chain(self.outputs.iter().map(|o| o.1));
         let cells: Vec<Cells> =
             memory.iter().zip(dtypes).map(|(m, dtype)| Cells { memory: *m, dtype, types }).collect();
         let n = self.nest.inner();
+        self.nest.outer(b, &mut |b, places| self.line(b, types, &cells, &self.nest, places, n));
+    }
+
+    /// `count` of `all` rows, from row `first` on.
+    fn emit_rows(
+        &self,
+        b: &mut Builder,
+        types: Types,
+        memory: &[V],
+        all: usize,
+        (first, count): (Value<Index>, usize),
+    ) {
+        let dtypes = self.inputs.iter().copied().chain(self.outputs.iter().map(|o| o.1));
+        let cells: Vec<Cells> =
+            memory.iter().zip(dtypes).map(|(m, dtype)| Cells { memory: *m, dtype, types }).collect();
+        if self.nest.dims.len() == 1 {
+            // One axis altogether, of which rows are stretches.
+            let each = self.nest.len() / all;
+            let from = b.scaled(first, each);
+            let places = self.nest.position(b, from);
+            return self.line(b, types, &cells, &self.nest, &places, count * each);
+        }
+        let [rows, columns] = &self.parts;
+        b.for_(0, count, 1, (), |b, r, ()| {
+            let row = b.addi(first, r);
+            let places = rows.position(b, row);
+            let n = columns.inner();
+            columns.outer_from(b, &places, &mut |b, places| self.line(b, types, &cells, columns, places, n));
+        });
+    }
+
+    /// `n` elements along the innermost axis of `nest`, from these places on.
+    fn line(
+        &self,
+        b: &mut Builder,
+        types: Types,
+        cells: &[Cells],
+        nest: &Nest,
+        places: &[Value<Index>],
+        n: usize,
+    ) {
+        let count = self.inputs.len();
         let vectors = self.lanes.map_or(0, |w| n - n % w);
-        self.nest.outer(b, &mut |b, places| {
-            // What does not move along the innermost axis is read before it.
-            let still: Vec<Option<V>> = (0..count)
-                .map(|k| (self.nest.step(k) == 0).then(|| cells[k].load(b, places[k], None)))
-                .collect();
-            let run = |b: &mut Builder, from: usize, to: usize, w: Option<usize>| {
-                let ready: Vec<Option<V>> = still.iter().map(|v| v.map(|v| spread(b, v, w))).collect();
-                let body = |b: &mut Builder, i: Value<Index>| {
-                    let mut registers: Vec<V> = vec![];
-                    for k in 0..count {
-                        let v = ready[k].unwrap_or_else(|| {
-                            let at = moved(b, places[k], i, self.nest.step(k));
-                            cells[k].load(b, at, w)
-                        });
-                        registers.push(v);
-                    }
-                    self.run(b, types, &mut registers, w);
-                    for (k, (o, _)) in self.outputs.iter().enumerate() {
-                        let v = self.operand(b, types, &registers, o, w);
-                        let at = moved(b, places[count + k], i, self.nest.step(count + k));
-                        cells[count + k].store(b, at, v);
-                    }
-                };
-                if to > from {
-                    b.for_(from, to, w.unwrap_or(1), (), |b, i, ()| body(b, i));
+        // What does not move along the innermost axis is read before it.
+        let still: Vec<Option<V>> =
+            (0..count).map(|k| (nest.step(k) == 0).then(|| cells[k].load(b, places[k], None))).collect();
+        let run = |b: &mut Builder, from: usize, to: usize, w: Option<usize>| {
+            let ready: Vec<Option<V>> = still.iter().map(|v| v.map(|v| spread(b, v, w))).collect();
+            let body = |b: &mut Builder, i: Value<Index>| {
+                let mut registers: Vec<V> = vec![];
+                for k in 0..count {
+                    let v = ready[k].unwrap_or_else(|| {
+                        let at = moved(b, places[k], i, nest.step(k));
+                        cells[k].load(b, at, w)
+                    });
+                    registers.push(v);
+                }
+                self.run(b, types, &mut registers, w);
+                for (k, (o, _)) in self.outputs.iter().enumerate() {
+                    let v = self.operand(b, types, &registers, o, w);
+                    let at = moved(b, places[count + k], i, nest.step(count + k));
+                    cells[count + k].store(b, at, v);
                 }
             };
-            run(b, 0, vectors, self.lanes);
-            run(b, vectors, n, None);
-        });
+            if to > from {
+                b.for_(from, to, w.unwrap_or(1), (), |b, i, ()| body(b, i));
+            }
+        };
+        run(b, 0, vectors, self.lanes);
+        run(b, vectors, n, None);
     }
 
     fn run(&self, b: &mut Builder, types: Types, registers: &mut Vec<V>, w: Option<usize>) {

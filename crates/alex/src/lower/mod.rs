@@ -10,6 +10,7 @@
 
 mod blocks;
 mod control;
+mod dealt;
 mod dot;
 mod fast;
 mod group;
@@ -57,12 +58,15 @@ pub struct Options {
     pub isa: Isa,
     /// Whole blocks as one call each, where a plan has them; off: to see what it is worth.
     pub blocks: bool,
+    /// Steps are cut as [`premap::cut`] says, and the functions take a third argument, the runner that deals out the pieces
+    /// (see [`crate::loader::Dealt`]). The bits are those of one thread.
+    pub dealt: bool,
 }
 
 impl Default for Options {
     /// For this computer.
     fn default() -> Options {
-        Options { name: "run".into(), wide: None, isa: Isa::host(), blocks: true }
+        Options { name: "run".into(), wide: None, isa: Isa::host(), blocks: true, dealt: false }
     }
 }
 
@@ -75,6 +79,8 @@ pub struct Lowered {
     pub name: String,
     /// Whether there are `NAME_early` and `NAME_rest`.
     pub parts: bool,
+    /// Whether the functions take a runner.
+    pub dealt: bool,
     /// Bytes of the arena that the function works in, from a multiple of 64 on.
     pub arena: usize,
     /// How many addresses it is bound to ([`Plan::bindings`]).
@@ -111,6 +117,7 @@ pub fn plans(list: &[(&str, &Plan)], options: &Options) -> Result<(String, Vec<L
         types: Types { wide },
         isa: options.isa,
         blocks: options.blocks,
+        dealt: options.dealt,
         kernels: HashMap::new(),
         regions: 0,
         calls: 0,
@@ -131,6 +138,7 @@ pub fn plans(list: &[(&str, &Plan)], options: &Options) -> Result<(String, Vec<L
             text: String::new(),
             name: (*name).to_string(),
             parts,
+            dealt: options.dealt,
             arena: l.need(plan),
             bindings: plan.bindings().len(),
             kernels: l.kernels.len(),
@@ -151,24 +159,28 @@ fn export(m: &mut Module, l: &mut Lowering, name: &str, plan: &Plan) -> bool {
         ],
         false => vec![(name.to_string(), 0..plan.steps.len())],
     };
+    // Arena, bindings and, where steps are dealt out, the runner.
+    let count = if l.dealt { 3 } else { 2 };
+    let arguments = || vec![Ptr; count];
     for (name, steps) in ranges {
-        m.function(FuncOptions::new(name), (("arena", Ptr), ("bindings", Ptr)), |b, (arena, bound)| {
+        m.function(FuncOptions::new(name), arguments(), |b, given| {
+            let (arena, bound) = (given[0], given[1]);
             let addresses: Vec<Value<Ptr>> = (0..bindings.len())
                 .map(|k| {
                     let at = b.ptr_offset(bound, 8 * k);
                     b.load_ptr(at, Ptr)
                 })
                 .collect();
-            let scope = Scope::new(plan, arena, &addresses, l);
+            let scope = Scope::new(plan, arena, &addresses, l).dealt_by(given.get(2).copied());
             l.steps(b, &scope, steps)
         });
     }
     if parts {
-        m.function(FuncOptions::new(name), (("arena", Ptr), ("bindings", Ptr)), |b, (arena, bound)| {
+        m.function(FuncOptions::new(name), arguments(), |b, given| {
             let zero = b.int(I32, 0);
-            let early = b.call_symbol(&format!("{name}_early"), (arena, bound), I32);
+            let early = b.call_symbol(&format!("{name}_early"), given.clone(), I32);
             let refused = b.cmpi(crate::ir::CmpI::Ne, early, zero);
-            b.if_(refused, |_| early, |b| b.call_symbol(&format!("{name}_rest"), (arena, bound), I32))
+            b.if_(refused, |_| early, |b| b.call_symbol(&format!("{name}_rest"), given, I32))
         });
     }
     parts
@@ -193,6 +205,7 @@ pub(crate) struct Lowering {
     pub(crate) types: Types,
     pub(crate) isa: Isa,
     blocks: bool,
+    dealt: bool,
     /// Names of kernels by what they do.
     kernels: HashMap<String, String>,
     regions: usize,
@@ -209,6 +222,8 @@ enum Space {
     Input(usize),
     Output(usize),
     Constant(u32),
+    /// Behind the plan's arena.
+    Extra,
 }
 
 /// A plan while its steps are lowered: where its memory begins.
@@ -219,6 +234,8 @@ pub(crate) struct Scope<'a> {
     buffers: HashMap<u32, Value<Ptr>>,
     outputs: HashMap<usize, Value<Ptr>>,
     scale: usize,
+    /// Who deals out tasks.
+    pub(crate) runner: Option<Value<Ptr>>,
     /// Steps that one call stands for.
     pub(crate) blocks: Vec<blocks::Found>,
 }
@@ -249,7 +266,13 @@ impl<'a> Scope<'a> {
             _ => None,
         });
         let blocks = l.blocks(plan);
-        Scope { plan, arena, buffers, outputs: outputs.collect(), scale: l.scale, blocks }
+        Scope { plan, arena, buffers, outputs: outputs.collect(), scale: l.scale, runner: None, blocks }
+    }
+
+    /// The same with somebody who deals out tasks.
+    pub(crate) fn dealt_by(mut self, runner: Option<Value<Ptr>>) -> Scope<'a> {
+        self.runner = runner;
+        self
     }
 
     /// Memory behind the plan's own.
@@ -271,6 +294,7 @@ impl Lowering {
                 let inner = plans.iter().map(|p| self.need(p)).max().unwrap_or(0);
                 control::carried(self, plan, *n) + inner
             }
+            step if self.dealt => dealt::scratch(self, plan, step),
             step => fast::scratch(self, plan, step),
         });
         let blocks = self.blocks(plan);
@@ -280,7 +304,10 @@ impl Lowering {
 
     /// The blocks of a plan that are one call each.
     fn blocks(&self, plan: &Plan) -> Vec<blocks::Found> {
-        if self.blocks && self.types.wide.is_none() { blocks::find(plan) } else { vec![] }
+        let mut found = if self.blocks && self.types.wide.is_none() { blocks::find(plan) } else { vec![] };
+        // A recurrence goes from tile to tile; its steps one by one are cut by channels instead.
+        found.retain(|block| !self.dealt || block.is_tiled());
+        found
     }
 
     /// Notes the first thing that cannot be lowered.

@@ -37,6 +37,16 @@ impl Nest {
         self
     }
 
+    /// The first `split` axes, and the others, from wherever the first have led.
+    pub(crate) fn split(&self, split: usize) -> [Nest; 2] {
+        let part = |axes: std::ops::Range<usize>, offsets: Vec<usize>| {
+            let strides = self.strides.iter().map(|s| s[axes.clone()].to_vec()).collect();
+            Nest { dims: self.dims[axes.clone()].to_vec(), strides, offsets }.merged()
+        };
+        let none = vec![0; self.offsets.len()];
+        [part(0..split, self.offsets.clone()), part(split..self.dims.len(), none)]
+    }
+
     fn drop(&mut self, axis: usize) {
         self.dims.remove(axis);
         self.strides.iter_mut().for_each(|s| {
@@ -63,6 +73,37 @@ impl Nest {
     pub(crate) fn outer(&self, b: &mut Builder, body: &mut dyn FnMut(&mut Builder, &[Value<Index>])) {
         let places: Vec<Value<Index>> = self.offsets.iter().map(|o| b.index(*o as i64)).collect();
         self.level(b, 0, &places, self.dims.len() - 1, body);
+    }
+
+    /// The same from given places on.
+    pub(crate) fn outer_from(
+        &self,
+        b: &mut Builder,
+        places: &[Value<Index>],
+        body: &mut dyn FnMut(&mut Builder, &[Value<Index>]),
+    ) {
+        self.level(b, 0, places, self.dims.len() - 1, body);
+    }
+
+    /// The place of each operand at position `at`, counted in row-major order.
+    pub(crate) fn position(&self, b: &mut Builder, at: Value<Index>) -> Vec<Value<Index>> {
+        let mut places: Vec<Value<Index>> = self.offsets.iter().map(|o| b.index(*o as i64)).collect();
+        let mut left = at;
+        for axis in (0..self.dims.len()).rev() {
+            let here = match axis {
+                0 => left,
+                _ => {
+                    let n = b.index(self.dims[axis] as i64);
+                    let here = b.remui(left, n);
+                    left = b.divui(left, n);
+                    here
+                }
+            };
+            for (p, s) in places.iter_mut().zip(&self.strides) {
+                *p = moved(b, *p, here, s[axis]);
+            }
+        }
+        places
     }
 
     /// Runs `body` at each position, with the place of each operand there.

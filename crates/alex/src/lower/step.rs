@@ -2,7 +2,7 @@
 
 use super::value::V;
 use super::{
-    Arg, Lowering, Scope, control, dot, fast, group, index, linear, moves, point, quantize, reduce, rows,
+    Arg, Lowering, Scope, control, dealt, dot, fast, group, index, linear, moves, point, quantize, reduce, rows,
     scan, selective, source,
 };
 use crate::ir::{Builder, CmpI, I32, Kind, Value};
@@ -35,6 +35,9 @@ impl Lowering {
 
     /// One step; what it gives is not 0 where it refused its operands.
     fn step(&mut self, b: &mut Builder, scope: &Scope<'_>, step: &Step) -> Option<V> {
+        if dealt::step(self, b, scope, step) {
+            return None;
+        }
         match step {
             Step::Group(g) => {
                 group::group(self, b, scope, g);

@@ -4,6 +4,7 @@
 
 mod block;
 mod cross;
+mod dealt;
 mod dense;
 mod math;
 mod norm;

@@ -170,6 +170,32 @@ impl<'a> Planned<'a> {
         (Planned::with(exe, graph, operands), made.calls)
     }
 
+    /// Compiled with its steps dealt out to so many threads. Gives the rounds and tasks that the plan says, too.
+    pub(crate) fn dealt(
+        compiler: &Compiler,
+        graph: &Graph,
+        operands: &'a Operands,
+        (blocks, patterns): (bool, bool),
+        pool: &Arc<Pool>,
+    ) -> (Planned<'a>, (usize, usize)) {
+        let options = Options { layouts: operands.layouts(), ..Options::default() };
+        let mut target = alex::target();
+        if !patterns {
+            target.patterns.clear();
+        }
+        let plan = premap::plan(graph, &target, &options).expect("a plan");
+        let how = lower::Options { blocks, dealt: true, ..lower::Options::default() };
+        let made = lower::plan(&plan, &how).expect("it is lowered");
+        let rounds = plan.steps.iter().flat_map(|s| premap::cut::rounds(&plan, s));
+        let tasks: Vec<usize> = rounds.map(|r| r.tasks).filter(|t| *t > 1).collect();
+        let library = compiler.load(&made.text).expect("it compiles");
+        let entry = library.dealt(&made.name).expect("the function is there");
+        // SAFETY: the function was lowered from this plan, and its tasks write to memory of their own.
+        let code = unsafe { Code::dealt(entry, None, made.arena, Arc::new(library)) };
+        let exe = Executable::with_code(plan, code, Arc::clone(pool)).expect("its code");
+        (Planned::with(exe, graph, operands), (tasks.len(), tasks.iter().sum()))
+    }
+
     fn with(exe: Executable, graph: &Graph, operands: &'a Operands) -> Planned<'a> {
         let tensor = |(_, operand): &(String, Operand)| match operand {
             Operand::Floats(shape, values) => Some(Tensor::from_f32(shape.clone(), values)),

@@ -43,12 +43,25 @@ impl Native {
         Ok(Arc::new(Native::new()?))
     }
 
-    fn code(&self, plan: &Plan) -> Result<Code, AlexError> {
-        let lowered = lower::plan(plan, &lower::Options::default())?;
+    fn code(&self, plan: &Plan, threads: usize) -> Result<Code, AlexError> {
+        let options = lower::Options { dealt: threads > 1, ..lower::Options::default() };
+        let lowered = lower::plan(plan, &options)?;
         let library = self.compiler.load(&lowered.text)?;
+        let part = |which: &str| format!("{}_{which}", lowered.name);
+        if lowered.dealt {
+            let all = library.dealt(&lowered.name)?;
+            let parts = match lowered.parts {
+                true => Some((library.dealt(&part("early"))?, library.dealt(&part("rest"))?)),
+                false => None,
+            };
+            // SAFETY: as below; tasks of a round are cut by rows, columns or tokens of what they write.
+            return Ok(unsafe { Code::dealt(all, parts, lowered.arena, Arc::new(library)) });
+        }
         let all = library.entry(&lowered.name)?;
-        let part = |which: &str| library.entry(&format!("{}_{which}", lowered.name));
-        let parts = if lowered.parts { Some((part("early")?, part("rest")?)) } else { None };
+        let parts = match lowered.parts {
+            true => Some((library.entry(&part("early"))?, library.entry(&part("rest"))?)),
+            false => None,
+        };
         // SAFETY: the functions were lowered from this plan: they work in the arena and in the bindings that the plan lists,
         // within the sizes of its types, follow no index that is outside its table, and stay as long as the library does.
         Ok(unsafe { Code::new(all, parts, lowered.arena, Arc::new(library)) })
@@ -59,8 +72,8 @@ impl Compile for Native {
     fn target(&self) -> Target {
         alex::target()
     }
-    fn compile(&self, plan: &Plan) -> Result<Code, String> {
-        let code = self.code(plan).map_err(|e| e.to_string())?;
+    fn compile(&self, plan: &Plan, threads: usize) -> Result<Code, String> {
+        let code = self.code(plan, threads).map_err(|e| e.to_string())?;
         self.made.lock().unwrap_or_else(PoisonError::into_inner).push(code.clone());
         Ok(code)
     }

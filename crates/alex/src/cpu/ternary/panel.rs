@@ -13,7 +13,7 @@ use super::rows::{shifted, total};
 use super::{Finish, Place};
 use crate::cpu::isa::Isa;
 use crate::cpu::{Bytes, Ints};
-use crate::ir::{Builder, I8, I32, Index, MemRef, Value};
+use crate::ir::{Builder, I1, I8, I32, Index, MemRef, Ptr, Value};
 
 /// Lanes of a vector of sums: rows that are transposed together.
 const ROWS: usize = 16;
@@ -86,24 +86,70 @@ impl Panels {
         Panels { l, n, x, sums, w, tails }
     }
 
-    /// Every block of tokens: (block's first token, tokens).
-    fn blocks(&self, b: &mut Builder, mut body: impl FnMut(&mut Builder, Value<Index>, usize)) {
-        let mut first = 0;
+    /// Bytes that [`Panels::over`] shares.
+    pub(super) fn shared(columns: usize, n: usize) -> usize {
+        let x = (steps(&Layout::new(0, columns)) * 4 * PLANES * n + 64).next_multiple_of(64);
+        x + (4 * n).next_multiple_of(64)
+    }
+
+    /// The same with what is arranged in memory that several functions share, from `at` on, and the rows in hand on the stack.
+    pub(super) fn over(b: &mut Builder, columns: usize, n: usize, at: Value<Ptr>) -> Panels {
+        let l = Layout::new(0, columns);
+        let steps = steps(&l);
+        let size = (steps * 4 * PLANES * n + 64).next_multiple_of(64);
+        let x = b.memref_from_ptr(at, MemRef::new(I8, [size as i64]), &[]);
+        let sums = b.ptr_offset(at, size);
+        let sums = b.memref_from_ptr(sums, MemRef::new(I32, [n as i64]), &[]);
+        let w = b.alloca(MemRef::new(I8, [(steps * 64 * VECTORS) as i64]), &[]);
+        let tails = (l.tail > 0).then(|| b.alloca(MemRef::new(I8, [WIDTH as i64, PLANES as i64, 64]), &[]));
+        Panels { l, n, x, sums, w, tails }
+    }
+
+    /// Blocks of tokens that `n` are cut into.
+    pub(super) fn count(n: usize) -> usize {
+        widths(n).iter().map(|(count, _)| count).sum()
+    }
+
+    /// Every block of tokens, or those in a range: (block's first token, tokens).
+    fn blocks(
+        &self,
+        b: &mut Builder,
+        range: Option<(Value<Index>, Value<Index>)>,
+        mut body: impl FnMut(&mut Builder, Value<Index>, usize),
+    ) {
+        let (mut first, mut before) = (0, 0);
         for (count, width) in widths(self.n) {
             if count > 0 {
-                b.for_(0, count, 1, (), |b, k, ()| {
+                let (mut low, mut high) = (b.index(0), b.index(count as i64));
+                if let Some((from, to)) = range {
+                    let by = b.index(before);
+                    let (from, to) = (b.subi(from, by), b.subi(to, by));
+                    (low, high) = (b.maxsi(low, from), b.minsi(high, to));
+                }
+                b.for_(low, high, 1, (), |b, k, ()| {
                     let token = b.scaled(k, width);
                     let token = b.offset(token, first);
                     body(b, token, width);
                 });
             }
             first += count * width;
+            before += count as i64;
         }
     }
 
     /// Transposes the activations `x`, (N, K).
     pub(in crate::cpu) fn arrange(&self, b: &mut Builder, x: Value<MemRef<I8, 2>>) {
-        self.blocks(b, |b, token, width| {
+        self.arrange_some(b, x, None);
+    }
+
+    /// The same for all blocks of tokens or for some.
+    pub(super) fn arrange_some(
+        &self,
+        b: &mut Builder,
+        x: Value<MemRef<I8, 2>>,
+        range: Option<(Value<Index>, Value<Index>)>,
+    ) {
+        self.blocks(b, range, |b, token, width| {
             let from: Vec<Value<Index>> = (0..width).map(|t| b.offset(token, t)).collect();
             for from in &from {
                 let sum = total(b, ISA, x, *from, self.l.columns);
@@ -230,7 +276,7 @@ impl Panels {
         let base = b.scaled(first, self.l.row_bytes());
         self.rows(b, w, base, rows);
         let vectors = rows.div_ceil(ROWS);
-        self.blocks(b, |b, token, width| {
+        self.blocks(b, None, |b, token, width| {
             let tokens: Vec<Value<Index>> = (0..width).map(|t| b.offset(token, t)).collect();
             let mut start = vec![];
             for t in &tokens {
@@ -281,6 +327,25 @@ impl Panels {
                 }
             }
         });
+    }
+
+    /// Rows `from` to `to` of `rows`, 32 at a time, and, where `last` is, what is left of all of them. `from` is a multiple of 32.
+    pub(super) fn matrix_of(
+        &self,
+        b: &mut Builder,
+        rows: usize,
+        (from, to, last): (Value<Index>, Value<Index>, Value<I1>),
+        mut body: impl FnMut(&mut Builder, Value<Index>, usize),
+    ) {
+        let whole = b.index((rows / HEIGHT * HEIGHT) as i64);
+        let end = b.minsi(to, whole);
+        b.for_(from, end, HEIGHT, (), |b, first, ()| body(b, first, HEIGHT));
+        if !rows.is_multiple_of(HEIGHT) {
+            b.when(last, |b| {
+                let first = b.index((rows / HEIGHT * HEIGHT) as i64);
+                body(b, first, rows % HEIGHT);
+            });
+        }
     }
 
     /// All `rows` rows of `w`, 32 at a time.

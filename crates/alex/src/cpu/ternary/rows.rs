@@ -10,7 +10,7 @@ use super::layout::{GROUP, Layout, PLANES, pieces};
 use super::{Finish, Place};
 use crate::cpu::isa::Isa;
 use crate::cpu::{Bytes, Floats, Ints};
-use crate::ir::{Builder, Combine, F32, I8, I16, I32, Index, MemRef, Value};
+use crate::ir::{Builder, Combine, F32, I1, I8, I16, I32, Index, MemRef, Ptr, Value};
 
 /// Bytes of weights between those that are asked for and those that are multiplied. Measured on Zen 5, 1 to 24 kB: all are
 /// alike for a matrix in the second-level cache, and the smallest and the largest cost up to half of the speed beyond it.
@@ -66,10 +66,42 @@ impl Rows {
         Rows { isa, l, n, sums, spread, tails, padded }
     }
 
+    /// Bytes that [`Rows::over`] shares.
+    pub(super) fn shared(isa: Isa, n: usize, columns: usize) -> usize {
+        let padded = Layout::new(0, columns).tail.next_multiple_of(isa.bytes());
+        (4 * n).next_multiple_of(64) + n * PLANES * padded
+    }
+
+    /// The same with what is arranged in memory that several functions share, from `at` on.
+    pub(super) fn over(b: &mut Builder, isa: Isa, n: usize, columns: usize, at: Value<Ptr>) -> Rows {
+        let l = Layout::new(0, columns);
+        let sums = b.memref_from_ptr(at, MemRef::new(I32, [n as i64]), &[]);
+        let padded = l.tail.next_multiple_of(isa.bytes());
+        let tails = (l.tail > 0).then(|| {
+            let at = b.ptr_offset(at, (4 * n).next_multiple_of(64));
+            let ty = MemRef::new(I8, [n as i64, PLANES as i64, padded as i64]);
+            let tails = b.memref_from_ptr(at, ty, &[]);
+            (tails, b.alloca(MemRef::new(I8, [(GROUP * padded) as i64]), &[]))
+        });
+        Rows { isa, l, n, sums, tails, padded }
+    }
+
     /// Adds up the activations and lays out their tails: `x` is (N, K).
     pub(super) fn arrange(&self, b: &mut Builder, x: Value<MemRef<I8, 2>>) {
+        let (from, to) = (b.index(0), b.index(self.n as i64));
+        self.arrange_some(b, x, from, to);
+    }
+
+    /// The same for tokens `from` to `to`.
+    pub(super) fn arrange_some(
+        &self,
+        b: &mut Builder,
+        x: Value<MemRef<I8, 2>>,
+        from: Value<Index>,
+        to: Value<Index>,
+    ) {
         let (isa, l) = (self.isa, self.l);
-        b.for_(0, self.n, 1, (), |b, t, ()| {
+        b.for_(from, to, 1, (), |b, t, ()| {
             let sum = total(b, isa, x, t, l.columns);
             b.store(sum, self.sums, t);
             if let Some(to) = self.spread {
@@ -124,6 +156,18 @@ impl Rows {
         Given { form: self, l: Layout { rows, ..self.l }, x: self.spread.unwrap_or(x), w }.emit(b, finish);
     }
 
+    /// The products with groups `from` to `to` of `rows` rows of `w`, and, where `last` is, with what is behind the last group.
+    pub(super) fn products_of(
+        &self,
+        b: &mut Builder,
+        (x, w): (Value<MemRef<I8, 2>>, Value<MemRef<I8, 1>>),
+        rows: usize,
+        (from, to, last): (Value<Index>, Value<Index>, Value<I1>),
+        finish: &mut Finish<'_>,
+    ) {
+        Given { form: self, l: Layout { rows, ..self.l }, x, w }.emit_some(b, (from, to, last), finish);
+    }
+
     /// Tokens that share the codes: their sums, the codes and the activations fit the registers.
     fn together(&self) -> usize {
         match (self.isa, self.n) {
@@ -154,6 +198,35 @@ impl Given<'_> {
             let first = l.rows - left;
             let (base, row) = (b.index((first * l.row_bytes()) as i64), b.index(first as i64));
             self.group(b, base, row, left, true, finish);
+        }
+    }
+
+    /// Groups `from` to `to`, and what is left behind the groups.
+    fn emit_some(
+        &self,
+        b: &mut Builder,
+        (from, to, last): (Value<Index>, Value<Index>, Value<I1>),
+        finish: &mut Finish<'_>,
+    ) {
+        let (l, size) = (&self.l, (GROUP * self.l.row_bytes()) as i64);
+        let safe = l.safe_groups(self.form.padded);
+        for (start, end, copy) in [(0, safe, false), (safe, l.rows / GROUP, true)] {
+            if start < end {
+                let (low, high) = (b.index(start as i64), b.index(end as i64));
+                let (low, high) = (b.maxsi(from, low), b.minsi(to, high));
+                b.for_(low, high, 1, (), |b, g, ()| {
+                    let (base, row) = (b.scaled(g, size), b.scaled(g, GROUP));
+                    self.group(b, base, row, GROUP, copy, finish);
+                });
+            }
+        }
+        let left = l.rows % GROUP;
+        if left > 0 {
+            let first = l.rows - left;
+            b.when(last, |b| {
+                let (base, row) = (b.index((first * l.row_bytes()) as i64), b.index(first as i64));
+                self.group(b, base, row, left, true, finish);
+            });
         }
     }
 

@@ -1,8 +1,8 @@
 //! `llvm`: intrinsics of a target, and addresses at the edge to C.
 
-use crate::ir::module::join;
+use crate::ir::module::{join, symbol};
 use crate::ir::{
-    AnyType, Builder, DYN, Element, I8, I64, Index, IntoIndex, MemRef, Ptr, Type, Types, Value, Values,
+    AnyType, AnyValue, Builder, DYN, Element, I8, I64, Index, IntoIndex, MemRef, Ptr, Type, Types, Value, Values,
 };
 
 impl Builder {
@@ -140,6 +140,35 @@ impl Builder {
         self.set_name(name.as_deref());
         let text = format!("builtin.unrealized_conversion_cast {struct_} : {descriptor} to {}", ty.any());
         self.result(ty, &text)
+    }
+
+    /// The address of a function `(frame, task)` of the module.
+    #[track_caller]
+    pub(crate) fn address_of_task(&mut self, name: &str) -> Value<Ptr> {
+        let ty = "(!llvm.ptr, i64) -> ()";
+        let function = self.raw(&format!("func.constant @{} : {ty}", symbol(name)));
+        self.result(Ptr, &format!("builtin.unrealized_conversion_cast {function} : {ty} to !llvm.ptr"))
+    }
+
+    /// `llvm.call` of a function that the module has in the LLVM dialect ([`Module::helper`]).
+    #[track_caller]
+    pub(crate) fn llvm_call<T: Type>(
+        &mut self,
+        name: &str,
+        operands: &[AnyValue],
+        result: Option<T>,
+    ) -> Option<Value<T>> {
+        let names = self.names_of(operands, "llvm.call");
+        let types: Vec<AnyType> = operands.iter().map(|v| v.ty).collect();
+        let given = result.map_or("()".to_owned(), |t| t.any().to_string());
+        let text = format!("llvm.call @{}({names}) : ({}) -> {given}", symbol(name), join(&types));
+        match result {
+            Some(ty) => Some(self.result(ty, &text)),
+            None => {
+                self.effect(&text);
+                None
+            }
+        }
     }
 
     /// An op whose result has a type that the API does not speak of; gives the result's name.
