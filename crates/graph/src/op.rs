@@ -311,4 +311,5 @@ table! {
     Rope = attention::Rope, KvAttention = attention::KvAttention,
     Log1p = transcendental::Log1p, Expm1 = transcendental::Expm1, Softplus = transcendental::Softplus,
     Convolution = convolution::Convolution, ConvolutionTransposed = convolution::ConvolutionTransposed,
+    Mlstm = mlstm::Mlstm, MlstmGrad = mlstm::MlstmGrad, Slstm = slstm::Slstm, SlstmGrad = slstm::SlstmGrad,
 }

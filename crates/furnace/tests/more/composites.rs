@@ -67,6 +67,7 @@ pub(crate) fn composites(r: &mut Random, add: &mut impl FnMut(&[Op], Vec<Array<f
         at,
         Box::new(|v| v[0].cx().push(Op::SelectiveScanGrad, Attrs::new(), &v.iter().collect::<Vec<_>>())),
     );
+    memories(r, add);
     let labels = |v: &[Var]| v[0].cx().array(DType::I64, &[4], &[2.0, -100.0, 0.0, 1.0]);
     add(
         &[Op::CrossEntropy],
@@ -102,6 +103,76 @@ pub(crate) fn composites(r: &mut Random, add: &mut impl FnMut(&[Op], Vec<Array<f
             let (t, sw) = v[1].quantize_weights();
             vec![q.ternary_linear(&s, &t, &sw).surrogate(&v[0].linear(&v[1]))]
         }),
+    );
+}
+
+/// The matrix and the scalar memory: from nothing and from a state, with gates that are larger than the stabiliser and smaller.
+fn memories(r: &mut Random, add: &mut impl FnMut(&[Op], Vec<Array<f64>>, F)) {
+    let (b, t, h, k, v) = (2, 4, 2, 3, 2);
+    let matrix = |r: &mut Random| {
+        vec![
+            r.array(&[b, t, h, k], -2.0, 2.0),
+            r.array(&[b, t, h, k], -2.0, 2.0),
+            r.array(&[b, t, h, v], -1.0, 1.0),
+            r.array(&[b, t, h], -2.0, 2.0),
+            r.array(&[b, t, h], -1.0, 3.0),
+            r.array(&[b, h, k, v], -1.0, 1.0),
+            r.array(&[b, h, k], -1.0, 1.0),
+            r.array(&[b, h], -1.0, 1.0),
+        ]
+    };
+    add(
+        &[Op::Mlstm],
+        matrix(r),
+        Box::new(|x| {
+            let (y, [c, n, m]) = x[0].mlstm(&x[1], &x[2], [&x[3], &x[4]], [&x[5], &x[6], &x[7]], 1e-2);
+            vec![y, c, n, m]
+        }),
+    );
+    let mut at = matrix(r);
+    at.extend([
+        r.array(&[b, t, h, v], -1.0, 1.0),
+        r.array(&[b, t, h, v], -1.0, 1.0),
+        r.array(&[b, h, k, v], -1.0, 1.0),
+        r.array(&[b, h, k], -1.0, 1.0),
+        r.array(&[b, h], -1.0, 1.0),
+    ]);
+    let attrs = attrs! { eps: Float(1e-2) };
+    add(
+        &[Op::MlstmGrad],
+        at,
+        Box::new(move |x| x[0].cx().push(Op::MlstmGrad, attrs.clone(), &x.iter().collect::<Vec<_>>())),
+    );
+    let (b, t, h, d) = (2, 3, 2, 2);
+    let scalar = |r: &mut Random| {
+        let state = |r: &mut Random, low: f64| r.array(&[b, h, d], low, 1.0);
+        let (x, kernel) = (r.array(&[b, t, 4, h, d], -2.0, 2.0), r.array(&[h, 4, d, d], -1.0, 1.0));
+        vec![x, kernel, state(r, -1.0), state(r, 0.5), state(r, -1.0), state(r, -1.0)]
+    };
+    add(
+        &[Op::Slstm],
+        scalar(r),
+        Box::new(|x| {
+            let (y, [c, n, m]) = x[0].slstm(&x[1], [&x[2], &x[3], &x[4], &x[5]]);
+            vec![y, c, n, m]
+        }),
+    );
+    let at = scalar(r);
+    add(
+        &[Op::Slstm],
+        at[..2].to_vec(),
+        Box::new(|x| {
+            let zero = x[0].cx().full(&Type::new(DType::F64, [2, 2, 2]), 0.0);
+            vec![x[0].slstm(&x[1], [&zero; 4]).0]
+        }),
+    );
+    let mut at = scalar(r);
+    at.extend([r.array(&[b, t, h, d], -1.0, 1.0), r.array(&[b, t, h, d], -1.0, 1.0)]);
+    at.extend((0..3).map(|_| r.array(&[b, h, d], -1.0, 1.0)));
+    add(
+        &[Op::SlstmGrad],
+        at,
+        Box::new(|x| x[0].cx().push(Op::SlstmGrad, Attrs::new(), &x.iter().collect::<Vec<_>>())),
     );
 }
 

@@ -160,16 +160,7 @@ smooth!(
 smooth!(
     /// ln(1 + e^x), a smooth relu.
     Softplus, "softplus", Class::Composite,
-    |x: &S| {
-        // max(x, 0) + ln(1 + e^-|x|) never overflows. Written by cases: at 0 a sum of max and |x| would have the slope of one
-        // side.
-        let one = S::from_f64(1.0);
-        let log1p = |e: S| {
-            let u = one.clone() + e.clone();
-            if u == one { e } else { u.ln() * e / (u - one.clone()) }
-        };
-        if *x > S::from_f64(0.0) { x.clone() + log1p((-x.clone()).exp()) } else { log1p(x.exp()) }
-    },
+    softplus,
     |n, t| Some(t * &n.inputs[0].sigmoid()),
     jet |n, x| {
         // h = sigmoid(x), so h' = (h - h²) x'.
@@ -191,6 +182,18 @@ smooth!(
         Some(vec![x.relu() + &(-x.abs()).exp().log1p()])
     }
 );
+
+/// ln(1 + e^x).
+pub(super) fn softplus<S: Scalar>(x: &S) -> S {
+    // max(x, 0) + ln(1 + e^-|x|) never overflows. Written by cases: at 0 a sum of max and |x| would have the slope of one
+    // side.
+    let one = S::from_f64(1.0);
+    let log1p = |e: S| {
+        let u = one.clone() + e.clone();
+        if u == one { e } else { u.ln() * e / (u - one.clone()) }
+    };
+    if *x > S::from_f64(0.0) { x.clone() + log1p((-x.clone()).exp()) } else { log1p(x.exp()) }
+}
 
 /// The series 2/√π e^-x² Σ 2^n x^(2n+1) / (2n+1)!!, whose terms are of one sign, until a term no longer changes the sum.
 fn erf<S: Scalar>(x: &S) -> S {

@@ -394,7 +394,51 @@ fn composites(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
         &[logits, labels, lse, f(&[], &[2.0])],
         &[f(&[3, 2], &[-0.75, 0.75, 0.0, 0.0, 0.5, -0.5])],
     );
+    memories(case);
     attention(case);
+}
+
+/// Numbers whose exponentials are whole: gates of 0 forget half, and input and output gates are powers of two.
+fn memories(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
+    // m = max(ln ½ + ln 2, 0) = 0: f = i = 1. C = 2 + 3·5 = 17, n = 1 + 3 = 4, |q n| = 8 beats e^0, h = 34 / (8 + 2).
+    let ln2 = 2f64.ln();
+    let one = |x: f64| f(&[1, 1, 1, 1], &[x]);
+    let gate = |x: f64| f(&[1, 1, 1], &[x]);
+    let head = |x: f64| f(&[1, 1], &[x]);
+    let state = [one(2.0), gate(1.0), head(ln2)];
+    let operands = [&[one(2.0), one(3.0), one(5.0), gate(0.0), gate(0.0)][..], &state].concat();
+    let eps = attrs! { eps: Float(2.0) };
+    case(Op::Mlstm, eps.clone(), &operands, &[one(3.4), one(17.0), gate(4.0), head(0.0)]);
+    // dh = 10: dnum = 1, the normaliser's is -3.4. dC = 2, dn = -6.8: dq = 17 - 3.4·4, dk = 2·5 - 6.8, dv = 3·2; of f 2·2 -
+    // 6.8, of i 3·3.2. The larger of a and i is a, at the tie too: da = -2.8 + 2.8 - 9.6, times σ(0).
+    let operands = [&operands[..], &[one(3.4), one(10.0), one(0.0), gate(0.0), head(0.0)]].concat();
+    case(
+        Op::MlstmGrad,
+        eps,
+        &operands,
+        &[one(3.4), one(3.2), one(6.0), gate(9.6), gate(-4.8), one(2.0), gate(-6.8), head(-9.6)],
+    );
+    // a = ln ½ + ln 2 = 0 and i = 0 + 1·0: f = i = 1, z = tanh 0, o = ½: c = 6, n = 3, h = ½·6/3.
+    let x = f(&[1, 1, 4, 1, 1], &[0.0; 4]);
+    let cell = |x: f64| gate(x);
+    let operands = [x, f(&[1, 4, 1, 1], &[1.0, 0.0, 0.0, 0.0]), cell(6.0), cell(2.0), cell(0.0), cell(ln2)];
+    case(Op::Slstm, Attrs::new(), &operands, &[one(1.0), cell(6.0), cell(3.0), cell(0.0)]);
+    // dh = 6: dc = ½·6/3, dn = -1·6/3; of o 2·6·¼, of z 1·1, of i -2, of f 1·6 - 2·2. The tie gives i what m has:
+    // -2 + (-2 + 2).
+    let operands = [&operands[..], &[one(1.0), one(6.0), cell(0.0), cell(0.0), cell(0.0)]].concat();
+    case(
+        Op::SlstmGrad,
+        Attrs::new(),
+        &operands,
+        &[
+            f(&[1, 1, 4, 1, 1], &[-2.0, 1.0, 1.0, 3.0]),
+            f(&[1, 4, 1, 1], &[0.0; 4]),
+            cell(1.0),
+            cell(-2.0),
+            cell(-2.0),
+            cell(2.0),
+        ],
+    );
 }
 
 fn attention(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
