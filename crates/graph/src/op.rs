@@ -311,4 +311,5 @@ table! {
     Rope = attention::Rope, KvAttention = attention::KvAttention,
     Log1p = transcendental::Log1p, Expm1 = transcendental::Expm1, Softplus = transcendental::Softplus,
     Convolution = convolution::Convolution, ConvolutionTransposed = convolution::ConvolutionTransposed,
+    LongConvolution = long_convolution::LongConvolution, LongCorrelation = long_convolution::LongCorrelation,
 }
