@@ -23,7 +23,10 @@ pub struct Entry {
 }
 
 /// Every listed architecture.
-pub static TABLE: &[Entry] = &[];
+pub static TABLE: &[Entry] = &[Entry {
+    model_type: crate::mega::MegaConfig::MODEL_TYPE,
+    read: |path, value| Ok(crate::mega::MegaConfig::from_json(path, value)?.map(Listed::new)),
+}];
 
 /// The line of a `model_type`.
 pub fn entry(model_type: &str) -> Option<&'static Entry> {
