@@ -312,4 +312,5 @@ table! {
     Log1p = transcendental::Log1p, Expm1 = transcendental::Expm1, Softplus = transcendental::Softplus,
     Convolution = convolution::Convolution, ConvolutionTransposed = convolution::ConvolutionTransposed,
     Mlstm = mlstm::Mlstm, MlstmGrad = mlstm::MlstmGrad, Slstm = slstm::Slstm, SlstmGrad = slstm::SlstmGrad,
+    LongConvolution = long_convolution::LongConvolution, LongCorrelation = long_convolution::LongCorrelation,
 }

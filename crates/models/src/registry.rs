@@ -84,7 +84,11 @@ pub fn sized(model_type: &str, sizes: &Sizes<'_>) -> Option<Value> {
 }
 
 /// Every listed architecture.
-pub static TABLE: &[Entry] = &[];
+pub static TABLE: &[Entry] = &[Entry {
+    model_type: crate::mega::MegaConfig::MODEL_TYPE,
+    read: |path, value| Ok(crate::mega::MegaConfig::from_json(path, value)?.map(Listed::new)),
+    sized: crate::mega::sized,
+}];
 
 /// The line of a `model_type`.
 pub fn entry(model_type: &str) -> Option<&'static Entry> {

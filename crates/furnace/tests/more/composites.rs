@@ -37,6 +37,12 @@ pub(crate) fn composites(r: &mut Random, add: &mut impl FnMut(&[Op], Vec<Array<f
             }),
         );
     }
+    for (reverse, taps) in [(false, 5), (true, 5), (false, 3), (true, 7)] {
+        let at = vec![r.array(&[2, 5, 3], -1.0, 1.0), r.array(&[3, taps], -1.0, 1.0)];
+        add(&[Op::LongConvolution], at, Box::new(move |v| vec![v[0].long_convolution(&v[1], reverse)]));
+        let at = vec![r.array(&[2, 5, 3], -1.0, 1.0), r.array(&[2, 5, 3], -1.0, 1.0)];
+        add(&[Op::LongCorrelation], at, Box::new(move |v| vec![v[0].long_correlation(&v[1], &taps.into())]));
+    }
     let five = |r: &mut Random| {
         vec![
             r.array(&[2, 5, 3], -1.0, 1.0),

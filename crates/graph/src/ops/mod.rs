@@ -14,6 +14,7 @@ pub mod index;
 pub mod linalg;
 pub mod linear_scan;
 pub mod logic;
+pub mod long_convolution;
 pub mod loss;
 pub mod mlstm;
 pub mod norm;

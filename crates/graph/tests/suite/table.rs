@@ -349,6 +349,13 @@ fn composites(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
         &[gate, start, time(&[3.0, 2.0, 2.0]), ones],
         &[time(&[2.0, 4.0, 2.0]), time(&[1.0, 2.0, 2.0]), f(&[1, 1], &[6.0])],
     );
+    let seen = [time(&[1.0, 2.0, 3.0]), f(&[1, 2], &[1.0, 10.0])];
+    let way = |reverse: bool| attrs! { reverse: Bool(reverse) };
+    case(Op::LongConvolution, way(false), &seen, &[time(&[1.0, 12.0, 23.0])]);
+    case(Op::LongConvolution, way(true), &seen, &[time(&[21.0, 32.0, 3.0])]);
+    let pair = [time(&[1.0, 2.0, 3.0]), time(&[4.0, 5.0, 6.0])];
+    let taps = attrs! { taps: Dims(dims(&[2])) };
+    case(Op::LongCorrelation, taps, &pair, &[f(&[1, 2], &[32.0, 23.0])]);
     // The gate is 2: h = 2·1 + 2·1 = 4, 2·4 + 3·2 = 14.
     let ln2 = 2f64.ln();
     let time = |x: &[f64]| f(&[1, x.len(), 1], x);
