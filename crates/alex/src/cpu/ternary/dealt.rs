@@ -6,6 +6,7 @@
 use super::panel::Panels;
 use super::rows::{Rows, scaled};
 use super::{FEW, GROUP, Layout, Place, Shape, one, put};
+use axes::TritLayout;
 use crate::cpu::math::Function;
 use crate::cpu::{Floats, Isa, strips};
 use crate::deal::{self, Round};
@@ -58,7 +59,7 @@ impl Dealt {
 
     /// Rows and tokens of a task.
     fn cut(&self) -> (usize, usize) {
-        cut::trits(self.tokens, Layout::new(1, self.columns).row_bytes())
+        cut::trits(self.tokens, Layout::new(TritLayout::Compute, 1, self.columns).row_bytes())
     }
 
     /// Tokens of the tiles: whole ones, and what is left.
@@ -293,7 +294,7 @@ impl Work<'_> {
         let scale_x = b.memref_from_ptr(scale_x, MemRef::new(F32, [tokens as i64]), &[]);
         let y = self.outputs(b, self.own[2], tokens);
         let w = |b: &mut Builder, k: usize| {
-            let bytes = Shape { tokens: 1, rows: self.rows, columns: self.dealt.columns }.bytes();
+            let bytes = Shape::new(1, self.rows, self.dealt.columns).bytes();
             let (at, scale) = (self.own[k], self.own[k + 1]);
             let scale = b.memref_from_ptr(scale, one(), &[]);
             (b.memref_from_ptr(at, MemRef::new(I8, [bytes as i64]), &[]), b.load(scale, 0))

@@ -7,6 +7,7 @@
 //!
 //! Lost: three vectors of rows by eight tokens (the same speed), four by six (5 % slower).
 
+use axes::TritLayout;
 use super::decode::{self, Codes};
 use super::layout::{Layout, PLANES, pieces};
 use super::rows::{shifted, total};
@@ -88,13 +89,13 @@ impl Panels {
 
     /// Bytes that [`Panels::over`] shares.
     pub(super) fn shared(columns: usize, n: usize) -> usize {
-        let x = (steps(&Layout::new(0, columns)) * 4 * PLANES * n + 64).next_multiple_of(64);
+        let x = (steps(&Layout::new(TritLayout::Compute, 0, columns)) * 4 * PLANES * n + 64).next_multiple_of(64);
         x + (4 * n).next_multiple_of(64)
     }
 
     /// The same with what is arranged in memory that several functions share, from `at` on, and the rows in hand on the stack.
     pub(super) fn over(b: &mut Builder, columns: usize, n: usize, at: Value<Ptr>) -> Panels {
-        let l = Layout::new(0, columns);
+        let l = Layout::new(TritLayout::Compute, 0, columns);
         let steps = steps(&l);
         let size = (steps * 4 * PLANES * n + 64).next_multiple_of(64);
         let x = b.memref_from_ptr(at, MemRef::new(I8, [size as i64]), &[]);

@@ -5,6 +5,7 @@
 //! code, with a sum for each plane that is shifted right once at the end. It saves the shifts. Weights are asked for
 //! [`AHEAD`] bytes before their use.
 
+use axes::TritLayout;
 use super::decode::{self, Codes};
 use super::layout::{GROUP, Layout, PLANES, pieces};
 use super::{Finish, Place};
@@ -68,13 +69,13 @@ impl Rows {
 
     /// Bytes that [`Rows::over`] shares.
     pub(super) fn shared(isa: Isa, n: usize, columns: usize) -> usize {
-        let padded = Layout::new(0, columns).tail.next_multiple_of(isa.bytes());
+        let padded = Layout::new(TritLayout::Compute, 0, columns).tail.next_multiple_of(isa.bytes());
         (4 * n).next_multiple_of(64) + n * PLANES * padded
     }
 
     /// The same with what is arranged in memory that several functions share, from `at` on.
     pub(super) fn over(b: &mut Builder, isa: Isa, n: usize, columns: usize, at: Value<Ptr>) -> Rows {
-        let l = Layout::new(0, columns);
+        let l = Layout::new(TritLayout::Compute, 0, columns);
         let sums = b.memref_from_ptr(at, MemRef::new(I32, [n as i64]), &[]);
         let padded = l.tail.next_multiple_of(isa.bytes());
         let tails = (l.tail > 0).then(|| {
@@ -83,7 +84,7 @@ impl Rows {
             let tails = b.memref_from_ptr(at, ty, &[]);
             (tails, b.alloca(MemRef::new(I8, [(GROUP * padded) as i64]), &[]))
         });
-        Rows { isa, l, n, sums, tails, padded }
+        Rows { isa, l, n, sums, spread: None, tails, padded }
     }
 
     /// Adds up the activations and lays out their tails: `x` is (N, K).

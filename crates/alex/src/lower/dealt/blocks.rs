@@ -71,7 +71,7 @@ pub(crate) fn glu(
 type Projection = (Value<MemRef<F32, 1>>, Value<MemRef<I8, 1>>, Value<MemRef<F32, 1>>);
 
 fn projection(b: &mut Builder, at: &[Value<Ptr>], rows: usize, columns: usize) -> Projection {
-    let bytes = ternary::Shape { tokens: 1, rows, columns }.bytes();
+    let bytes = ternary::Shape::new(1, rows, columns).bytes();
     (
         b.memref_from_ptr(at[0], MemRef::new(F32, [columns as i64]), &[]),
         b.memref_from_ptr(at[1], MemRef::new(I8, [bytes as i64]), &[]),

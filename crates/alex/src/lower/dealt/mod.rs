@@ -8,6 +8,7 @@ pub(crate) mod blocks;
 mod rows;
 mod scan;
 
+use axes::TritLayout;
 use super::step::{results, sizes};
 use super::{Arg, Lowering, Scope, Space, fast, group};
 use crate::cpu::math::Function;
@@ -107,7 +108,8 @@ fn product(l: &Lowering, plan: &Plan, step: &Step) -> Option<Product> {
         let own = fast::product(plan, x[0], matrix[0].0)?;
         let m = plan.graph.ty(matrix[2].0).fixed_shape()?.last().copied()?;
         // A group of rows that both halves have a part of would have to be taken apart.
-        if own.rows != m && m % crate::cpu::ternary::ROWS != 0 {
+        let whole = own.rows == m || m % crate::cpu::ternary::ROWS == 0;
+        if own.layout != TritLayout::Compute || !whole {
             return None;
         }
         rows.push(m);
