@@ -12,6 +12,7 @@ mod blocks;
 mod control;
 mod dot;
 mod fast;
+mod formats;
 mod group;
 mod index;
 mod linear;
