@@ -11,3 +11,4 @@ mod reference;
 mod scan;
 mod support;
 mod ternary;
+mod training;

@@ -5,19 +5,21 @@ use super::super::{Lowering, Scope};
 use super::of;
 use crate::cpu::{scan, selective};
 use crate::ir::{Builder, F32};
+use graph::Node;
+use premap::Plan;
 
 /// The sizes of a selective scan, where there is something to scan.
-fn shape(scope: &Scope<'_>, i: u32) -> Option<selective::Shape> {
-    let n = &scope.plan.graph.nodes[i as usize];
-    let (x, a) = (sizes(scope, n.inputs[0]), sizes(scope, n.inputs[2]));
+pub(super) fn shape(plan: &Plan, n: &Node) -> Option<selective::Shape> {
+    let [x, a] = [0, 2].map(|k| plan.graph.ty(n.inputs[k]).fixed_shape().unwrap_or_default());
     let shape = selective::Shape { batch: x[0], time: x[1], channels: x[2], states: a[1] };
     (!x.contains(&0) && shape.states > 0).then_some(shape)
 }
 
 /// Lowers a selective scan of f32.
 pub(super) fn selective(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32) -> bool {
-    let Some(s) = shape(scope, i) else { return false };
-    let (v, out) = (&scope.plan.graph.nodes[i as usize].inputs, results(scope, i));
+    let n = &scope.plan.graph.nodes[i as usize];
+    let Some(s) = shape(scope.plan, n) else { return false };
+    let (v, out) = (&n.inputs, results(scope, i));
     let f = selective::selective_scan(b.module(), l.isa, s);
     let (wide, maps) = ([s.batch, s.time, s.channels], [s.batch, s.time, s.states]);
     let state = [s.batch, s.channels, s.states];

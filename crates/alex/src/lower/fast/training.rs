@@ -8,7 +8,7 @@ use super::dense::{joined, lies};
 use super::matrix;
 use crate::cpu::dense::{Shape, product_of_rows};
 use crate::cpu::norm::{self, Rounding};
-use crate::cpu::training;
+use crate::cpu::{selective, training};
 use crate::ir::{Builder, Element, F32, I8, I32, I64, Kind, MemRef, Value};
 use axes::{DType, TritLayout};
 use graph::ops::dot::DotAxes;
@@ -25,6 +25,12 @@ fn rows<E: Element>(b: &mut Builder, m: V, elem: E, [rows, cols]: [usize; 2]) ->
     b.memref_from_ptr(at, MemRef::new(elem, [rows as i64, cols as i64]), &[])
 }
 
+fn cube(b: &mut Builder, m: V, sizes: [usize; 3]) -> Value<MemRef<F32, 3>> {
+    let flat = run(b, m, F32, sizes.iter().product());
+    let at = b.ptr_of(flat);
+    b.memref_from_ptr(at, MemRef::new(F32, sizes.map(|n| n as i64)), &[])
+}
+
 /// Memory behind the arena.
 fn scratch_of(b: &mut Builder, scope: &Scope<'_>, len: usize) -> Arg {
     Arg { at: scope.extra(b, 0), kind: Kind::I8, len, place: None, written: true }
@@ -34,6 +40,7 @@ fn scratch_of(b: &mut Builder, scope: &Scope<'_>, len: usize) -> Arg {
 pub(super) fn scratch(plan: &Plan, n: &Node) -> usize {
     match n.op {
         Op::RmsNormGrad => plan.graph.ty(n.inputs[1]).elements().map_or(0, training::norm_scratch),
+        Op::SelectiveScanGrad => super::recurrent::shape(plan, n).map_or(0, selective::grad_scratch),
         _ => 0,
     }
 }
@@ -98,6 +105,38 @@ pub(super) fn node(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32)
                 let (w, flat) = (rows(b, m[0], F32, shape), run(b, m[0], F32, shape[0] * shape[1]));
                 let (trits, scale) = (run(b, m[1], I8, bytes), run(b, m[2], F32, 1));
                 training::quantize_weights_packed(b, shape, (w, flat), (trits, scale));
+                None
+            });
+            Some(None)
+        }
+        Op::SelectiveScanGrad => {
+            let s = super::recurrent::shape(scope.plan, n)?;
+            let (mut args, room) = (given(l, b), selective::grad_scratch(s));
+            args.push(scratch_of(b, scope, room));
+            l.kernel(b, "selective_scan_grad", &format!("{s:?}"), &args, false, |b, m| {
+                let (wide, maps) = ([s.batch, s.time, s.channels], [s.batch, s.time, s.states]);
+                let (state, own) = ([s.batch, s.channels, s.states], [s.channels, s.states]);
+                let borders = [s.batch, s.time + s.states, s.channels];
+                let read = selective::Given {
+                    x: cube(b, m[0], wide),
+                    dt: cube(b, m[1], wide),
+                    a: rows(b, m[2], F32, own),
+                    b: cube(b, m[3], maps),
+                    c: cube(b, m[4], maps),
+                    borders: cube(b, m[5], borders),
+                    dy: cube(b, m[6], wide),
+                    dlast: cube(b, m[7], state),
+                };
+                let made = selective::Made {
+                    dx: cube(b, m[8], wide),
+                    ddt: cube(b, m[9], wide),
+                    da: rows(b, m[10], F32, own),
+                    db: cube(b, m[11], maps),
+                    dc: cube(b, m[12], maps),
+                    dh0: cube(b, m[13], state),
+                };
+                let scratch = run(b, m[14], I8, room);
+                selective::selective_scan_grad(b, s, read, made, scratch);
                 None
             });
             Some(None)
