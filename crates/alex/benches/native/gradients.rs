@@ -80,7 +80,8 @@ pub(crate) fn gradients(rounds: usize) {
             let outputs = graph.outputs.iter().map(|o| Tensor::of(graph.ty(o.value))).collect();
             Planned { exe, inputs, outputs }
         });
-        (own.run(), compiled.run());
+        own.run();
+        compiled.run();
         let norm = |t: &Tensor| t.f32().iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
         let apart = own.outputs.iter().zip(&compiled.outputs).map(|(a, b)| {
             let off: f64 = a.f32().iter().zip(b.f32()).map(|(a, b)| f64::from(a - b).powi(2)).sum();
