@@ -22,12 +22,16 @@ pub fn target() -> premap::Target {
         ],
         align: 64,
         patterns: vec![
+            Pattern::RmsNormFakeQuantize,
             Pattern::RmsNormQuantize,
+            Pattern::FakeQuantizeWeights,
+            Pattern::SumOfProducts,
+            Pattern::DequantizedProduct,
             Pattern::TernaryProducts,
             Pattern::TernaryGated,
             Pattern::TernaryAdd,
         ],
-        packs: false,
+        packs: true,
         gated_from: 1,
     }
 }
@@ -35,7 +39,7 @@ pub fn target() -> premap::Target {
 /// The same for plans in a wider arithmetic, where there are no chains, nor scans with their own gradients: those kernels are
 /// written for f32.
 pub fn plain_target() -> premap::Target {
-    let mut target = premap::Target { patterns: vec![], ..target() };
+    let mut target = premap::Target { patterns: vec![], packs: false, ..target() };
     target.fused.retain(|op| !matches!(op, Op::SelectiveScan | Op::SelectiveScanGrad));
     target
 }

@@ -1,6 +1,6 @@
 //! What the compiled kernels do beside the engine's and beside plain Rust loops, alternated in one run on one thread.
 //!
-//! `cargo bench -p alex --bench native [-- products|few|floats|blocks|dense] [--rounds N]`
+//! `cargo bench -p alex --bench native [-- products|few|layouts|floats|blocks|dense|gradients] [--rounds N]`
 //!
 //! Prints best and median of each, and ratios of both. Needs MLIR's and LLVM's tools.
 
@@ -12,6 +12,7 @@ mod support;
 
 mod blocks;
 mod dense;
+mod gradients;
 mod loops;
 mod products;
 
@@ -83,11 +84,17 @@ fn main() {
     if wanted("few") {
         products::many_tokens(rounds.unwrap_or(21));
     }
+    if wanted("layouts") {
+        products::layouts(rounds.unwrap_or(51));
+    }
     if wanted("floats") {
         products::floats(rounds.unwrap_or(11));
     }
     if wanted("blocks") {
         blocks::blocks(rounds.unwrap_or(11));
+    }
+    if wanted("gradients") {
+        gradients::gradients(rounds.unwrap_or(11));
     }
     if wanted("dense") {
         dense::dense(rounds.unwrap_or(21));

@@ -37,7 +37,7 @@ impl Given {
     /// The matrix in the memory that the compiled kernel reads.
     fn matrix<'a>(&self, w: &'a Memory) -> PackedMatrix<'a> {
         let Shape { rows, columns, .. } = self.shape;
-        PackedMatrix::new(TritLayout::Compute, rows, columns, w.bytes()).expect("its bytes")
+        PackedMatrix::new(self.shape.layout, rows, columns, w.bytes()).expect("its bytes")
     }
 
     fn work(&self) -> f64 {
@@ -111,6 +111,44 @@ pub(crate) fn many_tokens(rounds: usize) {
         race.add("engine", || matmul(&pool, black_box(&g.x), &g.scale_x, g.matrix(&w), 1.7, &mut by_engine));
         race.add("compiled", run);
         race.run(rounds);
+    }
+}
+
+/// The layouts that lie row after row; the bytes are whatever is legal, and equal bits are the check.
+pub(crate) fn layouts(rounds: usize) {
+    let isa = Isa::host();
+    for layout in [TritLayout::Storage, TritLayout::Interchange] {
+        for (tokens, rows, columns) in
+            [(1, 1024, 1024), (1, 4096, 4096), (4, 1024, 1024), (19, 1024, 1024), (128, 1024, 1024)]
+        {
+            let mut g = Given::new(tokens, rows, columns);
+            g.shape.layout = layout;
+            let legal = |n: u64| match layout {
+                TritLayout::Storage => (n % 243) as u8,
+                _ => (0..4).map(|i| ((n >> (8 * i)) % 3) as u8 * (1 << (2 * i))).sum(),
+            };
+            g.bytes = numbers(g.shape.bytes(), 5).map(legal).collect();
+            let kernels = Kernels::new(Options::default(), |m| {
+                let kernel = ternary::linear(m, isa, g.shape);
+                export(m, "run", &kernel);
+            });
+            let Some(kernels) = kernels else { return };
+            let (x, w, y) = (Memory::of(&g.x), Memory::of(&g.bytes), Memory::zeros(4 * tokens * rows));
+            let (scale_x, scale_w) = (Memory::of(&g.scale_x), Memory::of(&[1.7_f32]));
+            let scratch = Memory::zeros(ternary::scratch(isa, g.shape));
+            let (mut by_engine, pool) = (vec![0.0; tokens * rows], Pool::single());
+            let run = || kernels.call("run", &[&x, &scale_x, &w, &scale_w, &y, &scratch]);
+            run();
+            matmul(&pool, &g.x, &g.scale_x, g.matrix(&w), 1.7, &mut by_engine);
+            assert_eq!(y.read::<f32>(), by_engine, "the same bits");
+            let title = format!("{rows} x {columns} in {layout}, {tokens} tokens");
+            let mut race = Race::new(title, g.work(), "GMAC/s");
+            race.add("engine", || {
+                matmul(&pool, black_box(&g.x), &g.scale_x, g.matrix(&w), 1.7, &mut by_engine)
+            });
+            race.add("compiled", run);
+            race.run(rounds);
+        }
     }
 }
 

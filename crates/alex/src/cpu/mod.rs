@@ -8,12 +8,14 @@
 pub mod block;
 pub mod dense;
 mod export;
+pub mod formats;
 mod isa;
 pub mod math;
 pub mod norm;
 pub mod scan;
 pub mod selective;
 pub mod ternary;
+pub mod training;
 
 pub use export::{Bindings, export};
 pub use isa::Isa;

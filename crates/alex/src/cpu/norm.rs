@@ -152,18 +152,24 @@ fn scale_of(b: &mut Builder, absmax: Value<F32>) -> Value<F32> {
     b.divf(most, absmax)
 }
 
-/// The integer nearest to each lane, within [−128, 127]; 0 for NaN.
-fn to_bytes(b: &mut Builder, v: Floats, rounding: Rounding) -> Bytes {
+/// The integer nearest to each lane, within [−128, 127], still an f32.
+fn level(b: &mut Builder, v: Floats, rounding: Rounding) -> Floats {
     let all = |b: &mut Builder, c: f32| b.float(v.ty(), f64::from(c));
     let v = match rounding {
         Rounding::HalfAway => round_away(b, v),
         Rounding::HalfEven => b.roundeven(v),
     };
-    let (high, low, magic) = (all(b, 127.0), all(b, -128.0), all(b, MAGIC));
+    let (high, low) = (all(b, 127.0), all(b, -128.0));
     let above = b.cmpf(CmpF::Ogt, v, high);
     let v = b.select(above, high, v);
     let below = b.cmpf(CmpF::Olt, v, low);
-    let v = b.select(below, low, v);
+    b.select(below, low, v)
+}
+
+/// The same as bytes; 0 for NaN.
+pub(super) fn to_bytes(b: &mut Builder, v: Floats, rounding: Rounding) -> Bytes {
+    let v = level(b, v, rounding);
+    let magic = b.float(v.ty(), f64::from(MAGIC));
     // The low byte of the sum is the integer.
     let v = b.addf(v, magic);
     let bits = b.bitcast(v, I32);
@@ -314,8 +320,42 @@ pub fn rms_norm_quantize(
     })
 }
 
+/// The ops of a norm with the quantiser behind it, whose int8 numbers are written as what they stand for: x and y (R, C), weight
+/// (C), 1/rms and scale (R).
+pub fn rms_norm_fake_quantize(
+    b: &mut Builder,
+    isa: Isa,
+    [rows, cols]: [usize; 2],
+    (eps, rounding): (f32, Rounding),
+    (x, weight): (Value<MemRef<F32, 2>>, Value<MemRef<F32, 1>>),
+    (rstds, scales, y): (Value<MemRef<F32, 1>>, Value<MemRef<F32, 1>>, Value<MemRef<F32, 2>>),
+) {
+    b.for_(0, rows, 1, (), |b, row, ()| {
+        let r = rstd(b, cols, eps, |b, at, width| b.vector_load(x, (row, at), [width]));
+        b.store(r, rstds, row);
+        let load = |b: &mut Builder, at: Value<Index>, width: usize| {
+            let (v, w) = (b.vector_load(x, (row, at), [width]), b.vector_load(weight, at, [width]));
+            normed(b, v, r, w)
+        };
+        let peak = max_terms(b, isa, cols, |b, at, width| {
+            let v = load(b, at, width);
+            b.absf(v)
+        });
+        let scale = scale_of(b, peak);
+        b.store(scale, scales, row);
+        strips(b, cols, isa.lanes(), |b, at, width| {
+            let v = load(b, at, width);
+            let by = b.broadcast(scale, v.ty());
+            let scaled = b.mulf(v, by);
+            let whole = level(b, scaled, rounding);
+            let made = b.divf(whole, by);
+            b.vector_store(made, y, (row, at));
+        });
+    });
+}
+
 /// 1 / max(mean|w|, 1e-5) of `len` numbers, the mean taken in f64.
-fn absmean_scale(b: &mut Builder, w: Value<MemRef<F32, 1>>, len: usize) -> Value<F32> {
+pub(super) fn absmean_scale(b: &mut Builder, w: Value<MemRef<F32, 1>>, len: usize) -> Value<F32> {
     let total = sum_terms(b, len, |b, at, width| {
         let w = b.vector_load(w, at, [width]);
         b.absf(w)
@@ -328,15 +368,15 @@ fn absmean_scale(b: &mut Builder, w: Value<MemRef<F32, 1>>, len: usize) -> Value
     b.divf(one, mean)
 }
 
-/// round_half_even(w · scale) clamped to −1, 0, 1, plus 1: the codes of the compute layout.
-fn codes(b: &mut Builder, w: Floats, scale: Value<F32>) -> Bytes {
+/// round_half_even(w · scale) clamped to −1, 0, 1, plus 1: the codes of the compute layout, so many places up.
+pub(super) fn codes(b: &mut Builder, w: Floats, scale: Value<F32>, places: u32) -> Bytes {
     let scale = b.broadcast(scale, w.ty());
     let v = b.mulf(w, scale);
     // Exactly 0.5 rounds to the even 0.
     let (half, minus) = (b.float(v.ty(), 0.5), b.float(v.ty(), -0.5));
     let (above, below) = (b.cmpf(CmpF::Ogt, v, half), b.cmpf(CmpF::Olt, v, minus));
     let bytes = Vector::new(I8, [v.ty().lanes()]);
-    let (zero, one, two) = (b.int(bytes, 0), b.int(bytes, 1), b.int(bytes, 2));
+    let [zero, one, two] = [0_u8, 1, 2].map(|code| b.int(bytes, i64::from((code << places) as i8)));
     let code = b.select(below, zero, one);
     b.select(above, two, code)
 }
@@ -355,7 +395,7 @@ pub fn quantize_weights(m: &mut Module, isa: Isa, len: usize) -> Func<Weights, (
             b.store(scale, scales, 0);
             strips(b, len, isa.lanes(), |b, at, width| {
                 let v = b.vector_load(w, at, [width]);
-                let code = codes(b, v, scale);
+                let code = codes(b, v, scale, 0);
                 let one = b.int(code.ty(), 1);
                 let trit = b.subi(code, one);
                 b.vector_store(trit, trits, at);

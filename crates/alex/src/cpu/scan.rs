@@ -6,6 +6,10 @@
 //! long sequence, the engine's form is parallel over time, which rounds otherwise: [`chunk`] says where, and the same numbers
 //! are made here, in one pass, with a state, a decayed state and a product of gates in place of three passes.
 
+mod grad;
+
+pub use grad::{LinearScanGrad, linear_scan_grad};
+
 use super::math::Function;
 use super::{Floats, Isa, once};
 use crate::ir::{Builder, F32, Func, Index, MemRef, Module, Value, Vector};

@@ -4,6 +4,10 @@
 //! channels, so that every op is a vertical one, the sum over the states too; maps b and c are numbers that all lanes share. Up to
 //! sixteen states stay in registers, more of them in the first-level cache.
 
+mod grad;
+
+pub use grad::{Given, Made, grad_scratch, selective_scan_grad};
+
 use super::math::exp;
 use super::{Floats, Isa, once, private, strips};
 use crate::ir::{Builder, F32, Func, Index, MemRef, Module, Value, Vector};

@@ -2,9 +2,11 @@
 
 mod dense;
 mod recurrent;
+mod training;
 
 use super::quantize::{self, Product};
 use super::step::{results, sizes};
+use super::value::V;
 use super::{Lowering, Scope};
 use crate::cpu::math::Function;
 use crate::cpu::norm::{self, Rounding};
@@ -52,14 +54,15 @@ pub(crate) fn scratch(l: &Lowering, plan: &Plan, step: &Step) -> usize {
                 f.inputs[2..].chunks_exact(2).map(|w| one(f.inputs[0], w[0])).max().unwrap_or(0)
             }
             Pattern::TernaryGated | Pattern::TernaryAdd => one(f.inputs[0], f.inputs[2]),
-            _ => 0,
+            _ => training::chain_scratch(l, plan, f),
         },
         Step::Node(i) => {
             let n = &plan.graph.nodes[*i as usize];
             match n.op {
                 Op::TernaryLinear => one(n.inputs[0], n.inputs[2]),
                 Op::DotGeneral => dense::scratch(l, plan, n),
-                _ => 0,
+                Op::BlockLinear => super::formats::scratch(plan, n),
+                _ => training::scratch(plan, n),
             }
         }
         _ => 0,
@@ -135,9 +138,17 @@ pub(crate) fn node(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32)
             true
         }
         Op::SelectiveScan => recurrent::selective(l, b, scope, i),
+        Op::LinearScanGrad => recurrent::linear_grad(l, b, scope, i),
         Op::DotGeneral => dense::node(l, b, scope, i),
         _ => false,
     }
+}
+
+/// Lowers a node of a training step, where there is a kernel for it; what it gives besides is 1 where a label was outside.
+pub(crate) fn refusing(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32) -> Option<Option<V>> {
+    let fits =
+        plain(l, scope, &scope.plan.graph.nodes[i as usize].inputs) && plain(l, scope, &results(scope, i));
+    if fits { training::node(l, b, scope, i) } else { None }
 }
 
 /// (q, scale, w, w's scale) → y, plus a term.
@@ -225,7 +236,7 @@ pub(crate) fn chain(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, f: &Fu
             }
             true
         }
-        _ => false,
+        _ => training::chain(l, b, scope, f),
     }
 }
 

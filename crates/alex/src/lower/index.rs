@@ -138,6 +138,39 @@ fn searched(
     flag
 }
 
+/// [`searched`] along an axis: sums of narrow floats, rounded once.
+fn searched_along(
+    b: &mut Builder,
+    (ids, x, y): (Cells, Cells, Cells),
+    [before, count, after, rows]: [usize; 4],
+    flag: V,
+) -> V {
+    let flag = flagged(b, before * count * after, flag, |b, k, flag| {
+        let index = ids.load(b, k, None);
+        checked(b, index, rows, flag).1
+    });
+    b.for_(0, before, 1, (), |b, outer, ()| {
+        b.for_(0, rows, 1, (), |b, r, ()| {
+            let row = b.index_cast(r, I64).any();
+            b.for_(0, after, 1, (), |b, inner, ()| {
+                let zero = super::value::float(b, shaped(x.types.compute(x.dtype), None), 0.0);
+                let sum = b.for_(0, count, 1, zero, |b, k, sum| {
+                    let line = at(b, outer, count, k);
+                    let here = at(b, line, after, inner);
+                    let (index, u) = (ids.load(b, here, None), x.load(b, here, None));
+                    let mine = cmpi(b, Icmp::Eq, index, row);
+                    let more = op2(b, "arith.addf", sum, u);
+                    select(b, mine, more, sum)
+                });
+                let line = at(b, outer, rows, r);
+                let to = at(b, line, after, inner);
+                y.store(b, to, sum);
+            });
+        });
+    });
+    flag
+}
+
 /// Sizes before, along and after an axis.
 fn split(shape: &[usize], axis: usize) -> [usize; 3] {
     [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]
@@ -174,10 +207,6 @@ fn along(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32) -> Option
         return refused.then(|| int(b, FLAG, 1));
     }
     let narrow = op == Op::ScatterAddAlong && storage.bits() < types.compute(dtype).bits();
-    if narrow {
-        l.fail(op, scope, i, "sums of bf16 and f16 by index have no compiled form");
-        return None;
-    }
     let key = format!("{before} {count} {after} {rows} {ids:?}");
     l.kernel(b, op.name(), &key, &args, true, |b, m| {
         let ids = Cells { memory: m[0], dtype: ids, types };
@@ -188,6 +217,10 @@ fn along(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32) -> Option
             _ => {}
         }
         let flag = int(b, FLAG, 0);
+        if narrow {
+            let (x, y) = (Cells { memory: m[1], dtype, types }, Cells { memory: target, dtype, types });
+            return Some(searched_along(b, (ids, x, y), [before, count, after, rows], flag));
+        }
         let out = flagged(b, before, flag, |b, outer, flag| {
             flagged(b, count, flag, |b, k, flag| {
                 flagged(b, after, flag, |b, inner, flag| {

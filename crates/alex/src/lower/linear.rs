@@ -1,6 +1,8 @@
 //! Systems of equations, determinants, Cholesky factors and Fourier transforms: the specification's loops, in the arithmetic
 //! of the operands.
 
+mod eigen;
+
 use super::nest::moved;
 use super::step::{results, sizes};
 use super::value::{Cells, Fcmp, Types, V, cmpf, convertf, float, op1, op2, select, shaped};
@@ -78,8 +80,10 @@ pub(crate) fn node(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32)
     let (op, dtype, types) = (n.op, n.types[0].dtype, l.types);
     let shape = sizes(scope, n.inputs[0]);
     let size = shape.last().copied().unwrap_or(0);
-    if op == Op::Fourier {
-        return fourier(l, b, scope, i);
+    match op {
+        Op::Fourier => return fourier(l, b, scope, i),
+        Op::Eigh => return eigen::node(l, b, scope, i),
+        _ => {}
     }
     let kind = types.compute(dtype);
     let batch: usize = shape[..shape.len() - 2].iter().product();

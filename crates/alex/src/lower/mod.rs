@@ -13,6 +13,7 @@ mod control;
 mod dealt;
 mod dot;
 mod fast;
+mod formats;
 mod group;
 mod index;
 mod linear;

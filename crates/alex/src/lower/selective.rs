@@ -29,7 +29,12 @@ pub(crate) fn node(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32)
     let (dtype, types, forward) = (node.types[0].dtype, l.types, node.op == Op::SelectiveScan);
     let kind = types.compute(dtype);
     if !forward && 2 * s.n * (s.n + 1) * kind.bytes() > MOST {
-        return l.fail(node.op, scope, i, "a gradient of so many states has no compiled form in this arithmetic");
+        return l.fail(
+            node.op,
+            scope,
+            i,
+            "a gradient of so many states has no compiled form in this arithmetic",
+        );
     }
     let mut args = vec![];
     for v in &node.inputs {
@@ -47,7 +52,11 @@ pub(crate) fn node(l: &mut Lowering, b: &mut Builder, scope: &Scope<'_>, i: u32)
             moves::filled(b, m[k], storage, lens[k], 0.0);
         }
         let work = Work { s, kind, m: cells };
-        if forward { work.forward(b) } else { work.backward(b) }
+        if forward {
+            work.forward(b)
+        } else {
+            work.backward(b)
+        }
         None
     });
 }
@@ -210,7 +219,13 @@ impl Work {
         });
     }
 
-    fn step_back(&self, b: &mut Builder, (seq, step, ch, r): (At, At, At, At), state: At, (h, gates): (V, V)) {
+    fn step_back(
+        &self,
+        b: &mut Builder,
+        (seq, step, ch, r): (At, At, At, At),
+        state: At,
+        (h, gates): (V, V),
+    ) {
         let n = self.s.n;
         let (wide, maps) = self.row(b, seq, step, ch);
         let (x, dt, dy) = (self.get(b, 0, wide), self.get(b, 1, wide), self.get(b, 6, wide));

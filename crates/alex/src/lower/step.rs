@@ -2,8 +2,8 @@
 
 use super::value::V;
 use super::{
-    Arg, Lowering, Scope, control, dealt, dot, fast, group, index, linear, moves, point, quantize, reduce, rows,
-    scan, selective, source,
+    Arg, Lowering, Scope, control, dealt, dot, fast, formats, group, index, linear, moves, point, quantize,
+    reduce, rows, scan, selective, source,
 };
 use crate::ir::{Builder, CmpI, I32, Kind, Value};
 use graph::{Op, Value as Node};
@@ -86,6 +86,9 @@ impl Lowering {
         if fast::node(self, b, scope, i) {
             return None;
         }
+        if let Some(status) = fast::refusing(self, b, scope, i) {
+            return status;
+        }
         match n.op {
             Op::Identity
             | Op::Broadcast
@@ -114,10 +117,11 @@ impl Lowering {
             Op::RmsNormGrad | Op::CrossEntropy | Op::CrossEntropyGrad => {
                 return rows::node(self, b, scope, i);
             }
-            Op::Solve | Op::TriangularSolve | Op::Determinant | Op::Cholesky | Op::Fourier => {
+            Op::Solve | Op::TriangularSolve | Op::Determinant | Op::Cholesky | Op::Fourier | Op::Eigh => {
                 linear::node(self, b, scope, i);
             }
             Op::LinearScan | Op::LinearScanGrad => scan::node(self, b, scope, i),
+            Op::BlockLinear | Op::BlockRows => return formats::node(self, b, scope, i),
             Op::SelectiveScan | Op::SelectiveScanGrad => selective::node(self, b, scope, i),
             op => self.fail(op, scope, i, "there is no lowering of this op yet"),
         }

@@ -12,3 +12,4 @@ mod reference;
 mod scan;
 mod support;
 mod ternary;
+mod training;

@@ -59,6 +59,7 @@ pub(crate) trait Plain: Copy {}
 impl Plain for i8 {}
 impl Plain for u8 {}
 impl Plain for i32 {}
+impl Plain for i64 {}
 impl Plain for f32 {}
 impl Plain for f64 {}
 

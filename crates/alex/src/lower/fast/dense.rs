@@ -22,7 +22,9 @@ pub(super) struct Dense {
 const WORTH: usize = 1 << 14;
 
 /// Neighbouring axes as one: (size, stride of each operand). `None` where they do not lie one after the other.
-fn joined<const N: usize>(axes: impl Iterator<Item = (usize, [usize; N])>) -> Option<(usize, [usize; N])> {
+pub(super) fn joined<const N: usize>(
+    axes: impl Iterator<Item = (usize, [usize; N])>,
+) -> Option<(usize, [usize; N])> {
     let mut out: Option<(usize, [usize; N])> = None;
     for (size, stride) in axes.filter(|(size, _)| *size != 1) {
         out = match out {
@@ -37,7 +39,7 @@ fn joined<const N: usize>(axes: impl Iterator<Item = (usize, [usize; N])>) -> Op
 }
 
 /// (rows, depth) with these strides as a matrix that is read by rows: whether it lies transposed, and its pitch.
-fn lies((rows, across): (usize, usize), (depth, along): (usize, usize)) -> Option<(bool, usize)> {
+pub(super) fn lies((rows, across): (usize, usize), (depth, along): (usize, usize)) -> Option<(bool, usize)> {
     match () {
         () if depth == 1 || along == 1 => (rows == 1 || across >= depth).then(|| {
             let pitch = if rows == 1 { depth } else { across };
