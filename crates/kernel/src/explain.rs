@@ -105,6 +105,7 @@ impl fmt::Display for Explanation {
         for l in &self.source {
             writeln!(f, "{:>wide$} | {}", l.number, l.text)?;
         }
+        writeln!(f, "\ncompiled\n  {}", self.compiled)?;
         if !self.raised.is_empty() {
             writeln!(f, "\nraised")?;
         }
@@ -140,7 +141,6 @@ impl fmt::Display for Explanation {
         for r in &self.requires {
             writeln!(f, "  {r}")?;
         }
-        writeln!(f, "\ncompiled\n  {}", self.compiled)?;
         writeln!(f, "\n{}", self.note)
     }
 }
