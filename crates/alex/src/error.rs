@@ -104,6 +104,9 @@ pub enum AlexError {
     /// A module that was not built well: a fault of this crate.
     #[error("{0}; please report this plan")]
     Emit(String),
+    /// A kernel is at fault, or would have panicked.
+    #[error(transparent)]
+    Kernel(#[from] kernel::KernelError),
     /// Planning failed.
     #[error(transparent)]
     Plan(#[from] premap::PlanError),

@@ -14,6 +14,7 @@ pub mod dialect;
 mod error;
 pub mod extended;
 pub mod ir;
+pub mod kernels;
 pub mod loader;
 pub mod lower;
 pub mod package;

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod cells;
+pub(crate) mod kernels;
 
 use crate::error::{AlexError, Result};
 use std::path::{Path, PathBuf};

@@ -30,7 +30,31 @@ pub mod ternary_kernel;
 pub mod training;
 pub mod weights;
 
+pub use ::kernel;
+
 /// What most users need.
+///
+/// A kernel needs no other crate than this one:
+///
+/// ```
+/// use fidelity::prelude::*;
+///
+/// /// h ← f h + (1 − f) c.
+/// #[kernel]
+/// fn step<Hidden: Axis>(h: &mut Vector<Hidden>, f: &Vector<Hidden>, c: &Vector<Hidden>) {
+///     for i in 0..h.len() {
+///         h[[i]] += (1.0 - f[[i]]) * (c[[i]] - h[[i]]);
+///     }
+/// }
+///
+/// axes! { Hidden = 2; }
+/// let (f, c) = (Vector::<Hidden>::vector(vec![0.5, 0.25])?, Vector::vector(vec![1.0, 2.0])?);
+/// let mut h = Vector::zeros([2])?;
+/// step(&mut h, &f, &c); // the function itself
+/// assert_eq!(h.as_slice(), [0.5, 1.5]);
+/// assert!(step::kernel().explain()?.to_string().contains("mlgru.step"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub mod prelude {
     pub use crate::eval::{Arithmetic, Batch, Cut, Evaluation, Request};
     pub use crate::generate::Generator;
@@ -41,4 +65,5 @@ pub mod prelude {
     pub use furnace::{grad, grads, jvp, value_and_grad, vjp};
     pub use graph::typed::{Traced, TracedExt};
     pub use graph::{Cx, Dim, Graph, Type, Var};
+    pub use kernel::{Vector, kernel_of_fidelity as kernel};
 }

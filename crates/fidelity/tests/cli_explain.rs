@@ -42,6 +42,21 @@ fn files_are_explained_without_compiling() {
     let one: Value = fidelity(&["explain", &format!("{path}:keep"), "--json"]).json();
     assert_eq!(one["kernel"], "keep");
 
+    // No formula: an index that is read from memory and written through.
+    fs::write(
+        &file,
+        "fn f(x: &[f32], at: &[usize], y: &mut [f32]) {\n for i in 0..at.len() { y[at[i]] = x[i] * y[at[i] / 2]; }\n}\n",
+    )
+    .unwrap();
+    let text = fidelity(&["explain", path]).ok();
+    assert!(text.contains("lowered to scf/arith/memref; not differentiable: `y`: line 2:"), "{text}");
+    let text = fidelity(&["explain", path, "--emit", "mlir"]).ok();
+    for part in ["func.func @kernel_f(", "scf.for", "memref.load", "arith.mulf", "memref.store"] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+    let text = fidelity(&["explain", "ssm_step"]).ok();
+    assert!(text.contains("as its graph, which is differentiable"), "{text}");
+
     fs::write(&file, "fn f() {\n    while true {}\n}\n").unwrap();
     fidelity(&["explain", path]).fails(1, &["line 2", "`for` over a range"]);
     fidelity(&["explain", "nothing_like_it"]).fails(1, &["no kernel `nothing_like_it`"]);

@@ -21,11 +21,22 @@ use syn::spanned::Spanned;
 /// `#[kernel(crate = path)]` names the crate `kernel` where it is reached through another.
 #[proc_macro_attribute]
 pub fn kernel(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expanded(attribute, item, syn::parse_quote!(::kernel))
+}
+
+/// The same for users of the crate `fidelity`, which has the crate `kernel` as `fidelity::kernel`; its prelude exports this
+/// one under the name `kernel`.
+#[proc_macro_attribute]
+pub fn kernel_of_fidelity(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expanded(attribute, item, syn::parse_quote!(::fidelity::kernel))
+}
+
+fn expanded(attribute: TokenStream, item: TokenStream, usual: syn::Path) -> TokenStream {
     let function = match syn::parse::<syn::ItemFn>(item.clone()) {
         Ok(f) => f,
         Err(e) => return failed(&syn::Error::new(e.span(), "#[kernel] stands on a function"), item),
     };
-    let root = match root(attribute) {
+    let root = match root(attribute, usual) {
         Ok(path) => path,
         Err(e) => return failed(&e, item),
     };
@@ -45,9 +56,9 @@ fn failed(e: &syn::Error, item: TokenStream) -> TokenStream {
     made
 }
 
-fn root(attribute: TokenStream) -> syn::Result<syn::Path> {
+fn root(attribute: TokenStream, usual: syn::Path) -> syn::Result<syn::Path> {
     if attribute.is_empty() {
-        return Ok(syn::parse_quote!(::kernel));
+        return Ok(usual);
     }
     let pair: syn::Meta = syn::parse(attribute)?;
     match &pair {

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::function::Kernel;
-use crate::raise::{Declined, Raised};
+use crate::raise::{Declined, Findings, Raised};
 use std::fmt::{self, Write};
 
 /// A kernel's source beside what was raised of it and what was not.
@@ -20,6 +20,8 @@ pub struct Explanation {
     pub declined: Vec<Declined>,
     /// What must hold for the arguments.
     pub requires: Vec<String>,
+    /// How it is compiled, and whether it has derivatives.
+    pub compiled: String,
     /// How float arithmetic was read.
     pub note: String,
 }
@@ -55,6 +57,7 @@ impl Kernel {
         for d in found.declined.iter_mut().filter(|d| d.line > 0) {
             d.line = self.line(d.line);
         }
+        let compiled = compiled(&found);
         let line = |(n, text): (u32, &str)| Line { number: self.line(n), text: text.to_string() };
         Ok(Explanation {
             kernel: self.name().to_string(),
@@ -63,8 +66,21 @@ impl Kernel {
             raised: found.raised,
             declined: found.declined,
             requires: found.requires,
+            compiled,
             note: NOTE.into(),
         })
+    }
+}
+
+/// A kernel is a graph where every formula is known; the rest is compiled as it is written.
+fn compiled(found: &Findings) -> String {
+    let unknown = found.declined.iter().find(|d| d.formula.is_none());
+    match unknown {
+        None => "as its graph, which is differentiable; or lowered to scf/arith/memref as written".into(),
+        Some(d) => {
+            let at = if d.line > 0 { format!("line {}: ", d.line) } else { String::new() };
+            format!("lowered to scf/arith/memref; not differentiable: `{}`: {at}{}", d.output, d.reason)
+        }
     }
 }
 
@@ -89,6 +105,7 @@ impl fmt::Display for Explanation {
         for l in &self.source {
             writeln!(f, "{:>wide$} | {}", l.number, l.text)?;
         }
+        writeln!(f, "\ncompiled\n  {}", self.compiled)?;
         if !self.raised.is_empty() {
             writeln!(f, "\nraised")?;
         }

@@ -12,7 +12,7 @@ use crate::value::{ArrayValue, Value};
 use kernel_syntax::{BinaryOp, Scalar, Span};
 
 /// How many elements the arrays of one evaluation may have together.
-const MOST_ELEMENTS: usize = 1 << 28;
+pub const MOST_ELEMENTS: usize = 1 << 28;
 
 /// What an evaluation leaves.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,15 +39,65 @@ impl Kernel {
     /// [`KernelError::Type`] where the kernel does not fit together, [`KernelError::Argument`],
     /// [`KernelError::Evaluation`] where the function would have panicked.
     pub fn interpret(&self, args: &[Arg]) -> Result<Outcome> {
-        // A float that is a type parameter is what the arguments are.
+        interpret(&self.program_in(self.scalar_for(args))?, args)
+    }
+
+    /// What a float that is a type parameter is for these arguments: `f64` where one of them holds doubles, else `f32`.
+    pub fn scalar_for(&self, args: &[Arg]) -> Scalar {
         let wide = args.iter().any(|a| match a {
             Arg::Scalar(Value::F64(_)) => true,
             Arg::Array(a) => a.element == Scalar::F64,
             _ => false,
         });
-        let program = self.program_in(if wide { Scalar::F64 } else { Scalar::F32 })?;
-        interpret(&program, args)
+        if wide { Scalar::F64 } else { Scalar::F32 }
     }
+}
+
+/// Whether arguments fit the parameters of a program, in number, type, rank and the sizes that it states.
+///
+/// # Errors
+/// [`KernelError::Argument`] for the first that does not.
+pub fn check_arguments(program: &Program, args: &[Arg]) -> Result<()> {
+    let fail = |name: &str, expected: String, found: String| {
+        Err(KernelError::Argument { kernel: program.name.clone(), name: name.to_string(), expected, found })
+    };
+    if args.len() != program.params.len() {
+        return fail("(all)", format!("{} arguments", program.params.len()), args.len().to_string());
+    }
+    let whole = |a: &ArrayValue| a.dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d)) == Some(a.len());
+    for (p, a) in program.params.iter().zip(args) {
+        let fits = match (&p.slot, a) {
+            (Slot::Scalar(v) | Slot::ScalarMut(v), Arg::Scalar(x)) => x.scalar() == program.var_ty(*v),
+            (Slot::Array(id), Arg::Array(a)) => {
+                let decl = program.array(*id);
+                let sizes = decl.sizes.iter().zip(&a.dims).all(|(s, d)| s.is_none_or(|s| s == *d));
+                a.dims.len() == decl.rank && a.element == program.element(*id) && sizes && whole(a)
+            }
+            (Slot::Ternary(id, _), Arg::Ternary(t, _)) => {
+                let decl = program.array(*id);
+                let sizes = decl.sizes.iter().zip(&t.dims).all(|(s, d)| s.is_none_or(|s| s == *d));
+                t.dims.len() == 2 && t.element == Scalar::I8 && sizes && whole(t)
+            }
+            _ => false,
+        };
+        if !fits {
+            let expected = match &p.slot {
+                Slot::Scalar(v) | Slot::ScalarMut(v) => program.var_ty(*v).name().to_string(),
+                Slot::Array(id) | Slot::Ternary(id, _) => {
+                    let decl = program.array(*id);
+                    let sizes: Vec<String> =
+                        decl.sizes.iter().map(|s| s.map_or("_".into(), |n| n.to_string())).collect();
+                    let kind = match p.slot {
+                        Slot::Ternary(..) => "trits ",
+                        _ => program.element(*id).name(),
+                    };
+                    format!("{kind}[{}]", sizes.join(", "))
+                }
+            };
+            return fail(&p.name, expected, a.describe());
+        }
+    }
+    Ok(())
 }
 
 struct Machine<'a> {
@@ -61,48 +111,21 @@ struct Machine<'a> {
 ///
 /// # Errors
 /// As there.
-pub(crate) fn interpret(program: &Program, args: &[Arg]) -> Result<Outcome> {
-    let fail = |name: &str, expected: String, found: String| KernelError::Argument {
-        kernel: program.name.clone(),
-        name: name.to_string(),
-        expected,
-        found,
-    };
-    if args.len() != program.params.len() {
-        return Err(fail("(all)", format!("{} arguments", program.params.len()), args.len().to_string()));
-    }
+pub fn interpret(program: &Program, args: &[Arg]) -> Result<Outcome> {
+    check_arguments(program, args)?;
     let vars = program.vars.iter().enumerate();
     let vars = vars.map(|(i, _)| Value::of(0.0, program.var_ty(crate::program::VarId(i as u32)))).collect();
     let mut m = Machine { program, vars, arrays: vec![None; program.arrays.len()], elements: 0 };
     for (p, a) in program.params.iter().zip(args) {
         match (&p.slot, a) {
-            (Slot::Scalar(v) | Slot::ScalarMut(v), Arg::Scalar(x)) if x.scalar() == program.var_ty(*v) => {
-                m.vars[v.0 as usize] = *x;
-            }
-            (Slot::Array(id), Arg::Array(a)) => {
-                let decl = program.array(*id);
-                let sizes = decl.sizes.iter().zip(&a.dims).all(|(s, d)| s.is_none_or(|s| s == *d));
-                let fits = a.dims.len() == decl.rank && a.element == program.element(*id) && sizes;
-                if !fits || a.dims.iter().product::<usize>() != a.len() {
-                    let sizes: Vec<String> =
-                        decl.sizes.iter().map(|s| s.map_or("_".into(), |n| n.to_string())).collect();
-                    let expected = format!("{}[{}]", program.element(*id).name(), sizes.join(", "));
-                    return Err(fail(&p.name, expected, Arg::Array(a.clone()).describe()));
-                }
-                m.arrays[id.0 as usize] = Some(a.clone());
-            }
-            (Slot::Ternary(id, scale), Arg::Ternary(trits, s)) if trits.dims.len() == 2 => {
+            (Slot::Scalar(v) | Slot::ScalarMut(v), Arg::Scalar(x)) => m.vars[v.0 as usize] = *x,
+            (Slot::Array(id), Arg::Array(a)) => m.arrays[id.0 as usize] = Some(a.clone()),
+            (Slot::Ternary(id, scale), Arg::Ternary(trits, s)) => {
                 m.arrays[id.0 as usize] = Some(trits.clone());
                 m.vars[scale.0 as usize] = Value::F32(*s);
             }
-            (slot, a) => {
-                let expected = match slot {
-                    Slot::Scalar(v) | Slot::ScalarMut(v) => program.var_ty(*v).name().to_string(),
-                    Slot::Array(id) => format!("an array of {}", program.element(*id).name()),
-                    Slot::Ternary(..) => "a ternary matrix".into(),
-                };
-                return Err(fail(&p.name, expected, a.describe()));
-            }
+            // `check_arguments` has seen to the rest.
+            _ => {}
         }
     }
     m.run(&program.body)?;
@@ -315,6 +338,8 @@ impl Machine<'_> {
                     Mul => x.checked_mul(y),
                     Div | Rem if y == 0 => return self.fail(span, "division by zero"),
                     Div => x.checked_div(y),
+                    // Rust counts the least number by −1 as an overflow, though the remainder is 0.
+                    Rem if y == -1 && s.range().is_some_and(|(low, _)| x == low) => None,
                     Rem => x.checked_rem(y),
                     BitAnd => Some(x & y),
                     BitOr => Some(x | y),
@@ -354,7 +379,8 @@ impl Machine<'_> {
                     Abs => x.abs(),
                     AbsDiff => (x - arg(1)).abs(),
                     Ceil => x.ceil(),
-                    Clamp if arg(1) > arg(2) => {
+                    // No order holds for NaN.
+                    Clamp if arg(1) > arg(2) || arg(1).is_nan() || arg(2).is_nan() => {
                         return self.fail(span, "`clamp` with the ends the wrong way round");
                     }
                     Clamp => x.clamp(arg(1), arg(2)),
@@ -401,6 +427,9 @@ impl Machine<'_> {
                 let zero = matches!(f, DivCeil | DivEuclid | RemEuclid) && y == 0;
                 if zero {
                     return self.fail(span, "division by zero");
+                }
+                if f == RemEuclid && y == -1 && x == low && low < 0 {
+                    return self.checked(None, s, f.name(), span);
                 }
                 let i = match f {
                     Abs => x.abs(),

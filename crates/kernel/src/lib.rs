@@ -21,13 +21,15 @@ mod value;
 pub use crate::error::{KernelError, Result};
 pub use crate::explain::{Explanation, Line};
 pub use crate::function::{Constant, Kernel};
-pub use crate::interp::{Arg, Outcome};
+pub use crate::interp::{Arg, MOST_ELEMENTS, Outcome, check_arguments, interpret};
 pub use crate::raise::{Declined, Findings, Raised};
 pub use crate::symbolic::Decline;
-pub use crate::value::{ArrayValue, Value};
+pub use crate::value::{ArrayValue, Elements, Value};
 pub use axes::Axis;
 pub use kernel_macros::kernel;
-pub use kernel_syntax::{Scalar, Span};
+/// [`macro@kernel`] for crates that reach this one as `fidelity::kernel`.
+pub use kernel_macros::kernel_of_fidelity;
+pub use kernel_syntax::{BinaryOp, Scalar, Span};
 
 /// A tensor with one axis.
 pub type Vector<A, T = f32, U = axes::Unitless, S = axes::Buffer<T>> = axes::Tensor<(A,), T, U, S>;

@@ -17,7 +17,8 @@ Examples:
   fidelity explain ternary_matvec        its source, what it was raised to, and from which lines
   fidelity explain src/kernels.rs        every kernel of a file, which need not be compiled
   fidelity explain src/kernels.rs:gate   one of them
-  fidelity explain ssm_step --json       the same as one JSON value";
+  fidelity explain ssm_step --json       the same as one JSON value
+  fidelity explain ssm_step --emit mlir  the module of loops that it is compiled from";
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -27,11 +28,28 @@ pub(super) struct Args {
     /// Print everything as one JSON value
     #[arg(long)]
     json: bool,
+    /// Print a module instead: the kernel lowered to scf, arith and memref, or what LLVM makes of it (needs MLIR's tools)
+    #[arg(long, value_name = "STAGE", conflicts_with = "json")]
+    emit: Option<Emitted>,
+}
+
+/// A stage of a kernel's code.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Emitted {
+    /// scf, arith, math and memref
+    Mlir,
+    /// LLVM IR after optimisation
+    Llvm,
+    /// Assembly
+    Asm,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let Some(what) = &args.what else { return list(args.json) };
     let (kernels, several) = find(what)?;
+    if let Some(stage) = args.emit {
+        return emit(&kernels, stage);
+    }
     let mut reports = vec![];
     for k in &kernels {
         reports.push(k.explain().map_err(told)?);
@@ -43,6 +61,27 @@ pub(super) fn run(args: &Args) -> Result<()> {
         };
     }
     let texts: Vec<String> = reports.iter().map(ToString::to_string).collect();
+    print::text(&texts.join("\n"))
+}
+
+fn emit(kernels: &[Kernel], stage: Emitted) -> Result<()> {
+    let mut texts = vec![];
+    for k in kernels {
+        let module = match alex::kernels::lower(k, &alex::kernels::Options::default()) {
+            Ok(made) => made.text,
+            Err(alex::AlexError::Kernel(e)) => return Err(told(e)),
+            Err(e) => return Err(e.into()),
+        };
+        let of = match stage {
+            Emitted::Mlir => {
+                texts.push(module);
+                continue;
+            }
+            Emitted::Llvm => alex::Stage::Optimised,
+            Emitted::Asm => alex::Stage::Assembly,
+        };
+        texts.push(alex::Compiler::new(alex::Options::default())?.stage(&module, of)?);
+    }
     print::text(&texts.join("\n"))
 }
 
