@@ -21,6 +21,8 @@ pub mod frame;
 pub mod generation;
 pub mod gguf;
 pub mod json;
+pub mod mamba;
+pub mod mamba2;
 mod mapped;
 pub mod matmulfree;
 pub mod parameters;
@@ -32,5 +34,6 @@ pub mod safetensors;
 pub mod shapes;
 pub mod stream;
 pub mod tokenizer;
+mod torch_file;
 
 pub use error::{ModelError, Result};

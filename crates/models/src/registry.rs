@@ -13,6 +13,8 @@ use serde_json::Value;
 use crate::architecture::Architecture;
 use crate::config::Parsed;
 use crate::error::Result;
+use crate::mamba::MambaConfig;
+use crate::mamba2::Mamba2Config;
 
 /// A line of the table.
 pub struct Entry {
@@ -23,7 +25,16 @@ pub struct Entry {
 }
 
 /// Every listed architecture.
-pub static TABLE: &[Entry] = &[];
+pub static TABLE: &[Entry] = &[
+    Entry {
+        model_type: MambaConfig::MODEL_TYPE,
+        read: |path, value| Ok(MambaConfig::from_json(path, value)?.map(Listed::new)),
+    },
+    Entry {
+        model_type: Mamba2Config::MODEL_TYPE,
+        read: |path, value| Ok(Mamba2Config::from_json(path, value)?.map(Listed::new)),
+    },
+];
 
 /// The line of a `model_type`.
 pub fn entry(model_type: &str) -> Option<&'static Entry> {

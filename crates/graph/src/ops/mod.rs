@@ -25,6 +25,7 @@ pub mod shape;
 pub mod slice;
 pub mod source;
 pub mod special;
+pub mod ssd;
 pub(crate) mod taylor;
 pub mod transcendental;
 pub mod windows;
