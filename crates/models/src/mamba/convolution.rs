@@ -24,7 +24,9 @@ pub(crate) fn short_convolution(frame: &Frame<'_>, names: &ConvNames<'_>, x: &Va
     let kernel = frame.parameter(&format!("{at}.weight"), &[channels, 1, taps]);
     let t = &frame.time;
     let width = Dim::from(channels);
-    let tap = |k: usize| kernel.slice_axis(2, k, k + 1).reshape(std::slice::from_ref(&width));
+    // Filters by taps: one copy, of which each tap is a view.
+    let kernel = kernel.reshape(&[width.clone(), taps.into()]).transpose(&[1, 0]);
+    let tap = |k: usize| kernel.slice_axis(0, k, k + 1).reshape(std::slice::from_ref(&width));
     let history = match taps {
         1 => x.clone(),
         _ => Var::concatenate(&[&frame.state(state, &[taps - 1, channels]), x], 1),

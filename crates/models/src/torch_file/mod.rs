@@ -36,7 +36,12 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Entry>>
     };
     if is_old(bytes) {
         let found = "the form from before version 1.6 of PyTorch".to_owned();
-        return fault("kind", "a zip archive", found, "save it again with a newer PyTorch, or as safetensors");
+        return fault(
+            "kind",
+            "a zip archive",
+            found,
+            "save it again with a newer PyTorch, or as safetensors",
+        );
     }
     let archive = zip::Archive::read(path, bytes)?;
     let mut pickles = archive.names().filter(|name| name.ends_with("/data.pkl"));
@@ -50,7 +55,8 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Entry>>
     if let Some(range) = archive.get(&format!("{folder}byteorder"))
         && &bytes[range.clone()] != b"little"
     {
-        let found = String::from_utf8_lossy(&bytes[range.start..range.end.min(range.start + 16)]).into_owned();
+        let found =
+            String::from_utf8_lossy(&bytes[range.start..range.end.min(range.start + 16)]).into_owned();
         return fault("byteorder", "little", found, CONVERT);
     }
     let place = archive.get(name).unwrap_or(0..0);

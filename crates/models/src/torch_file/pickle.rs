@@ -110,7 +110,11 @@ impl Named<'_> {
             Err(ModelError::tensor(path, self.name, expected, found, remedy))
         };
         let Some(bytes) = storage else {
-            return fault(format!("its bytes in entry data/{}", self.storage.key), "no such entry".into(), DAMAGED);
+            return fault(
+                format!("its bytes in entry data/{}", self.storage.key),
+                "no such entry".into(),
+                DAMAGED,
+            );
         };
         let size = (self.storage.dtype.bitsize() / 8) as u64;
         let held = self.storage.elements.checked_mul(size);
@@ -322,7 +326,11 @@ impl<'a> Machine<'_, 'a> {
                 0x8a => {
                     let length = self.number(1)? as usize;
                     if length > 8 {
-                        return Err(self.fault("integers of 64 bits", format!("one of {length} bytes"), CONVERT));
+                        return Err(self.fault(
+                            "integers of 64 bits",
+                            format!("one of {length} bytes"),
+                            CONVERT,
+                        ));
                     }
                     let bits = self.number(length)?;
                     let unused = 64 - 8 * length as u32;
@@ -428,8 +436,13 @@ impl<'a> Machine<'_, 'a> {
     /// ("storage", type, key, device, elements).
     fn storage(&self, id: Value<'a>) -> Result<Value<'a>> {
         if let Value::Tuple(place) = id
-            && let [Value::Text("storage"), Value::Global(Global::Storage(dtype)), Value::Text(key), Value::Text(_), Value::Int(elements)] =
-                self.containers[place][..]
+            && let [
+                Value::Text("storage"),
+                Value::Global(Global::Storage(dtype)),
+                Value::Text(key),
+                Value::Text(_),
+                Value::Int(elements),
+            ] = self.containers[place][..]
             && let Ok(elements) = u64::try_from(elements)
         {
             return Ok(Value::Storage(Storage { key, dtype, elements }));
@@ -447,7 +460,10 @@ impl<'a> Machine<'_, 'a> {
                 Ok(Value::Dict(place))
             }
             (Global::RebuildParameter, [tensor @ Value::Tensor(_), ..]) => Ok(*tensor),
-            (Global::RebuildTensor, [Value::Storage(storage), Value::Int(offset), Value::Tuple(sizes), Value::Tuple(strides), ..]) => {
+            (
+                Global::RebuildTensor,
+                [Value::Storage(storage), Value::Int(offset), Value::Tuple(sizes), Value::Tuple(strides), ..],
+            ) => {
                 let numbers = |place: &usize| -> Option<Vec<u64>> {
                     let list = self.containers[*place].iter();
                     let number = |value: &Value<'_>| match value {
@@ -467,7 +483,11 @@ impl<'a> Machine<'_, 'a> {
                 }
                 Err(self.fault("sizes and strides of a tensor", "others", DAMAGED))
             }
-            _ => Err(self.fault("the arguments of a function that makes tensors", format!("others for {global:?}"), CONVERT)),
+            _ => Err(self.fault(
+                "the arguments of a function that makes tensors",
+                format!("others for {global:?}"),
+                CONVERT,
+            )),
         }
     }
 }

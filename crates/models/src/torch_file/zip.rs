@@ -47,6 +47,8 @@ fn directory(bytes: &[u8]) -> Option<(usize, u64)> {
     // The end record is the last, before a comment of at most 65,535 bytes.
     let from = bytes.len().saturating_sub(22 + 0xffff);
     let end = from + bytes[from..].windows(4).rposition(|four| four == END)?;
+    // Before its comment it has 22 bytes.
+    bytes.get(end..end + 22)?;
     let (count, start) = (u16_at(bytes, end + 10)? as u64, u32_at(bytes, end + 16)?);
     if count != 0xffff && start != 0xffff_ffff {
         return Some((start.try_into().ok()?, count));
@@ -114,7 +116,8 @@ impl<'a> Archive<'a> {
             ModelError::file(path, what, expected, found, remedy)
         };
         let damaged = |what: &str, expected: &str| fault(what, expected, "none".into(), DAMAGED);
-        let (start, count) = directory(bytes).ok_or_else(|| damaged("archive", "a zip directory at its end"))?;
+        let (start, count) =
+            directory(bytes).ok_or_else(|| damaged("archive", "a zip directory at its end"))?;
         let mut entries = BTreeMap::new();
         let mut at = start;
         // A directory entry has 46 bytes or more: the count is no reason to ask for memory.
@@ -130,7 +133,8 @@ impl<'a> Archive<'a> {
                 let found = format!("method {}, {} bytes for {}", header.method, header.packed, header.size);
                 return Err(fault(&what, "bytes stored as they are", found, CONVERT));
             }
-            let place = content(bytes, &header, start).ok_or_else(|| damaged(&what, "its bytes in the file"))?;
+            let place =
+                content(bytes, &header, start).ok_or_else(|| damaged(&what, "its bytes in the file"))?;
             if entries.insert(name, place).is_some() {
                 return Err(fault(&what, "one entry of this name", "two".into(), DAMAGED));
             }

@@ -88,7 +88,8 @@ fn pickle(tensors: &[Stored<'_>]) -> Vec<u8> {
 }
 
 fn file(pickle: Vec<u8>, storages: &[(&str, Vec<u8>)]) -> Vec<u8> {
-    let mut entries = vec![("archive/data.pkl".to_owned(), pickle), ("archive/byteorder".into(), b"little".to_vec())];
+    let mut entries =
+        vec![("archive/data.pkl".to_owned(), pickle), ("archive/byteorder".into(), b"little".to_vec())];
     entries.extend(storages.iter().map(|(key, bytes)| (format!("archive/data/{key}"), bytes.clone())));
     entries.push(("archive/version".into(), b"3\n".to_vec()));
     zip(&entries)
@@ -279,7 +280,8 @@ fn original_checkpoints_are_read_as_the_published_layout() {
             strides: &strides[k],
         };
         let names: Vec<&str> = weights.iter().map(|t| t.name.as_ref()).collect();
-        let old = |name| if name == "backbone.embeddings.weight" { "backbone.embedding.weight" } else { name };
+        let old =
+            |name| if name == "backbone.embeddings.weight" { "backbone.embedding.weight" } else { name };
         let mut tensors: Vec<Stored<'_>> = (0..names.len()).map(|k| stored(k, old(names[k]))).collect();
         tensors.push(stored(0, "lm_head.weight"));
         let parts: Vec<(&str, Vec<u8>)> =
