@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::atomic;
 use crate::error::{ModelError, Result, shorten};
 use crate::json;
+use crate::mamba::original;
 use crate::safetensors::{FloatType, NamedTensor, TensorFile, TensorView, missing, write};
 
 /// Configuration of the architecture.
@@ -27,6 +28,10 @@ pub const GENERATION_CONFIG: &str = "generation_config.json";
 pub const WEIGHTS: &str = "model.safetensors";
 /// Which shard holds which tensor.
 pub const INDEX: &str = "model.safetensors.index.json";
+/// All weights, as PyTorch saves them.
+pub const TORCH_WEIGHTS: &str = "pytorch_model.bin";
+/// Which shard of those holds which tensor.
+pub const TORCH_INDEX: &str = "pytorch_model.bin.index.json";
 /// Vocabulary and merges.
 pub const TOKENIZER: &str = "tokenizer.json";
 
@@ -52,6 +57,13 @@ impl Weights {
     pub fn from_file(file: TensorFile) -> Self {
         let index = file.names().map(|name| (name.to_owned(), 0)).collect();
         Self { path: file.path().to_owned(), files: vec![file], index }
+    }
+
+    /// Gives tensors other names.
+    fn rename(&mut self, name: impl Fn(&str) -> &str) {
+        self.files.iter_mut().for_each(|file| file.rename(&name));
+        let files = self.files.iter().enumerate();
+        self.index = files.flat_map(|(k, file)| file.names().map(move |name| (name.to_owned(), k))).collect();
     }
 
     /// The file, or the index file of several.
@@ -129,9 +141,13 @@ impl ModelFolder {
             let remedy = format!("name the folder that holds {CONFIG}, or fetch that file too");
             return Err(ModelError::file(dir, "model folder", format!("a {CONFIG}"), "none", remedy));
         }
-        let config = json::read(&path)?;
+        let mut config = json::read(&path)?;
         let mut warnings = Vec::new();
-        let weights = open_weights(dir, &mut warnings)?;
+        let mut weights = open_weights(dir, &mut warnings)?;
+        if original::is_original(&config) {
+            config = original::config(&path, &config)?;
+            weights.rename(original::name);
+        }
         Ok(Self { dir: dir.to_owned(), config, weights, warnings })
     }
 
@@ -188,18 +204,16 @@ fn open_weights(dir: &Path, warnings: &mut Vec<String>) -> Result<Weights> {
     if index.is_file() {
         return open_shards(dir, &index, warnings);
     }
-    let found = ["pytorch_model.bin", "pytorch_model.bin.index.json"]
-        .into_iter()
-        .find(|name| dir.join(name).is_file());
-    let expected = format!("{WEIGHTS} or {INDEX}");
-    Err(match found {
-        Some(name) => {
-            let remedy = "pickled weights are not supported yet; convert them in Python with \
-                          `AutoModelForCausalLM.from_pretrained(dir).save_pretrained(dir, safe_serialization=True)`";
-            ModelError::file(dir, "weights", expected, name, remedy)
-        }
-        None => ModelError::file(dir, "weights", expected, "neither", "fetch the weights into this folder"),
-    })
+    // What PyTorch wrote itself, as the third choice.
+    let (single, index) = (dir.join(TORCH_WEIGHTS), dir.join(TORCH_INDEX));
+    if single.is_file() {
+        return Weights::open(single);
+    }
+    if index.is_file() {
+        return open_shards(dir, &index, warnings);
+    }
+    let expected = format!("{WEIGHTS}, {INDEX} or {TORCH_WEIGHTS}");
+    Err(ModelError::file(dir, "weights", expected, "none of them", "fetch the weights into this folder"))
 }
 
 fn open_shards(dir: &Path, index: &Path, warnings: &mut Vec<String>) -> Result<Weights> {

@@ -22,6 +22,8 @@ pub mod generation;
 pub mod gguf;
 pub mod json;
 mod long_kernels;
+pub mod mamba;
+pub mod mamba2;
 mod mapped;
 pub mod matmulfree;
 pub mod mega;
@@ -35,5 +37,6 @@ pub mod safetensors;
 pub mod shapes;
 pub mod stream;
 pub mod tokenizer;
+mod torch_file;
 
 pub use error::{ModelError, Result};

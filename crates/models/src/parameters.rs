@@ -26,6 +26,24 @@ pub enum Init {
     Uniform(f64),
     /// Zero in 80 of 256 cases, else plus or minus this: the shares of a normal distribution that was quantised.
     Trits(f32),
+    /// ln 1, ln 2, … along the last axis: the S4D-Real start of a diagonal state space (Gu et al. 2022).
+    LogCount,
+    /// The logarithm of a uniform number between these.
+    LogUniform {
+        /// Least.
+        low: f64,
+        /// Greatest.
+        high: f64,
+    },
+    /// What softplus makes a step size of, whose logarithm is uniform between those of `low` and `high`.
+    StepSize {
+        /// Least step.
+        low: f64,
+        /// Greatest step.
+        high: f64,
+        /// No step is less.
+        floor: f64,
+    },
 }
 
 /// A parameter of the model.
@@ -186,6 +204,18 @@ pub(crate) fn init_values(parameter: &Parameter, seed: u64) -> Vec<f32> {
         Init::Constant(value) => vec![value; count],
         Init::Normal(std) => (0..count).map(|_| (std * rng.normal()) as f32).collect(),
         Init::Uniform(bound) => (0..count).map(|_| (bound * (2.0 * rng.uniform() - 1.0)) as f32).collect(),
+        Init::LogCount => {
+            let row = parameter.shape.last().copied().unwrap_or(1).max(1);
+            (0..count).map(|k| ((k % row + 1) as f64).ln() as f32).collect()
+        }
+        Init::LogUniform { low, high } => {
+            (0..count).map(|_| (low + (high - low) * rng.uniform()).ln() as f32).collect()
+        }
+        Init::StepSize { low, high, floor } => {
+            let step = |u: f64| (low.ln() + (high.ln() - low.ln()) * u).exp().max(floor);
+            // The inverse of softplus.
+            (0..count).map(|_| step(rng.uniform())).map(|dt| (dt + (-(-dt).exp_m1()).ln()) as f32).collect()
+        }
         Init::Trits(magnitude) => {
             let value = |byte: u8| match byte {
                 0..80 => 0.0,

@@ -7,7 +7,7 @@
 //!
 //! Format: <https://github.com/huggingface/safetensors#format>.
 
-mod header;
+pub(crate) mod header;
 mod write;
 
 use std::borrow::Cow;
@@ -22,7 +22,7 @@ use memmap2::Mmap;
 use self::header::Entry;
 pub use self::write::{FloatType, NamedTensor, Values, write, write_streamed};
 use crate::error::{ModelError, Result};
-use crate::mapped;
+use crate::{mapped, torch_file};
 
 const NOT_FLOAT: &str = "read it with `to_i64`, or convert the file to F32, F64, F16 or BF16";
 const NOT_INTEGER: &str = "read it with `to_f32`, or write the file with an integer dtype";
@@ -84,13 +84,25 @@ impl TensorFile {
     }
 
     fn parse(path: &Path, bytes: Bytes) -> Result<Self> {
-        let (entries, metadata) = header::read(path, bytes.all())?;
+        let (entries, metadata) = match torch_file::is_torch(bytes.all()) {
+            true => (torch_file::read(path, bytes.all())?, BTreeMap::new()),
+            false => header::read(path, bytes.all())?,
+        };
         Ok(Self { path: path.to_owned(), bytes, entries, metadata })
     }
 
     /// The file's path, as given.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Gives tensors other names; one whose new name is taken keeps its own.
+    pub(crate) fn rename(&mut self, name: impl Fn(&str) -> &str) {
+        for (old, entry) in std::mem::take(&mut self.entries) {
+            let new = name(&old).to_owned();
+            let free = !self.entries.contains_key(&new);
+            self.entries.insert(if free { new } else { old }, entry);
+        }
     }
 
     /// All names, sorted.

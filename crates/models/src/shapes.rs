@@ -2,12 +2,15 @@
 //!
 //! The three large MatMul-free ones are those of Zhu et al. 2024 (arXiv:2406.02528), whose parameter counts (norms inside
 //! the projections included) match the sizes of the published files at two bytes each; the small ones read and write bytes. `bitnet-2b4t` is that of Ma et al. 2025
-//! (arXiv:2504.12285), `qwen3-0.6b` and `qwen3-1.7b` those of Yang et al. 2025 (arXiv:2505.09388).
+//! (arXiv:2504.12285), `mamba-130m` and `mamba2-130m` those of Gu and Dao 2023 and 2024, `qwen3-0.6b` and `qwen3-1.7b` those of Yang et al. 2025 (arXiv:2505.09388).
 
 use crate::architecture::ModelConfig;
 use crate::bitnet::BitNetConfig;
 use crate::config::MatMulFreeConfig;
+use crate::mamba::{Keys, MambaConfig};
+use crate::mamba2::Mamba2Config;
 use crate::qwen3::Qwen3Config;
+use crate::registry::Listed;
 
 /// The architecture of a size, and what of it the architecture's defaults do not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,15 @@ pub enum Family {
         groups: usize,
         /// Width of a head.
         head_dim: usize,
+    },
+    /// Mamba.
+    Mamba,
+    /// Mamba-2.
+    Mamba2 {
+        /// Width of a head.
+        head_dim: usize,
+        /// States.
+        states: usize,
     },
 }
 
@@ -143,6 +155,38 @@ pub const SHAPES: &[Shape] = &[
         family: Family::Qwen3 { intermediate_size: 6144, heads: 16, groups: 8, head_dim: 128 },
         about: "published",
     },
+    Shape {
+        name: "mamba-1m",
+        vocab_size: 256,
+        hidden_size: 192,
+        num_hidden_layers: 4,
+        family: Family::Mamba,
+        about: "byte-level; trains in minutes on one core",
+    },
+    Shape {
+        name: "mamba-130m",
+        vocab_size: 50_280,
+        hidden_size: 768,
+        num_hidden_layers: 24,
+        family: Family::Mamba,
+        about: "published",
+    },
+    Shape {
+        name: "mamba2-1m",
+        vocab_size: 256,
+        hidden_size: 192,
+        num_hidden_layers: 4,
+        family: Family::Mamba2 { head_dim: 32, states: 32 },
+        about: "byte-level; trains in minutes on one core",
+    },
+    Shape {
+        name: "mamba2-130m",
+        vocab_size: 50_288,
+        hidden_size: 768,
+        num_hidden_layers: 24,
+        family: Family::Mamba2 { head_dim: 64, states: 128 },
+        about: "published",
+    },
 ];
 
 impl Shape {
@@ -195,6 +239,38 @@ impl Shape {
                 }
                 config.into()
             }
+            Family::Mamba | Family::Mamba2 { .. } => {
+                let mut keys = Keys {
+                    vocab_size,
+                    hidden_size,
+                    num_hidden_layers,
+                    initializer_range: 0.02,
+                    rescale_prenorm_residual: true,
+                    ..MambaConfig::default().keys
+                };
+                if self.is_byte_level() {
+                    (keys.bos_token_id, keys.eos_token_id, keys.pad_token_id) = (None, vec![], None);
+                }
+                let Family::Mamba2 { head_dim, states } = self.family else {
+                    let time_step_rank = hidden_size.div_ceil(16);
+                    return ModelConfig::Listed(Listed::new(MambaConfig {
+                        keys,
+                        time_step_rank,
+                        ..MambaConfig::default()
+                    }));
+                };
+                let second = Mamba2Config::default();
+                keys.extra = second.keys.extra.clone();
+                keys.state_size = states;
+                let num_heads = keys.inner() / head_dim;
+                ModelConfig::Listed(Listed::new(Mamba2Config {
+                    keys,
+                    num_heads,
+                    head_dim,
+                    n_groups: 1,
+                    ..second
+                }))
+            }
             Family::Qwen3 { intermediate_size, heads, groups, head_dim } => Qwen3Config {
                 vocab_size,
                 hidden_size,
@@ -230,6 +306,10 @@ mod tests {
             ("qwen3-3m", 3.1e6, 3.3e6),
             ("qwen3-0.6b", 5.95e8, 5.97e8),
             ("qwen3-1.7b", 1.72e9, 1.721e9),
+            ("mamba-1m", 0.9e6, 1.3e6),
+            ("mamba-130m", 129.1e6, 129.2e6),
+            ("mamba2-1m", 0.9e6, 1.3e6),
+            ("mamba2-130m", 128.9e6, 129.1e6),
         ] {
             let config = Shape::find(name).unwrap().config();
             let count = config.parameter_count().unwrap() as f64;

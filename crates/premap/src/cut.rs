@@ -91,6 +91,11 @@ pub fn scan_chunk(batch: usize, time: usize, channels: usize) -> usize {
     if batch * channels < 512 && time >= 1024 { 256 } else { time.max(1) }
 }
 
+/// Blocks of lanes in a task of a selective scan: as many as share a page, if a dozen tasks are left.
+pub fn selective_blocks(batch: usize, channels: usize) -> usize {
+    (batch * channels.div_ceil(LANES) / 12).clamp(1, LANE_BLOCKS)
+}
+
 /// One call of the pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Round {
@@ -239,11 +244,15 @@ fn node(plan: &Plan, at: u32, n: &Node) -> Vec<Round> {
         Op::SelectiveScan | Op::SelectiveScanGrad => {
             let s = sizes(plan, n.inputs[0]);
             let blocks = s[2].div_ceil(LANES);
-            let (tasks, lanes) = match n.op {
-                Op::SelectiveScan => (blocks, LANES),
-                _ => (blocks.div_ceil(LANE_BLOCKS), LANES * LANE_BLOCKS),
+            let each = match n.op {
+                Op::SelectiveScan => selective_blocks(s[0], s[2]),
+                _ => LANE_BLOCKS,
             };
-            vec![round(s[0] * tasks, format!("{lanes} channels of a sequence"))]
+            vec![round(s[0] * blocks.div_ceil(each), format!("{} channels of a sequence", LANES * each))]
+        }
+        Op::Ssd | Op::SsdGrad => {
+            let s = sizes(plan, n.inputs[0]);
+            vec![round(s[0] * s[2], "a head of a sequence".into())]
         }
         Op::KvAttention => {
             let q = sizes(plan, n.inputs[0]);

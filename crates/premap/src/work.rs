@@ -228,6 +228,12 @@ fn node(plan: &Plan, at: u32, n: &Node, work: &mut Work) {
             // A step of a block of lanes reads and writes a line each.
             work.add_rows(kernel, input(0) * states, input(0) / cut::LANES as f64);
         }
+        Op::Ssd | Op::SsdGrad => {
+            // Priced as a selective scan, whose steps it has without their exponentials.
+            let states = sizes(plan, n.inputs[3]).get(3).copied().unwrap_or(1) as f64;
+            let kernel = if n.op == Op::Ssd { Kernel::Selective } else { Kernel::SelectiveGrad };
+            work.add_rows(kernel, input(0) * states, input(0) / cut::LANES as f64);
+        }
         Op::Rope => by_rows(plan, Kernel::Rope, n.inputs[0], work),
         Op::KvAttention => attention(plan, at, n, work),
         Op::CrossEntropy => by_rows(plan, Kernel::Softmax, n.inputs[0], work),

@@ -187,6 +187,25 @@ fn recurrences(c: &mut Cases) {
             y[..3].iter().chain(&g[..6]).cloned().collect()
         });
     }
+    // Heads in groups, states of whole and broken vectors, ragged chunks.
+    for (b, t, h, p, g, n) in [
+        (1, 1, 1, 1, 1, 1),
+        (2, 7, 4, 3, 2, 5),
+        (1, 33, 6, 4, 3, 16),
+        (2, 20, 2, 8, 1, 24),
+        (1, 5, 3, 2, 3, 40),
+    ] {
+        c.add(format!("ssd {b} x {t} x {h} x {p}, {g} groups of {n}"), |m| {
+            let x = m.f(&[b, t, h, p]);
+            let dt = m.input(DType::F32, &[b, t, h], 0.0, 0.7);
+            let a = m.input(DType::F32, &[h], -2.0, 0.0);
+            let (bb, cc, h0) = (m.f(&[b, t, g, n]), m.f(&[b, t, g, n]), m.f(&[b, h, p, n]));
+            let y = m.cx.push(Op::Ssd, Attrs::new(), &[&x, &dt, &a, &bb, &cc, &h0]);
+            let (dy, dlast) = (m.f(&[b, t, h, p]), m.f(&[b, h, p, n]));
+            let grads = m.cx.push(Op::SsdGrad, Attrs::new(), &[&x, &dt, &a, &bb, &cc, &h0, &dy, &dlast]);
+            y.iter().chain(&grads).cloned().collect()
+        });
+    }
     c.add("linear_scan F64", |m| {
         let f = m.input(DType::F64, &[2, 5, 3], 0.0, 1.0);
         let (x, h0) = (m.input(DType::F64, &[2, 5, 3], -1.0, 1.0), m.input(DType::F64, &[2, 3], -1.0, 1.0));

@@ -74,6 +74,35 @@ pub(crate) fn composites(r: &mut Random, add: &mut impl FnMut(&[Op], Vec<Array<f
         Box::new(|v| v[0].cx().push(Op::SelectiveScanGrad, Attrs::new(), &v.iter().collect::<Vec<_>>())),
     );
     memories(r, add);
+    // Two heads of one group, and of a group each.
+    for groups in [1, 2] {
+        let six = |r: &mut Random| {
+            vec![
+                r.array(&[2, 4, 2, 3], -1.0, 1.0),
+                r.array(&[2, 4, 2], 0.1, 0.7),
+                r.array(&[2], -1.5, -0.1),
+                r.array(&[2, 4, groups, 2], -1.0, 1.0),
+                r.array(&[2, 4, groups, 2], -1.0, 1.0),
+                r.array(&[2, 2, 3, 2], -1.0, 1.0),
+            ]
+        };
+        let at = six(r);
+        add(
+            &[Op::Ssd],
+            at,
+            Box::new(|v| {
+                let (y, last) = v[0].ssd(&v[1], &v[2], &v[3], &v[4], &v[5]);
+                vec![y, last]
+            }),
+        );
+        let mut at = six(r);
+        at.extend([r.array(&[2, 4, 2, 3], -1.0, 1.0), r.array(&[2, 2, 3, 2], -1.0, 1.0)]);
+        add(
+            &[Op::SsdGrad],
+            at,
+            Box::new(|v| v[0].cx().push(Op::SsdGrad, Attrs::new(), &v.iter().collect::<Vec<_>>())),
+        );
+    }
     let labels = |v: &[Var]| v[0].cx().array(DType::I64, &[4], &[2.0, -100.0, 0.0, 1.0]);
     add(
         &[Op::CrossEntropy],

@@ -28,6 +28,7 @@ pub mod slice;
 pub mod slstm;
 pub mod source;
 pub mod special;
+pub mod ssd;
 pub(crate) mod taylor;
 pub mod transcendental;
 pub mod windows;

@@ -383,6 +383,32 @@ fn composites(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
             f(&[1, 1, 1], &[10.0]),
         ],
     );
+    // The same numbers with one head.
+    let (heads, maps) = (|x: &[f64]| f(&[1, 2, 1, 1], x), |x: &[f64]| f(&[1, 2, 1, 1], x));
+    let state = |x: f64| f(&[1, 1, 1, 1], &[x]);
+    let steps = |x: &[f64]| f(&[1, 2, 1], x);
+    let six = [
+        heads(&[2.0, 3.0]),
+        steps(&[1.0, 1.0]),
+        f(&[1], &[ln2]),
+        maps(&[1.0, 2.0]),
+        maps(&[3.0, 1.0]),
+        state(1.0),
+    ];
+    case(Op::Ssd, Attrs::new(), &six, &[heads(&[12.0, 14.0]), state(14.0)]);
+    case(
+        Op::SsdGrad,
+        Attrs::new(),
+        &[&six[..], &[heads(&[1.0, 1.0]), state(0.0)]].concat(),
+        &[
+            heads(&[5.0, 2.0]),
+            steps(&[10.0 + 10.0 * ln2, 6.0 + 8.0 * ln2]),
+            f(&[1], &[18.0]),
+            maps(&[10.0, 3.0]),
+            maps(&[4.0, 14.0]),
+            state(10.0),
+        ],
+    );
     // Softmax of (0, ln 3) is (1/4, 3/4); the middle row is left out.
     let (ln3, ln4) = (3f64.ln(), 4f64.ln());
     let logits = f(&[3, 2], &[0.0, ln3, 5.0, 6.0, 0.0, 0.0]);

@@ -24,11 +24,11 @@ const DAMAGED: &str = "the file is damaged or was not downloaded in full: fetch 
 
 /// A tensor's type and its place in the whole file.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) dtype: Dtype,
-    pub(super) shape: Vec<usize>,
-    pub(super) start: usize,
-    pub(super) end: usize,
+pub(crate) struct Entry {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
 type Parsed = (BTreeMap<String, Entry>, BTreeMap<String, String>);

@@ -10,3 +10,4 @@ mod gguf;
 mod gguf_tokenizer;
 mod golden;
 mod safetensors;
+mod torch_file;

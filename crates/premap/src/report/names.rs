@@ -35,6 +35,8 @@ pub fn step(plan: &Plan, step: &Step) -> String {
                 Op::LinearScanGrad => "scan, backward".into(),
                 Op::SelectiveScan => "selective scan".into(),
                 Op::SelectiveScanGrad => "selective scan, backward".into(),
+                Op::Ssd => "state-space dual".into(),
+                Op::SsdGrad => "state-space dual, backward".into(),
                 Op::RmsNorm => "norm".into(),
                 Op::RmsNormGrad => "norm, backward".into(),
                 Op::QuantizeActivations => "quantise".into(),

@@ -88,7 +88,7 @@ impl<I: Isa> Steps for I {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use wide::Avx512;
+pub(super) use wide::{Avx512, transpose};
 
 #[cfg(target_arch = "x86_64")]
 mod wide {
@@ -143,6 +143,47 @@ mod wide {
         let mut out = [0.0; 16];
         store(&mut out, v);
         out
+    }
+
+    /// Rows of 16 as columns: pairs, fours, eights and sixteens change places.
+    ///
+    /// # Panics
+    /// Unless both are 16 rows of 16.
+    #[target_feature(enable = "avx512f")]
+    pub(in super::super) fn transpose(from: &[f32], to: &mut [f32]) {
+        assert!(from.len() == 256 && to.len() == 256);
+        // SAFETY: row k is within the 256 elements.
+        let r: [__m512; 16] = std::array::from_fn(|k| unsafe { _mm512_loadu_ps(from.as_ptr().add(16 * k)) });
+        let mut t = r;
+        for k in 0..8 {
+            t[2 * k] = _mm512_unpacklo_ps(r[2 * k], r[2 * k + 1]);
+            t[2 * k + 1] = _mm512_unpackhi_ps(r[2 * k], r[2 * k + 1]);
+        }
+        let mut u = t;
+        for k in 0..4 {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|i| _mm512_castps_pd(t[4 * k + i]));
+            u[4 * k] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+            u[4 * k + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+            u[4 * k + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+            u[4 * k + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+        }
+        // u[4 k + i] holds columns i, 4 + i, 8 + i, 12 + i of rows 4 k to 4 k + 3.
+        for i in 0..4 {
+            let low = _mm512_shuffle_f32x4::<0x88>(u[i], u[4 + i]);
+            let high = _mm512_shuffle_f32x4::<0xdd>(u[i], u[4 + i]);
+            let low2 = _mm512_shuffle_f32x4::<0x88>(u[8 + i], u[12 + i]);
+            let high2 = _mm512_shuffle_f32x4::<0xdd>(u[8 + i], u[12 + i]);
+            let columns = [
+                (i, _mm512_shuffle_f32x4::<0x88>(low, low2)),
+                (8 + i, _mm512_shuffle_f32x4::<0xdd>(low, low2)),
+                (4 + i, _mm512_shuffle_f32x4::<0x88>(high, high2)),
+                (12 + i, _mm512_shuffle_f32x4::<0xdd>(high, high2)),
+            ];
+            for (column, v) in columns {
+                // SAFETY: as above.
+                unsafe { _mm512_storeu_ps(to.as_mut_ptr().add(16 * column), v) };
+            }
+        }
     }
 
     #[target_feature(enable = "avx512f")]
