@@ -13,6 +13,8 @@ use serde_json::Value;
 use crate::architecture::Architecture;
 use crate::config::Parsed;
 use crate::error::Result;
+use crate::xlstm::XlstmConfig;
+use crate::xlstm_orig::XlstmOrigConfig;
 
 /// A line of the table.
 pub struct Entry {
@@ -23,7 +25,16 @@ pub struct Entry {
 }
 
 /// Every listed architecture.
-pub static TABLE: &[Entry] = &[];
+pub static TABLE: &[Entry] = &[
+    Entry {
+        model_type: XlstmConfig::MODEL_TYPE,
+        read: |path, value| Ok(XlstmConfig::from_json(path, value)?.map(Listed::new)),
+    },
+    Entry {
+        model_type: XlstmOrigConfig::MODEL_TYPE,
+        read: |path, value| Ok(XlstmOrigConfig::from_json(path, value)?.map(Listed::new)),
+    },
+];
 
 /// The line of a `model_type`.
 pub fn entry(model_type: &str) -> Option<&'static Entry> {
