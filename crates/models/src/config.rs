@@ -33,8 +33,8 @@ pub(crate) const MAX_VOCAB: usize = 1 << 24;
 pub(crate) const MAX_WIDTH: usize = 1 << 17;
 pub(crate) const MAX_INTERMEDIATE: usize = 1 << 20;
 pub(crate) const MAX_LAYERS: usize = 1 << 12;
-const MAX_CONV: usize = 1 << 10;
-const MAX_RATIO: f64 = 64.0;
+pub(crate) const MAX_CONV: usize = 1 << 10;
+pub(crate) const MAX_RATIO: f64 = 64.0;
 
 /// Keys that `transformers` writes into any configuration and that do not concern the mathematics.
 pub(crate) const HOUSEKEEPING: &[&str] = &[
@@ -516,7 +516,8 @@ pub(crate) fn one_token(
     }
 }
 
-fn choice<T: Copy>(fields: &Fields<'_>, field: &str, names: &[(T, &'static str)]) -> Result<T> {
+/// The value of a field whose values have names; absent, the first.
+pub(crate) fn choice<T: Copy>(fields: &Fields<'_>, field: &str, names: &[(T, &'static str)]) -> Result<T> {
     let text = fields.text(field, names[0].1)?;
     names.iter().find(|(_, name)| *name == text).map(|(value, _)| *value).ok_or_else(|| {
         let list = names.iter().map(|(_, name)| format!("\"{name}\"")).collect::<Vec<_>>();

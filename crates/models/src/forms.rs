@@ -122,7 +122,7 @@ pub(crate) fn finish(cx: Cx, outputs: Vec<(String, Var)>, trace: bool) -> Result
     let named: Vec<(&str, &Var)> = outputs.iter().map(|(n, v)| (n.as_str(), v)).collect();
     let mut g = cx.finish(&named)?;
     if !trace {
-        g.taps.retain(|t| t.name.starts_with("hidden_states."));
+        g.taps.retain(|t| ["hidden_states.", "block_out."].iter().any(|kept| t.name.starts_with(kept)));
     }
     Ok(g)
 }

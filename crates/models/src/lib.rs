@@ -13,6 +13,7 @@ pub mod bundle;
 pub mod chat;
 pub mod config;
 pub mod decoder;
+mod ends;
 pub mod error;
 pub mod exchange;
 pub mod folder;
@@ -38,5 +39,7 @@ pub mod shapes;
 pub mod stream;
 pub mod tokenizer;
 mod torch_file;
+pub mod xlstm;
+pub mod xlstm_orig;
 
 pub use error::{ModelError, Result};

@@ -43,6 +43,22 @@ pub enum Init {
         high: f64,
         /// No step is less.
         floor: f64,
+    /// Evenly spaced from the first to the last.
+    Line(f32, f32),
+    /// The first half the number for the input gates, the second evenly spaced for the forget gates.
+    Gates {
+        /// For the input gates.
+        input: f32,
+        /// The first and the last of the forget gates.
+        forget: (f32, f32),
+    },
+    /// Zero but for the second of four quarters, which repeats 5 − 12 (j / (width − 1))^exponent for j below `width`: the forget
+    /// gates of a scalar memory, from those that remember to those that forget.
+    ForgetBias {
+        /// Channels of a head.
+        width: usize,
+        /// Larger for deeper blocks.
+        exponent: f64,
     },
 }
 
@@ -196,6 +212,12 @@ impl MatMulFreeConfig {
     }
 }
 
+/// Numbers from the first to the last.
+fn line(count: usize, first: f32, last: f32) -> impl Iterator<Item = f32> {
+    let step = (last - first) / count.saturating_sub(1).max(1) as f32;
+    (0..count).map(move |at| first + at as f32 * step)
+}
+
 /// Initial values of a parameter, from a stream of random numbers of its own.
 pub(crate) fn init_values(parameter: &Parameter, seed: u64) -> Vec<f32> {
     let mut rng = Rng::for_name(seed, &parameter.name);
@@ -215,6 +237,17 @@ pub(crate) fn init_values(parameter: &Parameter, seed: u64) -> Vec<f32> {
             let step = |u: f64| (low.ln() + (high.ln() - low.ln()) * u).exp().max(floor);
             // The inverse of softplus.
             (0..count).map(|_| step(rng.uniform())).map(|dt| (dt + (-(-dt).exp_m1()).ln()) as f32).collect()
+        Init::Line(first, last) => line(count, first, last).collect(),
+        Init::Gates { input, forget: (first, last) } => {
+            let forget = line(count - count / 2, first, last);
+            std::iter::repeat_n(input, count / 2).chain(forget).collect()
+        }
+        Init::ForgetBias { width, exponent } => {
+            let forget = |at: usize| {
+                let share = (at % width.max(1)) as f64 / width.saturating_sub(1).max(1) as f64;
+                (5.0 - 12.0 * share.powf(exponent)) as f32
+            };
+            (0..count).map(|at| if at * 4 / count.max(1) == 1 { forget(at) } else { 0.0 }).collect()
         }
         Init::Trits(magnitude) => {
             let value = |byte: u8| match byte {

@@ -3,6 +3,7 @@
 //! The three large MatMul-free ones are those of Zhu et al. 2024 (arXiv:2406.02528), whose parameter counts (norms inside
 //! the projections included) match the sizes of the published files at two bytes each; the small ones read and write bytes. `bitnet-2b4t` is that of Ma et al. 2025
 //! (arXiv:2504.12285), `mamba-130m` and `mamba2-130m` those of Gu and Dao 2023 and 2024, `qwen3-0.6b` and `qwen3-1.7b` those of Yang et al. 2025 (arXiv:2505.09388).
+//! (arXiv:2504.12285), `xlstm-7b` that of Beck et al. 2025 (arXiv:2503.13427), `qwen3-0.6b` and `qwen3-1.7b` those of Yang et al. 2025 (arXiv:2505.09388).
 
 use crate::architecture::ModelConfig;
 use crate::bitnet::BitNetConfig;
@@ -11,6 +12,7 @@ use crate::mamba::{Keys, MambaConfig};
 use crate::mamba2::Mamba2Config;
 use crate::qwen3::Qwen3Config;
 use crate::registry::Listed;
+use crate::xlstm::XlstmConfig;
 
 /// The architecture of a size, and what of it the architecture's defaults do not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,10 @@ pub enum Family {
         head_dim: usize,
         /// States.
         states: usize,
+    /// xLSTM with matrix memories.
+    Xlstm {
+        /// Heads.
+        heads: usize,
     },
 }
 
@@ -129,6 +135,30 @@ pub const SHAPES: &[Shape] = &[
         hidden_size: 2560,
         num_hidden_layers: 30,
         family: Family::BitNet { intermediate_size: 6912, heads: 20, groups: 5 },
+        about: "published",
+    },
+    Shape {
+        name: "xlstm-1m",
+        vocab_size: 256,
+        hidden_size: 128,
+        num_hidden_layers: 4,
+        family: Family::Xlstm { heads: 4 },
+        about: "byte-level; to try things with",
+    },
+    Shape {
+        name: "xlstm-130m",
+        vocab_size: 50_304,
+        hidden_size: 768,
+        num_hidden_layers: 12,
+        family: Family::Xlstm { heads: 4 },
+        about: "for benchmarks: reads as many weights for a token as Mamba of 130 million",
+    },
+    Shape {
+        name: "xlstm-7b",
+        vocab_size: 50_304,
+        hidden_size: 4096,
+        num_hidden_layers: 32,
+        family: Family::Xlstm { heads: 8 },
         about: "published",
     },
     Shape {
@@ -284,6 +314,19 @@ impl Shape {
                 ..Qwen3Config::default()
             }
             .into(),
+            Family::Xlstm { heads } => {
+                let mut config = XlstmConfig {
+                    vocab_size,
+                    hidden_size,
+                    num_hidden_layers,
+                    num_heads: heads,
+                    ..XlstmConfig::default()
+                };
+                if self.is_byte_level() {
+                    (config.bos_token_id, config.eos_token_id, config.pad_token_id) = (None, vec![], None);
+                }
+                ModelConfig::Listed(Listed::new(config))
+            }
         }
     }
 }
@@ -303,6 +346,9 @@ mod tests {
             ("bitnet-1m", 0.7e6, 1.3e6),
             ("bitnet-30m", 26e6, 32e6),
             ("bitnet-2b4t", 2.41e9, 2.42e9),
+            ("xlstm-1m", 0.9e6, 1.0e6),
+            ("xlstm-130m", 1.62e8, 1.63e8),
+            ("xlstm-7b", 6.86e9, 6.87e9),
             ("qwen3-3m", 3.1e6, 3.3e6),
             ("qwen3-0.6b", 5.95e8, 5.97e8),
             ("qwen3-1.7b", 1.72e9, 1.721e9),

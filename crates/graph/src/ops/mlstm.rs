@@ -109,7 +109,9 @@ fn read<S: Scalar>(g: &Given<S>, s: &Memory<S>) -> (Vec<S>, Vec<S>, S, S) {
     let zero = || S::from_f64(0.0);
     let q: Vec<S> = g.q.iter().map(|q| q.clone() * scale.clone()).collect();
     let width = g.v.len();
-    let over = |at: usize| q.iter().enumerate().fold(zero(), |sum, (k, q)| sum + q.clone() * s.c[k * width + at].clone());
+    let over = |at: usize| {
+        q.iter().enumerate().fold(zero(), |sum, (k, q)| sum + q.clone() * s.c[k * width + at].clone())
+    };
     let numerator = (0..width).map(over).collect();
     let along = q.iter().zip(&s.n).fold(zero(), |sum, (q, n)| sum + q.clone() * n.clone());
     (q, numerator, along, (-s.m.clone()).exp())
@@ -120,7 +122,13 @@ fn scale<S: Scalar>(keys: usize) -> S {
 }
 
 /// The operands of head `h` of sequence `b` in step `t`.
-fn given<'a, S: Scalar>(i: &'a [Array<S>], [_, time, heads, k, v]: [usize; 5], b: usize, t: usize, h: usize) -> Given<'a, S> {
+fn given<'a, S: Scalar>(
+    i: &'a [Array<S>],
+    [_, time, heads, k, v]: [usize; 5],
+    b: usize,
+    t: usize,
+    h: usize,
+) -> Given<'a, S> {
     let at = (b * time + t) * heads + h;
     Given {
         q: &i[0].floats()[at * k..][..k],
@@ -132,11 +140,7 @@ fn given<'a, S: Scalar>(i: &'a [Array<S>], [_, time, heads, k, v]: [usize; 5], b
 }
 
 fn memory<S: Scalar>(c: &[S], n: &[S], m: &[S], head: usize, [_, _, _, k, v]: [usize; 5]) -> Memory<S> {
-    Memory {
-        c: c[head * k * v..][..k * v].to_vec(),
-        n: n[head * k..][..k].to_vec(),
-        m: m[head].clone(),
-    }
+    Memory { c: c[head * k * v..][..k * v].to_vec(), n: n[head * k..][..k].to_vec(), m: m[head].clone() }
 }
 
 impl OpDef for Mlstm {
@@ -339,7 +343,11 @@ impl OpDef for MlstmGrad {
                 }
                 let (mut da, mut di) = (dforget * forget.clone(), dinput * input.clone());
                 dm = dm - da.clone() - di.clone();
-                if *a >= *g.i { da = da + dm } else { di = di + dm }
+                if *a >= *g.i {
+                    da = da + dm
+                } else {
+                    di = di + dm
+                }
                 out[3][at] = di;
                 out[4][at] = da.clone() * (-g.f.clone()).logistic();
                 dm = da;

@@ -93,7 +93,13 @@ fn step<S: Scalar>(raw: [S; 4], old: &Cell<S>) -> (Cell<S>, Gates<S>) {
 }
 
 /// x and R h before a step: the gates' arguments of every channel of a head.
-fn raw<S: Scalar>(i: &[Array<S>], before: &[S], [_, t, h, d]: [usize; 4], at: [usize; 3], to: usize) -> [S; 4] {
+fn raw<S: Scalar>(
+    i: &[Array<S>],
+    before: &[S],
+    [_, t, h, d]: [usize; 4],
+    at: [usize; 3],
+    to: usize,
+) -> [S; 4] {
     let [b, time, head] = at;
     [0, 1, 2, 3].map(|gate| {
         let x = i[0].floats()[(((b * t + time) * 4 + gate) * h + head) * d + to].clone();
@@ -262,7 +268,8 @@ impl OpDef for SlstmGrad {
                     let ([i_raw, f_raw, ..], g) = &gates[time][to];
                     let (old, new) = (&cells[time][to], &cells[time + 1][to]);
                     let y = &h_of(time)[to];
-                    let dh = i[7].floats()[((seq * t + time) * h + head) * d + to].clone() + mixed[to].clone();
+                    let dh =
+                        i[7].floats()[((seq * t + time) * h + head) * d + to].clone() + mixed[to].clone();
                     let one = S::from_f64(1.0);
                     let share = dh.clone() / new.n.clone();
                     let dc = ct[to].c.clone() + g.o.clone() * share.clone();
@@ -273,7 +280,11 @@ impl OpDef for SlstmGrad {
                     let slope = (dc.clone() * old.c.clone() + dn.clone() * old.n.clone()) * g.forget.clone();
                     let mut da = if g.a <= new.m { slope } else { zero.clone() };
                     let dm = ct[to].m.clone() - da.clone() - di.clone();
-                    if g.fresh || *i_raw >= g.a { di = di + dm } else { da = da + dm }
+                    if g.fresh || *i_raw >= g.a {
+                        di = di + dm
+                    } else {
+                        da = da + dm
+                    }
                     let df = da.clone() * (-f_raw.clone()).logistic();
                     ct[to] = Cell { c: dc * g.forget.clone(), n: dn * g.forget.clone(), m: da };
                     for (gate, d_raw) in [di, df, dz, do_].into_iter().enumerate() {

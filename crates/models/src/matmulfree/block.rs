@@ -151,7 +151,11 @@ impl Mlgru {
 }
 
 /// Depthwise causal convolution along the sequence: x (B, T, D), kernel (D, 1, K), the K − 1 inputs before x.
-fn causal_conv(x: &graph::Var, kernel: &graph::Var, before: &graph::Var) -> (graph::Var, graph::Var) {
+pub(crate) fn causal_conv(
+    x: &graph::Var,
+    kernel: &graph::Var,
+    before: &graph::Var,
+) -> (graph::Var, graph::Var) {
     let shape = x.shape();
     let taps = kernel.shape()[2].fixed().unwrap_or(1);
     let history = graph::Var::concatenate(&[before, x], 1);

@@ -16,6 +16,7 @@ mod graphs;
 
 pub use crate::forms::{Form, GraphOptions};
 pub use bitlinear::{BitLinear, Products, Weight};
+pub(crate) use block::causal_conv;
 pub use block::{Block, ChannelMixer, Mlgru, Recurrent};
 pub use graphs::{
     bounds_graph, prepare_graph, prepared_names, projections, sequence_graph, state_names, step_graph,
