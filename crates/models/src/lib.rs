@@ -31,8 +31,10 @@ pub mod qwen3;
 pub mod registry;
 pub mod rng;
 pub mod rope;
+pub mod s4;
 pub mod safetensors;
 pub mod shapes;
+pub mod shell;
 pub mod stream;
 pub mod tokenizer;
 

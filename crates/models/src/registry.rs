@@ -23,10 +23,20 @@ pub struct Entry {
 }
 
 /// Every listed architecture.
-pub static TABLE: &[Entry] = &[Entry {
-    model_type: crate::mega::MegaConfig::MODEL_TYPE,
-    read: |path, value| Ok(crate::mega::MegaConfig::from_json(path, value)?.map(Listed::new)),
-}];
+pub static TABLE: &[Entry] = &[
+    Entry {
+        model_type: crate::mega::MegaConfig::MODEL_TYPE,
+        read: |path, value| Ok(crate::mega::MegaConfig::from_json(path, value)?.map(Listed::new)),
+    },
+    Entry {
+        model_type: "s4",
+        read: |path, value| Ok(crate::s4::S4Config::from_json(path, value)?.map(Listed::new)),
+    },
+    Entry {
+        model_type: "s4d",
+        read: |path, value| Ok(crate::s4::S4Config::from_json(path, value)?.map(Listed::new)),
+    },
+];
 
 /// The line of a `model_type`.
 pub fn entry(model_type: &str) -> Option<&'static Entry> {
