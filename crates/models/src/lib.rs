@@ -32,6 +32,7 @@ pub mod registry;
 pub mod rng;
 pub mod rope;
 pub mod s4;
+pub mod s5;
 pub mod safetensors;
 pub mod shapes;
 pub mod shell;

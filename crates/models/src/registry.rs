@@ -36,6 +36,10 @@ pub static TABLE: &[Entry] = &[
         model_type: "s4d",
         read: |path, value| Ok(crate::s4::S4Config::from_json(path, value)?.map(Listed::new)),
     },
+    Entry {
+        model_type: crate::s5::S5Config::MODEL_TYPE,
+        read: |path, value| Ok(crate::s5::S5Config::from_json(path, value)?.map(Listed::new)),
+    },
 ];
 
 /// The line of a `model_type`.
