@@ -37,10 +37,11 @@ pub(crate) fn half_hippo(n: usize) -> HalfHippo {
         let omega = square.max(0.0).sqrt();
         let u: Vec<f64> = times(&v).into_iter().map(|x| x / omega.max(1e-300)).collect();
         let half = std::f64::consts::FRAC_1_SQRT_2;
-        // The phase that makes the last number real.
-        let (a, b) = (v[n - 1], u[n - 1]);
+        // The phase in which P, and with it B, is −i times its size: that of the published values.
+        let project = |z: &[f64]| z.iter().enumerate().map(|(i, x)| x * (i as f64 + 0.5).sqrt()).sum::<f64>();
+        let (a, b) = (project(&v), -project(&u));
         let size = a.hypot(b).max(1e-300);
-        let turn = (a / size, -b / size);
+        let turn = (-b / size, a / size);
         let vector: Vec<Pair> = v
             .iter()
             .zip(&u)
@@ -112,10 +113,16 @@ mod tests {
             let norm: f64 = v.iter().map(|z| z.0 * z.0 + z.1 * z.1).sum();
             assert!((norm - 1.0).abs() < 1e-9);
         }
-        // As `golden/s4` has them for N = 16, up to the phase.
-        let sizes = half_hippo(16);
-        for (p, expected) in sizes.p.iter().zip([7.232684, 2.4537466, 1.5447423, 1.1345008]) {
-            assert!((p.0.hypot(p.1) - expected).abs() < 2e-3, "{p:?} {expected}");
+        // P and B come out of their halves again.
+        let all = half_hippo(16);
+        for i in 0..16 {
+            let sum = |x: &[Pair]| {
+                let terms = all.vectors.iter().zip(x).map(|(v, x)| v[i].0 * x.0 - v[i].1 * x.1);
+                2.0 * terms.sum::<f64>()
+            };
+            assert!((sum(&all.p) - (i as f64 + 0.5).sqrt()).abs() < 1e-8);
+            assert!((sum(&all.b) - (2.0 * i as f64 + 1.0).sqrt()).abs() < 1e-8);
         }
+        assert!(all.p.iter().all(|p| p.0.abs() < 1e-8 && p.1 < 0.0), "{:?}", all.p);
     }
 }
