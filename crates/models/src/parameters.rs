@@ -273,6 +273,17 @@ pub(crate) fn check_tensors(
     bytes: &[(String, Vec<usize>)],
     tied: Option<&str>,
 ) -> Result<()> {
+    check_tensors_but(weights, floats, bytes, tied, &|_| false)
+}
+
+/// [`check_tensors`] of all but the tensors that are `ignored` by name.
+pub(crate) fn check_tensors_but(
+    weights: &Weights,
+    floats: &[(String, Vec<usize>)],
+    bytes: &[(String, Vec<usize>)],
+    tied: Option<&str>,
+    ignored: &dyn Fn(&str) -> bool,
+) -> Result<()> {
     let mut differences = Differences::default();
     let mut look = |name: &String, shape: &Vec<usize>, fits: &dyn Fn(Dtype) -> bool| {
         let Ok(view) = weights.tensor(name) else {
@@ -290,8 +301,9 @@ pub(crate) fn check_tensors(
     floats.iter().for_each(|(name, shape)| look(name, shape, &float));
     bytes.iter().for_each(|(name, shape)| look(name, shape, &|dtype| dtype == Dtype::U8));
     let known = floats.iter().chain(bytes).map(|(name, _)| name.as_str()).collect::<HashSet<_>>();
-    let unexpected =
-        weights.names().filter(|name| !known.contains(name) && !is_tied_copy(weights, name, tied));
+    let unexpected = weights
+        .names()
+        .filter(|name| !known.contains(name) && !is_tied_copy(weights, name, tied) && !ignored(name));
     differences.unexpected = unexpected.map(str::to_owned).collect();
     if differences.is_empty() {
         return Ok(());

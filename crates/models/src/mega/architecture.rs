@@ -25,7 +25,11 @@ impl MegaConfig {
             return;
         }
         let mut add = |name: &str, n: usize, value: f32| {
-            list.push(Parameter { name: format!("{at}.norm.{name}"), shape: vec![n], init: Init::Constant(value) });
+            list.push(Parameter {
+                name: format!("{at}.norm.{name}"),
+                shape: vec![n],
+                init: Init::Constant(value),
+            });
         };
         let d = self.hidden_size;
         match self.normalization_type {
@@ -40,8 +44,12 @@ impl MegaConfig {
 
     /// Every parameter, in the order of the published state dict.
     pub(super) fn list(&self) -> Vec<Parameter> {
-        let (d, n, z, v) =
-            (self.hidden_size, self.ema_projection_size, self.shared_representation_size, self.intermediate_size);
+        let (d, n, z, v) = (
+            self.hidden_size,
+            self.ema_projection_size,
+            self.shared_representation_size,
+            self.intermediate_size,
+        );
         let normal = Init::Normal(self.initializer_range);
         let zero = Init::Constant(0.0);
         let mut list = vec![];
@@ -140,8 +148,12 @@ impl Architecture for MegaConfig {
         if !self.streams() {
             return vec![];
         }
-        let (d, n, z, v) =
-            (self.hidden_size, self.ema_projection_size, self.shared_representation_size, self.intermediate_size);
+        let (d, n, z, v) = (
+            self.hidden_size,
+            self.ema_projection_size,
+            self.shared_representation_size,
+            self.intermediate_size,
+        );
         let mut list = vec![];
         if self.chunk_size.is_some() {
             list.push(State::fixed("chunk_position".into(), &[1]));

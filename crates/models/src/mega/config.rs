@@ -307,12 +307,7 @@ impl MegaConfig {
             normalize_before_ffn: fields.flag("normalize_before_ffn", true)?,
             normalization_type: choice(&fields, "normalization_type", "scalenorm", &MegaNorm::NAMES)?,
             norm_affine: fields.flag("norm_affine", true)?,
-            attention_activation: choice(
-                &fields,
-                "attention_activation",
-                "softmax",
-                &MegaActivation::NAMES,
-            )?,
+            attention_activation: choice(&fields, "attention_activation", "softmax", &MegaActivation::NAMES)?,
             relative_positional_bias: choice(
                 &fields,
                 "relative_positional_bias",

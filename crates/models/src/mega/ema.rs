@@ -30,8 +30,7 @@ impl MegaConfig {
         let out = gamma * (1.0 / n as f64).sqrt();
         let log_q = q.log();
         let part = |v: &Var, k: usize| v.slice_axis(0, k * d, (k + 1) * d);
-        let average =
-            |k| Average { drive: part(&drive, k), out: part(&out, k), log_q: part(&log_q, k) };
+        let average = |k| Average { drive: part(&drive, k), out: part(&out, k), log_q: part(&log_q, k) };
         let residual = x * &frame.parameter(&format!("{at}.residual_weight"), &[d]).broadcast_like(x);
         let masked = match self.mask(frame) {
             Some(mask) => x * &mask.broadcast_last(&d.into()),

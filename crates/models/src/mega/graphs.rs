@@ -50,7 +50,11 @@ impl Block<'_> {
         match c.normalization_type {
             MegaNorm::Scale => {
                 let square = x.square().mean(&[last]) + EPS;
-                let x = if c.norm_affine { x * &part("scalar", 1).reshape(&[]).broadcast(&x.shape(), &[]) } else { x.clone() };
+                let x = if c.norm_affine {
+                    x * &part("scalar", 1).reshape(&[]).broadcast(&x.shape(), &[])
+                } else {
+                    x.clone()
+                };
                 x * over(&square.rsqrt())
             }
             MegaNorm::Rms if c.norm_affine => x * &part("weight", d).broadcast_like(x),
@@ -133,7 +137,8 @@ pub(super) fn graph(c: &MegaConfig, o: &GraphOptions, time: Dim) -> Result<Graph
     if o.states && !c.streams() {
         return Err(GraphError::Input {
             name: "states".into(),
-            expected: "the whole sequence: a model that is no decoder, or reads both ways, has no step".into(),
+            expected: "the whole sequence: a model that is no decoder, or reads both ways, has no step"
+                .into(),
             found: "a step".into(),
         });
     }
@@ -184,7 +189,8 @@ pub(super) fn graph(c: &MegaConfig, o: &GraphOptions, time: Dim) -> Result<Graph
     let mut named = vec![("logits".to_string(), logits.clone())];
     if o.labels {
         let labels = cx.input("labels", Type { dtype: DType::I64, shape: vec![b, t] });
-        let made = cx.scope("loss", || if c.masked { masked_loss(&logits, &labels) } else { loss(&logits, &labels) });
+        let made = cx
+            .scope("loss", || if c.masked { masked_loss(&logits, &labels) } else { loss(&logits, &labels) });
         named.push(("loss".into(), made));
     }
     let kept = frame.into_kept();

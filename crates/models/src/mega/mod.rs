@@ -23,7 +23,7 @@
 
 mod architecture;
 mod attention;
-mod config;
+pub(crate) mod config;
 mod ema;
 mod graphs;
 

@@ -84,7 +84,10 @@ pub fn with_gradients(model: &dyn Architecture, options: &GraphOptions) -> Graph
 pub fn distance(a: &Array<f64>, b: &Array<f64>) -> f64 {
     let (a, b) = (a.to_f64(), b.to_f64());
     assert_eq!(a.len(), b.len());
-    a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, |m, d| if d.is_nan() { f64::NAN } else { d.max(m) })
+    a.iter()
+        .zip(&b)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, |m, d| if d.is_nan() { f64::NAN } else { d.max(m) })
 }
 
 fn largest(a: &Array<f64>) -> f64 {
