@@ -28,6 +28,8 @@ pub fn target() -> premap::Target {
             Op::LinearScanGrad,
             Op::SelectiveScan,
             Op::SelectiveScanGrad,
+            Op::LinearAttention,
+            Op::LinearAttentionGrad,
             Op::CrossEntropy,
             Op::CrossEntropyGrad,
             Op::Rope,

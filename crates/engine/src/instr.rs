@@ -103,6 +103,8 @@ fn has_kernel(plan: &Plan, n: &Node) -> bool {
         | Op::LinearScanGrad
         | Op::SelectiveScan
         | Op::SelectiveScanGrad
+        | Op::LinearAttention
+        | Op::LinearAttentionGrad
         | Op::QuantizeActivations
         | Op::QuantizeWeights => f32s(&n.inputs),
         Op::Rope => f32s(&n.inputs),
@@ -531,6 +533,7 @@ unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Re
                 scan::linear_scan_grad(pool, shape, f, h, Some(h0), dh, None, reverse, (dx, df, Some(dh0)));
             }
             Op::SelectiveScan | Op::SelectiveScanGrad => crate::selective::run(m, i, pool, scratch),
+            Op::LinearAttention | Op::LinearAttentionGrad => crate::state_matrix::run(m, i, pool),
             Op::Rope => {
                 let shape = sizes(m.plan, inp(0));
                 let (x, cos, sin) = (m.read(inp(0)), m.read(inp(1)), m.read(inp(2)));

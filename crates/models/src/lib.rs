@@ -9,6 +9,7 @@
 pub mod architecture;
 pub mod atomic;
 pub mod bitnet;
+pub mod bitnet_b1;
 pub mod bundle;
 pub mod chat;
 pub mod config;
@@ -21,16 +22,20 @@ pub mod frame;
 pub mod generation;
 pub mod gguf;
 pub mod json;
+pub mod linear_attention;
 mod mapped;
 pub mod matmulfree;
 pub mod parameters;
+pub mod performer;
 pub mod qwen3;
 pub mod registry;
 pub mod rng;
 pub mod rope;
 pub mod safetensors;
 pub mod shapes;
+pub mod shell;
 pub mod stream;
 pub mod tokenizer;
+pub mod transformer;
 
 pub use error::{ModelError, Result};

@@ -26,6 +26,9 @@ pub enum Init {
     Uniform(f64),
     /// Zero in 80 of 256 cases, else plus or minus this: the shares of a normal distribution that was quantised.
     Trits(f32),
+    /// A matrix whose rows are orthogonal in blocks of as many as there are columns, each as long as a normal vector of its
+    /// width (Choromanski et al. 2021, "Rethinking Attention with Performers", section 2.4).
+    OrthogonalRows,
 }
 
 /// A parameter of the model.
@@ -186,6 +189,9 @@ pub(crate) fn init_values(parameter: &Parameter, seed: u64) -> Vec<f32> {
         Init::Constant(value) => vec![value; count],
         Init::Normal(std) => (0..count).map(|_| (std * rng.normal()) as f32).collect(),
         Init::Uniform(bound) => (0..count).map(|_| (bound * (2.0 * rng.uniform() - 1.0)) as f32).collect(),
+        Init::OrthogonalRows => {
+            orthogonal_rows(&mut rng, count, parameter.shape.last().copied().unwrap_or(1))
+        }
         Init::Trits(magnitude) => {
             let value = |byte: u8| match byte {
                 0..80 => 0.0,
@@ -200,6 +206,34 @@ pub(crate) fn init_values(parameter: &Parameter, seed: u64) -> Vec<f32> {
             values
         }
     }
+}
+
+/// Rows of `width`, orthogonal in blocks of `width` (Gram and Schmidt, twice), with the lengths of normal vectors.
+fn orthogonal_rows(rng: &mut Rng, count: usize, width: usize) -> Vec<f32> {
+    let width = width.max(1);
+    let mut draw = || -> Vec<f64> { (0..width).map(|_| rng.normal()).collect() };
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let mut rows: Vec<Vec<f64>> = vec![];
+    let mut values = Vec::with_capacity(count);
+    for row in 0..count / width {
+        if row % width == 0 {
+            rows.clear();
+        }
+        let mut x = draw();
+        for _ in 0..2 {
+            for other in &rows {
+                let part = dot(&x, other);
+                x.iter_mut().zip(other).for_each(|(x, o)| *x -= part * o);
+            }
+        }
+        let length = dot(&x, &x).sqrt().max(f64::MIN_POSITIVE);
+        x.iter_mut().for_each(|x| *x /= length);
+        let normal = draw();
+        let size = dot(&normal, &normal).sqrt();
+        values.extend(x.iter().map(|x| (x * size) as f32));
+        rows.push(x);
+    }
+    values
 }
 
 /// Checks that a file holds these tensors, `floats` of any precision and `bytes` as u8, and no others but, where the head

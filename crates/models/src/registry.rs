@@ -11,8 +11,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::architecture::Architecture;
+use crate::bitnet_b1::BitNetB1Config;
 use crate::config::Parsed;
 use crate::error::Result;
+use crate::linear_attention::LinearAttentionConfig;
+use crate::performer::PerformerConfig;
+use crate::transformer::TransformerConfig;
 
 /// A line of the table.
 pub struct Entry {
@@ -23,7 +27,12 @@ pub struct Entry {
 }
 
 /// Every listed architecture.
-pub static TABLE: &[Entry] = &[];
+pub static TABLE: &[Entry] = &[
+    Entry { model_type: BitNetB1Config::MODEL_TYPE, read: BitNetB1Config::listed },
+    Entry { model_type: LinearAttentionConfig::MODEL_TYPE, read: LinearAttentionConfig::listed },
+    Entry { model_type: PerformerConfig::MODEL_TYPE, read: PerformerConfig::listed },
+    Entry { model_type: TransformerConfig::MODEL_TYPE, read: TransformerConfig::listed },
+];
 
 /// The line of a `model_type`.
 pub fn entry(model_type: &str) -> Option<&'static Entry> {

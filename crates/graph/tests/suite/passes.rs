@@ -355,6 +355,8 @@ fn the_generator_reaches_most_of_the_table() {
         "linear_scan_grad",
         "selective_scan",
         "selective_scan_grad",
+        "linear_attention",
+        "linear_attention_grad",
         "cross_entropy",
         "cross_entropy_grad",
         "rope",

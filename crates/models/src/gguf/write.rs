@@ -104,7 +104,8 @@ fn plans(path: &Path, source: &mut dyn Exchange, options: GgufOptions) -> Result
             path: path.into(),
             found: format!("\"{}\"", config.model_type()),
             supported: ["hgrn_bit", "bitnet", "qwen3"].iter().map(|name| format!("\"{name}\"")).collect(),
-            remedy: "convert the model to a folder or pack it as a bundle: no GGUF layout is written for it".into(),
+            remedy: "convert the model to a folder or pack it as a bundle: no GGUF layout is written for it"
+                .into(),
         });
     }
     let config = source.config().clone();
