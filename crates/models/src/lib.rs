@@ -7,6 +7,7 @@
 //! every fault is a [`ModelError`] that names the file, the field, and the remedy.
 
 pub mod architecture;
+pub mod article;
 pub mod atomic;
 pub mod bitnet;
 pub mod bitnet_b1;
@@ -21,6 +22,7 @@ pub mod forms;
 pub mod frame;
 pub mod generation;
 pub mod gguf;
+pub mod hybrid;
 pub mod json;
 pub mod linear_attention;
 mod mapped;

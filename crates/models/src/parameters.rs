@@ -29,6 +29,8 @@ pub enum Init {
     /// A matrix whose rows are orthogonal in blocks of as many as there are columns, each as long as a normal vector of its
     /// width (Choromanski et al. 2021, "Rethinking Attention with Performers", section 2.4).
     OrthogonalRows,
+    /// ln 1, ln 2, … along the last axis: the logarithms of a diagonal state matrix (Gu et al. 2022, "S4D-Real").
+    LogCount,
 }
 
 /// A parameter of the model.
@@ -191,6 +193,10 @@ pub(crate) fn init_values(parameter: &Parameter, seed: u64) -> Vec<f32> {
         Init::Uniform(bound) => (0..count).map(|_| (bound * (2.0 * rng.uniform() - 1.0)) as f32).collect(),
         Init::OrthogonalRows => {
             orthogonal_rows(&mut rng, count, parameter.shape.last().copied().unwrap_or(1))
+        }
+        Init::LogCount => {
+            let row = parameter.shape.last().copied().unwrap_or(1).max(1);
+            (0..count).map(|i| ((i % row + 1) as f64).ln() as f32).collect()
         }
         Init::Trits(magnitude) => {
             let value = |byte: u8| match byte {

@@ -14,6 +14,7 @@ use crate::architecture::Architecture;
 use crate::bitnet_b1::BitNetB1Config;
 use crate::config::Parsed;
 use crate::error::Result;
+use crate::hybrid::HybridConfig;
 use crate::linear_attention::LinearAttentionConfig;
 use crate::performer::PerformerConfig;
 use crate::transformer::TransformerConfig;
@@ -29,6 +30,7 @@ pub struct Entry {
 /// Every listed architecture.
 pub static TABLE: &[Entry] = &[
     Entry { model_type: BitNetB1Config::MODEL_TYPE, read: BitNetB1Config::listed },
+    Entry { model_type: HybridConfig::MODEL_TYPE, read: HybridConfig::listed },
     Entry { model_type: LinearAttentionConfig::MODEL_TYPE, read: LinearAttentionConfig::listed },
     Entry { model_type: PerformerConfig::MODEL_TYPE, read: PerformerConfig::listed },
     Entry { model_type: TransformerConfig::MODEL_TYPE, read: TransformerConfig::listed },

@@ -268,8 +268,7 @@ impl Decoder<'_> {
             let at = |name: &str| format!("model.layers.{layer}.{name}.weight");
             let shapes = [[queries, d], [keys, d], [keys, d], [d, queries], [n, d], [n, d], [d, n]];
             let normed = matches!(self.linear, Linears::Normed(kind) if kind.is_quantized());
-            let mut each = |add: &mut dyn FnMut(String, &[usize], Init),
-                            (name, shape): (&&str, [usize; 2])| {
+            let each = |add: &mut dyn FnMut(String, &[usize], Init), (name, shape): (&&str, [usize; 2])| {
                 add(at(name), &shape, normal);
                 if normed {
                     add(at(&format!("{name}.norm")), &shape[1..], one);

@@ -5,6 +5,10 @@
 //! `num_key_value_heads` says so, no biases, a cache of keys and values that grows with the text. `linear` swaps the
 //! projections in the blocks; the head stays in floats.
 
+mod mixer;
+
+pub use mixer::SoftmaxAttention;
+
 use std::ops::Deref;
 use std::path::Path;
 

@@ -4,6 +4,7 @@
 #![allow(missing_docs)]
 
 mod bitnet_b1;
+mod forms;
 mod linear_attention;
 mod performer;
 mod support;
