@@ -30,6 +30,8 @@ pub fn target() -> premap::Target {
             Op::SelectiveScanGrad,
             Op::Ssd,
             Op::SsdGrad,
+            Op::LinearAttention,
+            Op::LinearAttentionGrad,
             Op::CrossEntropy,
             Op::CrossEntropyGrad,
             Op::Rope,

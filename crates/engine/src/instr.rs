@@ -105,6 +105,8 @@ fn has_kernel(plan: &Plan, n: &Node) -> bool {
         | Op::SelectiveScanGrad
         | Op::Ssd
         | Op::SsdGrad
+        | Op::LinearAttention
+        | Op::LinearAttentionGrad
         | Op::QuantizeActivations
         | Op::QuantizeWeights => f32s(&n.inputs),
         Op::Rope => f32s(&n.inputs),
@@ -535,6 +537,7 @@ unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Re
             }
             Op::SelectiveScan | Op::SelectiveScanGrad => crate::selective::run(m, i, pool, scratch),
             Op::Ssd | Op::SsdGrad => crate::selective::run_ssd(m, i, pool, scratch),
+            Op::LinearAttention | Op::LinearAttentionGrad => crate::state_matrix::run(m, i, pool),
             Op::Rope => {
                 let shape = sizes(m.plan, inp(0));
                 let (x, cos, sin) = (m.read(inp(0)), m.read(inp(1)), m.read(inp(2)));

@@ -36,6 +36,7 @@ pub mod pages;
 pub mod pool;
 mod reduce;
 mod selective;
+mod state_matrix;
 mod tensor;
 mod windows;
 

@@ -16,6 +16,7 @@ use models::architecture::{Architecture, ModelConfig};
 use models::bundle::{Embedding, EmbeddingType, ModelBundle};
 use models::folder::{ModelFolder, Weights};
 use models::forms::{CacheType, Form, GraphOptions, PLACES};
+use models::frame::Quantizer;
 use models::gguf::GgufModel;
 use models::tokenizer::Tokenizer;
 use std::borrow::Cow;
@@ -402,7 +403,14 @@ impl Loaded {
             // A head without a weight of its own shares the embedding's.
             let master = master.or_else(|| self.parameters.get(self.config.embedding()));
             let master = master.with_context(|| format!("the model has no weight `{name}`"))?;
-            let (packed, scale) = Packed::quantize(pool, master);
+            let (packed, scale) = match (self.config.quantizer(), master.shape()) {
+                (Quantizer::Absmean, _) => Packed::quantize(pool, master),
+                (other, &[rows, columns]) => {
+                    let (trits, scale) = other.quantize(master.f32());
+                    (Packed::of_trits(&trits, rows, columns)?, Tensor::from_f32([], &[scale]))
+                }
+                _ => return fault(format!("`{name}` is no matrix"), "check the names in its weights file"),
+            };
             made.packed.insert(name.clone(), packed);
             made.small.insert(format!("{name}.scale"), scale);
         }

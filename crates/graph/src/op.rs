@@ -308,6 +308,7 @@ table! {
     LinearScan = linear_scan::LinearScan, LinearScanGrad = linear_scan::LinearScanGrad,
     SelectiveScan = selective_scan::SelectiveScan, SelectiveScanGrad = selective_scan::SelectiveScanGrad,
     Ssd = ssd::Ssd, SsdGrad = ssd::SsdGrad,
+    LinearAttention = linear_attention::LinearAttention, LinearAttentionGrad = linear_attention::LinearAttentionGrad,
     CrossEntropy = loss::CrossEntropy, CrossEntropyGrad = loss::CrossEntropyGrad,
     Rope = attention::Rope, KvAttention = attention::KvAttention,
     Log1p = transcendental::Log1p, Expm1 = transcendental::Expm1, Softplus = transcendental::Softplus,

@@ -26,6 +26,7 @@ use crate::config::{MatMulFreeConfig, Parsed, model_type};
 use crate::error::Result;
 use crate::folder::{ModelFolder, Weights};
 use crate::forms::{CacheType, GraphOptions, State};
+use crate::frame::Quantizer;
 use crate::parameters::{Parameter, check_tensors, init_values};
 use crate::qwen3::Qwen3Config;
 use crate::registry::{self, Listed};
@@ -78,6 +79,16 @@ pub trait Architecture {
 
     /// The matrices whose weights are ternary: names in the state dict.
     fn projections(&self) -> Vec<String>;
+
+    /// How the master weights of those matrices become trits.
+    fn quantizer(&self) -> Quantizer {
+        Quantizer::Absmean
+    }
+
+    /// Parameters that training leaves as they are, such as the random features of a Performer.
+    fn buffers(&self) -> Vec<String> {
+        vec![]
+    }
 
     /// Name of the embedding in the state dict.
     fn embedding(&self) -> &'static str;

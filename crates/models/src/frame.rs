@@ -57,6 +57,11 @@ impl LinearKind {
         self != Self::Full
     }
 
+    /// How weights become trits, where they do.
+    pub fn quantizer(self) -> Quantizer {
+        if self == Self::Binary { Quantizer::Sign } else { Quantizer::Absmean }
+    }
+
     /// The parameters of a projection: `NAME.weight` (Out, In), `NAME.bias` (Out), and the norm before the quantiser.
     pub fn parameters(
         self,
@@ -76,6 +81,58 @@ impl LinearKind {
         if self.is_quantized() {
             add("norm.weight", &[inputs], Init::Constant(1.0));
         }
+    }
+}
+
+/// How master weights become trits and a scale s, W ≈ t / s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Quantizer {
+    /// s = 1 / mean|W|, t = W s rounded and clamped (BitNet b1.58).
+    #[default]
+    Absmean,
+    /// s = 1 / mean|W|, t = sign(W − mean W), 0 where they are equal (BitNet b1 as the common package computes it).
+    Sign,
+    /// The same with −1 where they are equal, as the paper of BitNet b1 has it.
+    SignOrMinus,
+}
+
+/// What keeps the scale of a matrix of zeros finite.
+const SMALLEST: f64 = 1e-30;
+
+impl Quantizer {
+    /// The trits and the scale of W as nodes.
+    pub fn apply(self, w: &Var) -> (Var, Var) {
+        if self == Self::Absmean {
+            return w.quantize_weights();
+        }
+        let centred = w - &w.mean_all().broadcast(&w.shape(), &[]);
+        let signs = match self {
+            Self::SignOrMinus => {
+                let one = centred.full_like(1.0);
+                centred.gt(&centred.full_like(0.0)).select(&one, &-&one)
+            }
+            _ => centred.sign(),
+        };
+        let mean = w.abs().mean_all();
+        (signs.convert(DType::Trit), mean.max(&mean.full_like(SMALLEST)).reciprocal())
+    }
+
+    /// The trits and the scale of master weights: what [`Quantizer::apply`] gives, once.
+    pub fn quantize(self, w: &[f32]) -> (Vec<i8>, f32) {
+        let mean = |sum: f64| sum / w.len().max(1) as f64;
+        let size = mean(w.iter().map(|x| f64::from(x.abs())).sum()) as f32;
+        if self == Self::Absmean {
+            let scale = 1.0 / size.max(graph::ops::quantize::FLOOR as f32);
+            let trit = |x: &f32| (x * scale).round_ties_even().clamp(-1.0, 1.0) as i8;
+            return (w.iter().map(trit).collect(), scale);
+        }
+        let middle = mean(w.iter().map(|x| f64::from(*x)).sum()) as f32;
+        let trit = |x: &f32| match x.partial_cmp(&middle) {
+            Some(std::cmp::Ordering::Greater) => 1,
+            Some(std::cmp::Ordering::Equal) if self == Self::Sign => 0,
+            _ => -1,
+        };
+        (w.iter().map(trit).collect(), 1.0 / size.max(SMALLEST as f32))
     }
 }
 
@@ -182,6 +239,7 @@ impl<'a> Frame<'a> {
                 Form::Integer => Products::Integer,
                 Form::Training => Products::Training,
             },
+            quantizer: self.linear.quantizer(),
             surrogate: None,
         }
     }

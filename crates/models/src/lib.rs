@@ -7,8 +7,10 @@
 //! every fault is a [`ModelError`] that names the file, the field, and the remedy.
 
 pub mod architecture;
+pub mod article;
 pub mod atomic;
 pub mod bitnet;
+pub mod bitnet_b1;
 pub mod bundle;
 pub mod chat;
 pub mod config;
@@ -21,15 +23,18 @@ pub mod forms;
 pub mod frame;
 pub mod generation;
 pub mod gguf;
+pub mod hybrid;
 pub mod json;
 mod long_kernels;
 pub mod mamba;
 pub mod mamba2;
+pub mod linear_attention;
 mod mapped;
 pub mod matmulfree;
 pub mod mega;
 mod norms;
 pub mod parameters;
+pub mod performer;
 pub mod qwen3;
 pub mod registry;
 pub mod rng;
@@ -44,5 +49,6 @@ pub mod tokenizer;
 mod torch_file;
 pub mod xlstm;
 pub mod xlstm_orig;
+pub mod transformer;
 
 pub use error::{ModelError, Result};

@@ -60,6 +60,11 @@ pub enum Init {
         /// Larger for deeper blocks.
         exponent: f64,
     },
+    /// A matrix whose rows are orthogonal in blocks of as many as there are columns, each as long as a normal vector of its
+    /// width (Choromanski et al. 2021, "Rethinking Attention with Performers", section 2.4).
+    OrthogonalRows,
+    /// ln 1, ln 2, … along the last axis: the logarithms of a diagonal state matrix (Gu et al. 2022, "S4D-Real").
+    LogCount,
 }
 
 /// A parameter of the model.
@@ -248,6 +253,12 @@ pub(crate) fn init_values(parameter: &Parameter, seed: u64) -> Vec<f32> {
                 (5.0 - 12.0 * share.powf(exponent)) as f32
             };
             (0..count).map(|at| if at * 4 / count.max(1) == 1 { forget(at) } else { 0.0 }).collect()
+        Init::OrthogonalRows => {
+            orthogonal_rows(&mut rng, count, parameter.shape.last().copied().unwrap_or(1))
+        }
+        Init::LogCount => {
+            let row = parameter.shape.last().copied().unwrap_or(1).max(1);
+            (0..count).map(|i| ((i % row + 1) as f64).ln() as f32).collect()
         }
         Init::Trits(magnitude) => {
             let value = |byte: u8| match byte {
@@ -263,6 +274,34 @@ pub(crate) fn init_values(parameter: &Parameter, seed: u64) -> Vec<f32> {
             values
         }
     }
+}
+
+/// Rows of `width`, orthogonal in blocks of `width` (Gram and Schmidt, twice), with the lengths of normal vectors.
+fn orthogonal_rows(rng: &mut Rng, count: usize, width: usize) -> Vec<f32> {
+    let width = width.max(1);
+    let mut draw = || -> Vec<f64> { (0..width).map(|_| rng.normal()).collect() };
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let mut rows: Vec<Vec<f64>> = vec![];
+    let mut values = Vec::with_capacity(count);
+    for row in 0..count / width {
+        if row % width == 0 {
+            rows.clear();
+        }
+        let mut x = draw();
+        for _ in 0..2 {
+            for other in &rows {
+                let part = dot(&x, other);
+                x.iter_mut().zip(other).for_each(|(x, o)| *x -= part * o);
+            }
+        }
+        let length = dot(&x, &x).sqrt().max(f64::MIN_POSITIVE);
+        x.iter_mut().for_each(|x| *x /= length);
+        let normal = draw();
+        let size = dot(&normal, &normal).sqrt();
+        values.extend(x.iter().map(|x| (x * size) as f32));
+        rows.push(x);
+    }
+    values
 }
 
 /// Checks that a file holds these tensors, `floats` of any precision and `bytes` as u8, and no others but, where the head

@@ -34,6 +34,8 @@ pub const CHANNELS: usize = 512;
 pub const LANES: usize = 16;
 /// Blocks of lanes of a task of a selective scan's backward form, which share their sums over channels.
 pub const LANE_BLOCKS: usize = 8;
+/// Steps of a chunk of attention with a state.
+pub const STATE_CHUNK: usize = 64;
 /// Queries of a task of attention.
 pub const QUERIES: usize = 16;
 /// Rows that a task turns into floats before a product with int8 or trits.
@@ -253,6 +255,10 @@ fn node(plan: &Plan, at: u32, n: &Node) -> Vec<Round> {
         Op::Ssd | Op::SsdGrad => {
             let s = sizes(plan, n.inputs[0]);
             vec![round(s[0] * s[2], "a head of a sequence".into())]
+        }
+        Op::LinearAttention | Op::LinearAttentionGrad => {
+            let q = sizes(plan, n.inputs[0]);
+            vec![round(q[0] * q[2], format!("{} steps of a head", q[1]))]
         }
         Op::KvAttention => {
             let q = sizes(plan, n.inputs[0]);

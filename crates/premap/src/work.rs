@@ -233,6 +233,14 @@ fn node(plan: &Plan, at: u32, n: &Node, work: &mut Work) {
             let states = sizes(plan, n.inputs[3]).get(3).copied().unwrap_or(1) as f64;
             let kernel = if n.op == Op::Ssd { Kernel::Selective } else { Kernel::SelectiveGrad };
             work.add_rows(kernel, input(0) * states, input(0) / cut::LANES as f64);
+        Op::LinearAttention | Op::LinearAttentionGrad => {
+            let (q, v) = (sizes(plan, n.inputs[0]), sizes(plan, n.inputs[2]));
+            let (steps, chunk) = (input(0) / q[3].max(1) as f64, q[1].min(cut::STATE_CHUNK) as f64);
+            let (m, d) = (q[3] as f64, v[3] as f64);
+            // Products within a chunk and with the matrix: 2 of each, and backwards 5 and 7.
+            let (within, across) = if n.op == Op::LinearAttention { (1.0, 2.0) } else { (2.5, 7.0) };
+            let kernel = if q[1] <= 8 { Kernel::Gemv } else { Kernel::Gemm };
+            work.add(kernel, steps * (within * chunk * (m + d) + across * m * d));
         }
         Op::Rope => by_rows(plan, Kernel::Rope, n.inputs[0], work),
         Op::KvAttention => attention(plan, at, n, work),

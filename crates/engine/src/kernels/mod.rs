@@ -20,5 +20,6 @@ pub mod packed;
 pub mod rows;
 pub mod scan;
 pub mod simd;
+pub mod state_matrix;
 pub mod sums;
 pub mod ternary;

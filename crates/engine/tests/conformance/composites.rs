@@ -205,6 +205,28 @@ fn recurrences(c: &mut Cases) {
             let grads = m.cx.push(Op::SsdGrad, Attrs::new(), &[&x, &dt, &a, &bb, &cc, &h0, &dy, &dlast]);
             y.iter().chain(&grads).cloned().collect()
         });
+    // Steps, a broken chunk, whole ones, more than one span of them; features and columns that are no multiples.
+    for (b, t, h, n, d) in [
+        (1, 1, 1, 1, 1),
+        (2, 5, 3, 4, 7),
+        (1, 33, 2, 8, 9),
+        (2, 64, 1, 16, 17),
+        (1, 330, 2, 5, 6),
+        (2, 129, 2, 24, 33),
+    ] {
+        for decays in [false, true] {
+            c.add(format!("linear_attention {b} x {t} x {h} x {n} x {d}, decays: {decays}"), |m| {
+                let (q, k) = (m.f(&[b, t, h, n]), m.f(&[b, t, h, n]));
+                let (v, s0) = (m.f(&[b, t, h, d]), m.f(&[b, h, n, d]));
+                let decay = decays.then(|| m.input(DType::F32, &[b, t, h], -0.6, 0.0));
+                let (y, last) = q.linear_attention(&k, &v, &s0, decay.as_ref());
+                let (dy, dlast) = (m.f(&[b, t, h, d]), m.f(&[b, h, n, d]));
+                let mut operands = vec![&q, &k, &v, &s0, &dy, &dlast];
+                operands.extend(decay.as_ref());
+                let made = m.cx.push(Op::LinearAttentionGrad, Attrs::new(), &operands);
+                [vec![y, last], made].concat()
+            });
+        }
     }
     c.add("linear_scan F64", |m| {
         let f = m.input(DType::F64, &[2, 5, 3], 0.0, 1.0);

@@ -102,6 +102,39 @@ pub(crate) fn composites(r: &mut Random, add: &mut impl FnMut(&[Op], Vec<Array<f
             at,
             Box::new(|v| v[0].cx().push(Op::SsdGrad, Attrs::new(), &v.iter().collect::<Vec<_>>())),
         );
+    let four = |r: &mut Random| {
+        let row = |r: &mut Random, width: usize| r.array(&[2, 3, 2, width], -1.0, 1.0);
+        vec![row(r, 2), row(r, 2), row(r, 3), r.array(&[2, 2, 2, 3], -1.0, 1.0)]
+    };
+    let decay = |r: &mut Random| r.array(&[2, 3, 2], -1.5, -0.1);
+    add(
+        &[Op::LinearAttention],
+        four(r),
+        Box::new(|v| {
+            let (y, last) = v[0].linear_attention(&v[1], &v[2], &v[3], None);
+            vec![y, last]
+        }),
+    );
+    let at = [four(r), vec![decay(r)]].concat();
+    add(
+        &[Op::LinearAttention],
+        at,
+        Box::new(|v| {
+            let (y, last) = v[0].linear_attention(&v[1], &v[2], &v[3], Some(&v[4]));
+            vec![y, last]
+        }),
+    );
+    for decays in [false, true] {
+        let mut at = four(r);
+        at.extend([r.array(&[2, 3, 2, 3], -1.0, 1.0), r.array(&[2, 2, 2, 3], -1.0, 1.0)]);
+        at.extend(decays.then(|| decay(r)));
+        add(
+            &[Op::LinearAttentionGrad],
+            at,
+            Box::new(|v| {
+                v[0].cx().push(Op::LinearAttentionGrad, Attrs::new(), &v.iter().collect::<Vec<_>>())
+            }),
+        );
     }
     let labels = |v: &[Var]| v[0].cx().array(DType::I64, &[4], &[2.0, -100.0, 0.0, 1.0]);
     add(

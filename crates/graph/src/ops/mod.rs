@@ -12,6 +12,7 @@ pub mod eigen;
 pub mod fourier;
 pub mod index;
 pub mod linalg;
+pub mod linear_attention;
 pub mod linear_scan;
 pub mod logic;
 pub mod long_convolution;

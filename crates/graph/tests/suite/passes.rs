@@ -357,6 +357,8 @@ fn the_generator_reaches_most_of_the_table() {
         "selective_scan_grad",
         "ssd",
         "ssd_grad",
+        "linear_attention",
+        "linear_attention_grad",
         "cross_entropy",
         "cross_entropy_grad",
         "rope",

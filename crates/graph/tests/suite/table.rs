@@ -408,6 +408,33 @@ fn composites(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
             maps(&[4.0, 14.0]),
             state(10.0),
         ],
+    // One head of one feature and one column: S = 1 + 2·1 = 3, 3 + 3·(−1) = 0; halved before, it is 1/2 + 2, 5/4 − 3.
+    let row = |x: &[f64]| f(&[1, 2, 1, 1], x);
+    let three = [[1.0, 4.0], [2.0, 3.0], [1.0, -1.0]].map(|x| row(&x));
+    let state = |x: f64| f(&[1, 1, 1, 1], &[x]);
+    let halves = f(&[1, 2, 1], &[-ln2, -ln2]);
+    let four = [&three[..], &[state(1.0)]].concat();
+    case(Op::LinearAttention, Attrs::new(), &four, &[row(&[3.0, 0.0]), state(0.0)]);
+    let with = |list: &[Array<f64>]| [&four[..], list].concat();
+    case(
+        Op::LinearAttention,
+        Attrs::new(),
+        &with(std::slice::from_ref(&halves)),
+        &[row(&[2.5, -7.0]), state(-1.75)],
+    );
+    let ones = row(&[1.0, 1.0]);
+    // R = 4, then 4 + 1 = 5; halved between, 4, then 2 + 1 = 3, which leaves 3/2.
+    case(
+        Op::LinearAttentionGrad,
+        Attrs::new(),
+        &with(&[ones.clone(), state(0.0)]),
+        &[row(&[3.0, 0.0]), row(&[5.0, -4.0]), row(&[10.0, 12.0]), state(5.0)],
+    );
+    case(
+        Op::LinearAttentionGrad,
+        Attrs::new(),
+        &with(&[ones, state(0.0), halves]),
+        &[row(&[2.5, -1.75]), row(&[3.0, -4.0]), row(&[6.0, 12.0]), state(1.5), f(&[1, 2, 1], &[1.5, 5.0])],
     );
     // Softmax of (0, ln 3) is (1/4, 3/4); the middle row is left out.
     let (ln3, ln4) = (3f64.ln(), 4f64.ln());

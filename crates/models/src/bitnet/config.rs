@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{MAX_WIDTH, Parsed, one_token};
 use crate::decoder::config::{Keys, each_key, fault};
-use crate::decoder::{Activation, Decoder};
+use crate::decoder::{Activation, Decoder, Linears};
 use crate::error::{ModelError, Result};
 use crate::json::Fields;
 
@@ -221,7 +221,7 @@ impl BitNetConfig {
             activation: self.hidden_act,
             sub_norms: true,
             head_norms: false,
-            ternary: true,
+            linear: Linears::Ternary,
             tied: self.tie_word_embeddings,
             formats: &self.formats,
         }

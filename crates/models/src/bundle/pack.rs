@@ -194,7 +194,14 @@ fn pack_section(
             }
             let weights = source.tensor(if tied { config.embedding() } else { name })?;
             scratch.resize(weights.len(), 0);
-            let scale = quantizer.quantize(&weights, scratch);
+            let scale = match config.quantizer() {
+                crate::frame::Quantizer::Absmean => quantizer.quantize(&weights, scratch),
+                other => {
+                    let (trits, scale) = other.quantize(&weights);
+                    scratch.copy_from_slice(&trits);
+                    scale
+                }
+            };
             if !(scale.is_finite() && scale > 0.0) {
                 let at = weights.iter().position(|w| !w.is_finite());
                 let found = match at {

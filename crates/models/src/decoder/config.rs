@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::Decoder;
+use super::{Decoder, Linears};
 use crate::config::{HOUSEKEEPING, MAX_INTERMEDIATE, MAX_LAYERS, MAX_VOCAB, MAX_WIDTH};
 use crate::config::{changes_mathematics, one_token, whole};
 use crate::error::{ModelError, Result};
@@ -84,6 +84,10 @@ macro_rules! decoder_answers {
 
         fn projections(&self) -> Vec<String> {
             self.decoder().projections()
+        }
+
+        fn quantizer(&self) -> crate::frame::Quantizer {
+            self.decoder().linear.quantizer().unwrap_or_default()
         }
 
         fn embedding(&self) -> &'static str {
@@ -263,8 +267,15 @@ impl Decoder<'_> {
         for layer in 0..self.layers {
             let at = |name: &str| format!("model.layers.{layer}.{name}.weight");
             let shapes = [[queries, d], [keys, d], [keys, d], [d, queries], [n, d], [n, d], [d, n]];
+            let normed = matches!(self.linear, Linears::Normed(kind) if kind.is_quantized());
+            let each = |add: &mut dyn FnMut(String, &[usize], Init), (name, shape): (&&str, [usize; 2])| {
+                add(at(name), &shape, normal);
+                if normed {
+                    add(at(&format!("{name}.norm")), &shape[1..], one);
+                }
+            };
             let mut linear = LINEAR.iter().zip(shapes);
-            linear.by_ref().take(4).for_each(|(name, shape)| add(at(name), &shape, normal));
+            linear.by_ref().take(4).for_each(|matrix| each(&mut add, matrix));
             if self.sub_norms {
                 add(at("self_attn.attn_sub_norm"), &[queries], one);
             }
@@ -272,7 +283,7 @@ impl Decoder<'_> {
                 add(at("self_attn.q_norm"), &[self.width], one);
                 add(at("self_attn.k_norm"), &[self.width], one);
             }
-            linear.for_each(|(name, shape)| add(at(name), &shape, normal));
+            linear.for_each(|matrix| each(&mut add, matrix));
             if self.sub_norms {
                 add(at("mlp.ffn_sub_norm"), &[n], one);
             }
@@ -293,7 +304,7 @@ impl Decoder<'_> {
 
     /// The ternary matrices with one scale: names in the state dict.
     pub fn projections(&self) -> Vec<String> {
-        let layers = 0..if self.ternary { self.layers } else { 0 };
+        let layers = 0..if self.linear.quantizer().is_some() { self.layers } else { 0 };
         let all = layers.flat_map(|l| LINEAR.map(|name| format!("model.layers.{l}.{name}.weight")));
         all.filter(|name| !self.formats.contains_key(name)).collect()
     }

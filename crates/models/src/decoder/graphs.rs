@@ -5,12 +5,13 @@ use graph::typed::{Traced, TracedExt, input, typed};
 use graph::{Cx, Dim, Graph, GraphError, Type, Var};
 
 use super::{
-    Attention, Batch, Block, Cached, Decoder, EMBEDDING, GatedUnit, Half, Hidden, Kind, Linear, Seq, Vocab,
-    inverse_frequencies,
+    Attention, Batch, Block, Cached, Decoder, EMBEDDING, GatedUnit, Half, Hidden, Kind, Linear, Linears, Seq,
+    Vocab, inverse_frequencies,
 };
 use crate::bundle::EmbeddingType;
 use crate::forms::{CacheType, Form, GraphOptions, PLACES, State, finish, loss};
-use crate::matmulfree::{Products, Weight};
+use crate::frame::{LINEAR_NORM_EPS, LinearKind};
+use crate::matmulfree::{BitLinear, Products, Weight};
 
 const HEAD: &str = "lm_head.weight";
 
@@ -65,22 +66,36 @@ impl Source<'_> {
         let path = name.trim_start_matches("model.").to_string();
         let name = format!("{name}.weight");
         let dims = [Dim::from(outputs), Dim::from(inputs)];
-        let kind = match (self.format(&name, false), self.d.ternary, self.o.form) {
-            (Some(format), _, _) => Kind::Blocks(self.blocks(&name, format, outputs, inputs), format),
-            (None, false, _) => Kind::Plain(input(self.cx, &name, &dims)),
-            (None, true, Form::Prepared) => {
-                let trits = self.cx.input(&format!("{name}.trits"), Type::new(DType::Trit, dims));
-                let scale = input(self.cx, &format!("{name}.scale"), &[]);
-                Kind::Ternary(Weight::Trits(typed(trits), scale), Products::Float)
+        if let Some(format) = self.format(&name, false) {
+            return Linear { path, kind: Kind::Blocks(self.blocks(&name, format, outputs, inputs), format) };
+        }
+        let products = match self.o.form {
+            Form::Integer => Products::Integer,
+            Form::Training => Products::Training,
+            Form::Float | Form::Prepared => Products::Float,
+        };
+        let floats = || input(self.cx, &name, &dims);
+        let weight = || {
+            if self.o.form != Form::Prepared {
+                return Weight::Master(floats());
             }
-            (None, true, form) => {
-                let products = match form {
-                    Form::Integer => Products::Integer,
-                    Form::Training => Products::Training,
-                    Form::Float | Form::Prepared => Products::Float,
-                };
-                Kind::Ternary(Weight::Master(input(self.cx, &name, &dims)), products)
-            }
+            let trits = self.cx.input(&format!("{name}.trits"), Type::new(DType::Trit, dims.clone()));
+            Weight::Trits(typed(trits), input(self.cx, &format!("{name}.scale"), &[]))
+        };
+        let kind = match self.d.linear {
+            Linears::Plain | Linears::Normed(LinearKind::Full) => Kind::Plain(floats()),
+            Linears::Ternary => Kind::Ternary(weight(), products),
+            Linears::Binary(form) => Kind::Binary(weight(), products, form),
+            Linears::Normed(kind) => Kind::Normed(BitLinear {
+                path: path.clone(),
+                norm: self.vector(format!("{}.norm.weight", name.trim_end_matches(".weight")), inputs),
+                weight: weight(),
+                eps: LINEAR_NORM_EPS,
+                rounding: "half_even",
+                products,
+                quantizer: kind.quantizer(),
+                surrogate: None,
+            }),
         };
         Linear { path, kind }
     }

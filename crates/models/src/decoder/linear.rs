@@ -1,15 +1,21 @@
-//! Linear layers without biases: ternary with int8 activations, of plain floats, or in blocks.
+//! Linear layers without biases: ternary or binary with int8 activations, of plain floats, or in blocks.
 
 use axes::{Axis, BlockFormat, DType, Last};
 use graph::Var;
 use graph::typed::{Traced, TracedExt, typed};
 
-use crate::matmulfree::{Products, Weight};
+use super::BinaryForm;
+use crate::frame::Quantizer;
+use crate::matmulfree::{BitLinear, Products, Weight};
 
 /// What a layer's weight is.
 pub enum Kind<In: Axis, Out: Axis> {
     /// Trits, or masters that are quantised in every forward; the activations are quantised per token.
     Ternary(Weight<In, Out>, Products),
+    /// Signs, or masters whose signs are taken in every forward, behind a norm without weights.
+    Binary(Weight<In, Out>, Products, BinaryForm),
+    /// Either of both behind a norm with weights.
+    Normed(BitLinear<In, Out>),
     /// Floats.
     Plain(Traced<(Out, In)>),
     /// u8 (Out, bytes of a row).
@@ -32,30 +38,42 @@ impl<In: Axis, Out: Axis> Linear<In, Out> {
         cx.scope(&name, || match &self.kind {
             Kind::Plain(w) => x.linear(w),
             Kind::Blocks(w, format) => typed(x.var().block_linear(w, *format)),
-            Kind::Ternary(weight, products) => self.ternary(x, weight, *products),
+            Kind::Normed(linear) => linear.apply(x),
+            Kind::Ternary(weight, products) => {
+                let (q, s_x) = x.quantize_activations("half_even");
+                self.quantised(x, q.var(), s_x.var(), weight, *products, Quantizer::Absmean)
+            }
+            Kind::Binary(weight, products, form) => {
+                let y: Traced<A> = typed(form.norm(x.var()));
+                let (q, s_x) = form.activations(y.var());
+                self.quantised(&y, &q, &s_x, weight, *products, form.quantizer())
+            }
         })
     }
 
-    fn ternary<A: Last<Axis = In>>(
+    /// The product of the int8 form (q, s_x) of x.
+    fn quantised<A: Last<Axis = In>>(
         &self,
         x: &Traced<A>,
+        q: &Var,
+        s_x: &Var,
         weight: &Weight<In, Out>,
         products: Products,
+        quantizer: Quantizer,
     ) -> Traced<A::Replace<Out>> {
         let tap = |v: &Var, what: &str| v.cx().tap(&format!("{}.{what}", self.path), v);
-        let (q, s_x) = x.quantize_activations("half_even");
-        tap(q.var(), "xq");
-        tap(s_x.var(), "x_scale");
+        tap(q, "xq");
+        tap(s_x, "x_scale");
         let out: Traced<A::Replace<Out>> = match weight {
-            Weight::Trits(t, s_w) => typed(q.var().ternary_linear(s_x.var(), t.var(), s_w.var())),
+            Weight::Trits(t, s_w) => typed(q.ternary_linear(s_x, t.var(), s_w.var())),
             Weight::Master(w) => {
-                let (t, s_w) = w.var().quantize_weights();
+                let (t, s_w) = quantizer.apply(w.var());
                 tap(&t, "trits");
                 tap(&s_w, "w_scale");
-                let integer = || typed(q.var().ternary_linear(s_x.var(), &t, &s_w));
+                let integer = || typed(q.ternary_linear(s_x, &t, &s_w));
                 let float = || {
                     let last = x.var().shape().last().cloned().unwrap_or(0.into());
-                    let dequantized = q.var().convert(DType::F32) / s_x.var().broadcast_last(&last);
+                    let dequantized = q.convert(DType::F32) / s_x.broadcast_last(&last);
                     let x_q: Traced<A> = typed(dequantized.surrogate(x.var()));
                     let ternary = t.convert(DType::F32) / &s_w;
                     let w_q: Traced<(Out, In)> = typed(ternary.surrogate(w.var()));

@@ -4,11 +4,13 @@
 //! gated unit, RMS norms in places that differ, linear layers that are ternary or not. [`graph`](fn@graph) builds the
 //! whole-sequence form and the form with caches of keys and values from it; a streaming step is the latter for one token.
 
+pub mod binary;
 mod block;
 pub(crate) mod config;
 mod graphs;
 mod linear;
 
+pub use binary::BinaryForm;
 pub use block::{Attention, Block, Cached, GatedUnit};
 pub use graphs::{graph, states};
 pub use linear::{Kind, Linear};
@@ -16,6 +18,8 @@ pub use linear::{Kind, Linear};
 use std::collections::BTreeMap;
 
 use axes::BlockFormat;
+
+use crate::frame::{LinearKind, Quantizer};
 
 /// Name of the embedding in the state dict.
 pub const EMBEDDING: &str = "model.embed_tokens.weight";
@@ -64,6 +68,31 @@ impl Activation {
     }
 }
 
+/// What the linear layers in the blocks are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linears {
+    /// Floats.
+    Plain,
+    /// Ternary, their activations int8, with no norm of their own (BitNet b1.58).
+    Ternary,
+    /// Binary, their activations int8 behind a norm without weights (BitNet b1).
+    Binary(BinaryForm),
+    /// As `linear` in a configuration says, quantised ones behind a norm with a weight `NAME.norm.weight`.
+    Normed(LinearKind),
+}
+
+impl Linears {
+    /// How master weights become trits; nothing where they stay floats.
+    pub fn quantizer(self) -> Option<Quantizer> {
+        match self {
+            Self::Plain => None,
+            Self::Ternary => Some(Quantizer::Absmean),
+            Self::Binary(form) => Some(form.quantizer()),
+            Self::Normed(kind) => kind.is_quantized().then(|| kind.quantizer()),
+        }
+    }
+}
+
 /// A decoder's sizes and parts.
 #[derive(Clone, Debug)]
 pub struct Decoder<'a> {
@@ -91,8 +120,8 @@ pub struct Decoder<'a> {
     pub sub_norms: bool,
     /// Norms of each head's queries and keys before they are turned (Qwen3).
     pub head_norms: bool,
-    /// Linear layers in the blocks are ternary, their activations int8.
-    pub ternary: bool,
+    /// What the linear layers in the blocks are.
+    pub linear: Linears,
     /// The head uses the embedding's weight.
     pub tied: bool,
     /// Matrices that lie in blocks, by name.

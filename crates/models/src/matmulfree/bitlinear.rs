@@ -4,6 +4,8 @@ use axes::{Axis, Last};
 use furnace::surrogates::{Given, Surrogate};
 use graph::typed::{Traced, TracedExt, typed};
 
+use crate::frame::Quantizer;
+
 /// The weights of a projection, output-major.
 pub enum Weight<In: Axis, Out: Axis> {
     /// Master weights, quantised again in every forward: training, and the published files.
@@ -38,6 +40,8 @@ pub struct BitLinear<In: Axis, Out: Axis> {
     pub rounding: &'static str,
     /// How the product is computed; the ways agree to rounding.
     pub products: Products,
+    /// How master weights become trits.
+    pub quantizer: Quantizer,
     /// How derivatives pass the quantiser of the weights, where that is not plainly straight-through.
     pub surrogate: Option<(Surrogate, Given)>,
 }
@@ -58,7 +62,7 @@ impl<In: Axis, Out: Axis> BitLinear<In, Out> {
             let out: Traced<A::Replace<Out>> = match &self.weight {
                 Weight::Trits(t, s_w) => typed(q.var().ternary_linear(s_x.var(), t.var(), s_w.var())),
                 Weight::Master(w) => {
-                    let (t, s_w) = w.var().quantize_weights();
+                    let (t, s_w) = self.quantizer.apply(w.var());
                     tap(&t, "trits");
                     tap(&s_w, "w_scale");
                     let quantised = self.surrogate.as_ref().map(|(s, given)| (s, s.quantise(w.var(), given)));

@@ -7,6 +7,7 @@ use super::{
 use crate::bundle::{EMBEDDING, EMBEDDING_SCALE, EmbeddingType};
 use crate::config::{ActivationRounding, MatMulFreeConfig, MlgruForm};
 use crate::forms::{Form, GraphOptions, finish, loss};
+use crate::frame::Quantizer;
 use axes::{Axis, DType, Last};
 use furnace::surrogates::{Given, Surrogate, uniform};
 use graph::typed::{Traced, TracedExt, input, typed};
@@ -120,6 +121,7 @@ impl<'a> Source<'a> {
                 ActivationRounding::HalfAwayFromZero => "half_away",
                 _ => "half_even",
             },
+            quantizer: Quantizer::Absmean,
             surrogate: self.surrogate(&weight_name, [outputs, inputs]),
             products: match self.form {
                 Form::Float | Form::Prepared => Products::Float,

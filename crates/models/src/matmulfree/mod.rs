@@ -13,6 +13,7 @@ mod architecture;
 mod bitlinear;
 mod block;
 mod graphs;
+mod mixer;
 
 pub use crate::forms::{Form, GraphOptions};
 pub use bitlinear::{BitLinear, Products, Weight};
@@ -21,6 +22,7 @@ pub use block::{Block, ChannelMixer, Mlgru, Recurrent};
 pub use graphs::{
     bounds_graph, prepare_graph, prepared_names, projections, sequence_graph, state_names, step_graph,
 };
+pub use mixer::MlgruMixer;
 
 axes::axes! {
     /// Sequences that are processed together.

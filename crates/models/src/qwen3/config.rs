@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{MAX_WIDTH, Parsed};
 use crate::decoder::config::{Keys, each_key};
-use crate::decoder::{Activation, Decoder};
+use crate::decoder::{Activation, Decoder, Linears};
 use crate::error::Result;
 use crate::json::Fields;
 
@@ -161,7 +161,7 @@ impl Qwen3Config {
             activation: Activation::Silu,
             sub_norms: false,
             head_norms: true,
-            ternary: false,
+            linear: Linears::Plain,
             tied: self.tie_word_embeddings,
             formats: &self.formats,
         }

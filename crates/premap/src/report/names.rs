@@ -34,6 +34,8 @@ pub fn step(plan: &Plan, step: &Step) -> String {
                 Op::LinearScan => "scan".into(),
                 Op::LinearScanGrad => "scan, backward".into(),
                 Op::SelectiveScan => "selective scan".into(),
+                Op::LinearAttention => "linear attention".into(),
+                Op::LinearAttentionGrad => "linear attention, backward".into(),
                 Op::SelectiveScanGrad => "selective scan, backward".into(),
                 Op::Ssd => "state-space dual".into(),
                 Op::SsdGrad => "state-space dual, backward".into(),
@@ -76,7 +78,7 @@ pub fn role(plan: &Plan, v: Value) -> &'static str {
     let (n, ty) = (plan.graph.node(v), plan.graph.ty(v));
     match n.op {
         Op::QuantizeActivations | Op::QuantizeWeights if v.out == 0 => "int8 and trits",
-        Op::LinearScan | Op::SelectiveScan | Op::Scan | Op::KvAttention => "states",
+        Op::LinearScan | Op::SelectiveScan | Op::LinearAttention | Op::Scan | Op::KvAttention => "states",
         Op::RmsNormGrad | Op::LinearScanGrad | Op::SelectiveScanGrad | Op::CrossEntropyGrad => "gradients",
         Op::TernaryLinear | Op::BlockLinear | Op::DotGeneral => "products",
         _ if matches!(ty.dtype, DType::I8 | DType::Trit) => "int8 and trits",

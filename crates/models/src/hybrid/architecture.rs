@@ -1,0 +1,82 @@
+//! A hybrid's answers to [`Architecture`], and its blocks.
+
+use graph::typed::Traced;
+use graph::{Graph, GraphError, Var};
+use serde_json::Value;
+
+use super::HybridConfig;
+use super::config::{EMBEDDING, HEAD};
+use crate::architecture::Architecture;
+use crate::forms::{CacheType, GraphOptions, State};
+use crate::frame::{Batch, Frame, LinearKind, Seq};
+use crate::parameters::Parameter;
+use crate::shell::{self, Logits, Stream, TokenModel};
+
+axes::axes! {
+    /// The gated unit.
+    pub Intermediate;
+}
+
+impl TokenModel for HybridConfig {
+    fn linear(&self) -> LinearKind {
+        self.linear
+    }
+
+    fn layers(&self) -> usize {
+        self.num_hidden_layers
+    }
+
+    fn embed(&self, frame: &Frame<'_>, ids: &Var) -> Stream {
+        frame.embedded(EMBEDDING, [self.vocab_size, self.hidden_size], ids)
+    }
+
+    fn block(&self, frame: &Frame<'_>, layer: usize, h: &Stream) -> Stream {
+        let at = |name: &str| format!("model.layers.{layer}.{name}");
+        let x = frame.norm(&at("norm"), self.eps, h);
+        let h = h + &self.blocks[layer].1.apply(frame, &at("mixer"), layer, &x);
+        let Some(n) = self.intermediate_size else { return h };
+        let d = self.hidden_size;
+        let x = frame.norm(&at("mlp_norm"), self.eps, &h);
+        let project = |name: &str| -> Traced<(Batch, Seq, Intermediate)> {
+            frame.project(&at(name), [n, d], false, &x)
+        };
+        let inner = &project("mlp.gate_proj").silu() * &project("mlp.up_proj");
+        let y: Stream = frame.project(&at("mlp.down_proj"), [d, n], false, &inner);
+        &h + &y
+    }
+
+    fn norm(&self, frame: &Frame<'_>, h: &Stream) -> Stream {
+        frame.norm("model.norm", self.eps, h)
+    }
+
+    fn head(&self, frame: &Frame<'_>, h: &Stream) -> Logits {
+        frame.logits(HEAD, [self.vocab_size, self.hidden_size], None, h)
+    }
+}
+
+impl Architecture for HybridConfig {
+    shell::token_model_answers!(EMBEDDING, HEAD);
+
+    fn projections(&self) -> Vec<String> {
+        let blocks = &self.blocks[..if self.linear.is_quantized() { self.blocks.len() } else { 0 }];
+        let each = |(layer, (_, mixer)): (usize, &(String, super::mixers::Shared))| {
+            let at = format!("model.layers.{layer}");
+            let mut names = mixer.projections(&format!("{at}.mixer"));
+            if self.intermediate_size.is_some() {
+                names.extend(["gate_proj", "up_proj", "down_proj"].map(|name| format!("{at}.mlp.{name}")));
+            }
+            names.into_iter().map(|name| format!("{name}.weight"))
+        };
+        blocks.iter().enumerate().flat_map(each).collect()
+    }
+
+    fn buffers(&self) -> Vec<String> {
+        let list = self.list().into_iter().map(|parameter| parameter.name);
+        list.filter(|name| name.ends_with(".fast_attention.projection_matrix")).collect()
+    }
+
+    fn states(&self, _: CacheType) -> Vec<State> {
+        let each = |(layer, (_, mixer)): (usize, &(String, super::mixers::Shared))| mixer.states(layer);
+        self.blocks.iter().enumerate().flat_map(each).collect()
+    }
+}
