@@ -44,7 +44,9 @@ impl Native {
     }
 
     fn code(&self, plan: &Plan, threads: usize) -> Result<Code, AlexError> {
-        let options = lower::Options { dealt: threads > 1, ..lower::Options::default() };
+        // Step by step where several threads share the work: the tiles of whole blocks are cut by no step of the plan.
+        let (dealt, blocks) = (threads > 1, threads == 1);
+        let options = lower::Options { dealt, blocks, ..lower::Options::default() };
         let lowered = lower::plan(plan, &options)?;
         let library = self.compiler.load(&lowered.text)?;
         let part = |which: &str| format!("{}_{which}", lowered.name);
