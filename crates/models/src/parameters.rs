@@ -43,6 +43,7 @@ pub enum Init {
         high: f64,
         /// No step is less.
         floor: f64,
+    },
     /// Evenly spaced from the first to the last.
     Line(f32, f32),
     /// The first half the number for the input gates, the second evenly spaced for the forget gates.
@@ -63,8 +64,6 @@ pub enum Init {
     /// A matrix whose rows are orthogonal in blocks of as many as there are columns, each as long as a normal vector of its
     /// width (Choromanski et al. 2021, "Rethinking Attention with Performers", section 2.4).
     OrthogonalRows,
-    /// ln 1, ln 2, … along the last axis: the logarithms of a diagonal state matrix (Gu et al. 2022, "S4D-Real").
-    LogCount,
 }
 
 /// A parameter of the model.
@@ -242,6 +241,7 @@ pub(crate) fn init_values(parameter: &Parameter, seed: u64) -> Vec<f32> {
             let step = |u: f64| (low.ln() + (high.ln() - low.ln()) * u).exp().max(floor);
             // The inverse of softplus.
             (0..count).map(|_| step(rng.uniform())).map(|dt| (dt + (-(-dt).exp_m1()).ln()) as f32).collect()
+        }
         Init::Line(first, last) => line(count, first, last).collect(),
         Init::Gates { input, forget: (first, last) } => {
             let forget = line(count - count / 2, first, last);
@@ -253,12 +253,9 @@ pub(crate) fn init_values(parameter: &Parameter, seed: u64) -> Vec<f32> {
                 (5.0 - 12.0 * share.powf(exponent)) as f32
             };
             (0..count).map(|at| if at * 4 / count.max(1) == 1 { forget(at) } else { 0.0 }).collect()
+        }
         Init::OrthogonalRows => {
             orthogonal_rows(&mut rng, count, parameter.shape.last().copied().unwrap_or(1))
-        }
-        Init::LogCount => {
-            let row = parameter.shape.last().copied().unwrap_or(1).max(1);
-            (0..count).map(|i| ((i % row + 1) as f64).ln() as f32).collect()
         }
         Init::Trits(magnitude) => {
             let value = |byte: u8| match byte {

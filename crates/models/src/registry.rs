@@ -8,11 +8,23 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::architecture::Architecture;
+use crate::bitnet_b1::BitNetB1Config;
 use crate::config::Parsed;
 use crate::error::Result;
+use crate::hybrid::HybridConfig;
+use crate::linear_attention::LinearAttentionConfig;
+use crate::mamba::MambaConfig;
+use crate::mamba2::Mamba2Config;
+use crate::mega::MegaConfig;
+use crate::performer::PerformerConfig;
+use crate::s4::S4Config;
+use crate::s5::S5Config;
+use crate::transformer::TransformerConfig;
+use crate::xlstm::XlstmConfig;
+use crate::xlstm_orig::XlstmOrigConfig;
 
 /// A line of the table.
 pub struct Entry {
@@ -20,75 +32,57 @@ pub struct Entry {
     pub model_type: &'static str,
     /// Reads such a `config.json`.
     pub read: fn(&Path, &Value) -> Result<Parsed<Listed>>,
-    /// A `config.json` of these sizes: what a training run starts from.
-    pub sized: fn(&Sizes<'_>) -> Value,
-}
-
-/// The sizes that all architectures have, in words that are theirs alike.
-#[derive(Clone, Copy, Debug)]
-pub struct Sizes<'a> {
-    /// Tokens.
-    pub vocab_size: usize,
-    /// Width of the residual stream.
-    pub hidden_size: usize,
-    /// Blocks.
-    pub num_hidden_layers: usize,
-    /// Heads, where there are any.
-    pub num_heads: usize,
-    /// Width of the channel mixer; 0: the architecture's own share of `hidden_size`.
-    pub intermediate_size: usize,
-    /// Longest sequence, where positions are learned.
-    pub positions: usize,
-    /// What projections are: a name of [`crate::frame::LinearKind`]; empty: the architecture's own.
-    pub linear: &'a str,
-    /// Token mixers of a hybrid.
-    pub blocks: &'a [String],
-    /// Whether the head uses the embedding's weights.
-    pub tie_word_embeddings: bool,
-    /// Standard deviation of initial weights.
-    pub initializer_range: f64,
-    /// The token that ends a text.
-    pub eos_token_id: Option<u32>,
-}
-
-/// A `config.json` of an architecture by its `model_type`, with the sizes given; nothing for a name that is none.
-pub fn sized(model_type: &str, sizes: &Sizes<'_>) -> Option<Value> {
-    let made = match model_type {
-        "bitnet" | "qwen3" => {
-            let heads = sizes.num_heads.max(1);
-            let wide =
-                if sizes.intermediate_size > 0 { sizes.intermediate_size } else { 4 * sizes.hidden_size };
-            let mut made = json!({
-                "model_type": model_type,
-                "vocab_size": sizes.vocab_size,
-                "hidden_size": sizes.hidden_size,
-                "num_hidden_layers": sizes.num_hidden_layers,
-                "num_attention_heads": heads,
-                "num_key_value_heads": heads,
-                "head_dim": sizes.hidden_size / heads,
-                "intermediate_size": wide,
-                "max_position_embeddings": sizes.positions,
-                "tie_word_embeddings": sizes.tie_word_embeddings,
-                "initializer_range": sizes.initializer_range,
-                "bos_token_id": null,
-                "eos_token_id": sizes.eos_token_id,
-            });
-            if model_type == "bitnet" {
-                made["quantization_config"] = json!({"quant_method": "bitnet", "linear_class": "autobitlinear", "quantization_mode": "online"});
-            }
-            made
-        }
-        other => (entry(other)?.sized)(sizes),
-    };
-    Some(made)
 }
 
 /// Every listed architecture.
-pub static TABLE: &[Entry] = &[Entry {
-    model_type: crate::mega::MegaConfig::MODEL_TYPE,
-    read: |path, value| Ok(crate::mega::MegaConfig::from_json(path, value)?.map(Listed::new)),
-    sized: crate::mega::sized,
-}];
+pub static TABLE: &[Entry] = &[
+    Entry {
+        model_type: BitNetB1Config::MODEL_TYPE,
+        read: |path, value| Ok(BitNetB1Config::from_json(path, value)?.map(Listed::new)),
+    },
+    Entry {
+        model_type: HybridConfig::MODEL_TYPE,
+        read: |path, value| Ok(HybridConfig::from_json(path, value)?.map(Listed::new)),
+    },
+    Entry {
+        model_type: LinearAttentionConfig::MODEL_TYPE,
+        read: |path, value| Ok(LinearAttentionConfig::from_json(path, value)?.map(Listed::new)),
+    },
+    Entry {
+        model_type: MambaConfig::MODEL_TYPE,
+        read: |path, value| Ok(MambaConfig::from_json(path, value)?.map(Listed::new)),
+    },
+    Entry {
+        model_type: Mamba2Config::MODEL_TYPE,
+        read: |path, value| Ok(Mamba2Config::from_json(path, value)?.map(Listed::new)),
+    },
+    Entry {
+        model_type: MegaConfig::MODEL_TYPE,
+        read: |path, value| Ok(MegaConfig::from_json(path, value)?.map(Listed::new)),
+    },
+    Entry {
+        model_type: PerformerConfig::MODEL_TYPE,
+        read: |path, value| Ok(PerformerConfig::from_json(path, value)?.map(Listed::new)),
+    },
+    Entry { model_type: "s4", read: |path, value| Ok(S4Config::from_json(path, value)?.map(Listed::new)) },
+    Entry { model_type: "s4d", read: |path, value| Ok(S4Config::from_json(path, value)?.map(Listed::new)) },
+    Entry {
+        model_type: S5Config::MODEL_TYPE,
+        read: |path, value| Ok(S5Config::from_json(path, value)?.map(Listed::new)),
+    },
+    Entry {
+        model_type: TransformerConfig::MODEL_TYPE,
+        read: |path, value| Ok(TransformerConfig::from_json(path, value)?.map(Listed::new)),
+    },
+    Entry {
+        model_type: XlstmConfig::MODEL_TYPE,
+        read: |path, value| Ok(XlstmConfig::from_json(path, value)?.map(Listed::new)),
+    },
+    Entry {
+        model_type: XlstmOrigConfig::MODEL_TYPE,
+        read: |path, value| Ok(XlstmOrigConfig::from_json(path, value)?.map(Listed::new)),
+    },
+];
 
 /// The line of a `model_type`.
 pub fn entry(model_type: &str) -> Option<&'static Entry> {

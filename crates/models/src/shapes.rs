@@ -2,8 +2,8 @@
 //!
 //! The three large MatMul-free ones are those of Zhu et al. 2024 (arXiv:2406.02528), whose parameter counts (norms inside
 //! the projections included) match the sizes of the published files at two bytes each; the small ones read and write bytes. `bitnet-2b4t` is that of Ma et al. 2025
-//! (arXiv:2504.12285), `mamba-130m` and `mamba2-130m` those of Gu and Dao 2023 and 2024, `qwen3-0.6b` and `qwen3-1.7b` those of Yang et al. 2025 (arXiv:2505.09388).
-//! (arXiv:2504.12285), `xlstm-7b` that of Beck et al. 2025 (arXiv:2503.13427), `qwen3-0.6b` and `qwen3-1.7b` those of Yang et al. 2025 (arXiv:2505.09388).
+//! (arXiv:2504.12285), `mamba-130m` and `mamba2-130m` those of Gu and Dao 2023 and 2024, `xlstm-7b` that of Beck et al. 2025
+//! (arXiv:2503.13427), `qwen3-0.6b` and `qwen3-1.7b` those of Yang et al. 2025 (arXiv:2505.09388).
 
 use crate::architecture::ModelConfig;
 use crate::bitnet::BitNetConfig;
@@ -47,6 +47,7 @@ pub enum Family {
         head_dim: usize,
         /// States.
         states: usize,
+    },
     /// xLSTM with matrix memories.
     Xlstm {
         /// Heads.

@@ -233,6 +233,7 @@ fn node(plan: &Plan, at: u32, n: &Node, work: &mut Work) {
             let states = sizes(plan, n.inputs[3]).get(3).copied().unwrap_or(1) as f64;
             let kernel = if n.op == Op::Ssd { Kernel::Selective } else { Kernel::SelectiveGrad };
             work.add_rows(kernel, input(0) * states, input(0) / cut::LANES as f64);
+        }
         Op::LinearAttention | Op::LinearAttentionGrad => {
             let (q, v) = (sizes(plan, n.inputs[0]), sizes(plan, n.inputs[2]));
             let (steps, chunk) = (input(0) / q[3].max(1) as f64, q[1].min(cut::STATE_CHUNK) as f64);

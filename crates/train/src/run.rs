@@ -23,8 +23,8 @@ use engine::{Tensor, pool::Pool};
 use models::architecture::ModelConfig as Model;
 use models::config::{self, MatMulFreeConfig};
 use models::folder::{ModelFolder, SaveOptions, save_folder};
-use models::registry::{self, Sizes};
 use models::safetensors::NamedTensor;
+use models::sized::{self, Sizes};
 use models::tokenizer::Tokenizer;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -109,12 +109,11 @@ pub fn model_config(c: &ModelConfig, vocabulary: usize, positions: usize, eos: O
             initializer_range: c.initializer_range,
             eos_token_id: eos,
         };
-        let Some(Value::Object(mut keys)) = registry::sized(&c.architecture, &sizes) else {
-            let known = config::supported().filter(|name| *name != MatMulFreeConfig::MODEL_TYPE);
+        let Some(Value::Object(mut keys)) = sized::sized(&c.architecture, &sizes) else {
             return Err(TrainError::Value {
                 key: "model.architecture",
                 found: format!("\"{}\"", c.architecture),
-                expected: format!("matmulfree or one of {}", known.collect::<Vec<_>>().join(", ")),
+                expected: format!("matmulfree or one of {}", sized::names().collect::<Vec<_>>().join(", ")),
             });
         };
         for (key, value) in &c.options {

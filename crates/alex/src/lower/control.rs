@@ -41,12 +41,7 @@ struct Region<'a> {
 impl Lowering {
     /// The function of a region: `(arena, addresses…) -> status`. Equal regions of different nodes are told apart, since
     /// what is equal in them are their kernels.
-    fn region<'a>(
-        &mut self,
-        b: &mut Builder,
-        plan: &'a Plan,
-        runner: Option<Value<Ptr>>,
-    ) -> Region<'a> {
+    fn region<'a>(&mut self, b: &mut Builder, plan: &'a Plan, runner: Option<Value<Ptr>>) -> Region<'a> {
         self.regions += 1;
         let name = format!("region_{}", self.regions);
         let bindings = plan.bindings();

@@ -205,6 +205,7 @@ fn recurrences(c: &mut Cases) {
             let grads = m.cx.push(Op::SsdGrad, Attrs::new(), &[&x, &dt, &a, &bb, &cc, &h0, &dy, &dlast]);
             y.iter().chain(&grads).cloned().collect()
         });
+    }
     // Steps, a broken chunk, whole ones, more than one span of them; features and columns that are no multiples.
     for (b, t, h, n, d) in [
         (1, 1, 1, 1, 1),

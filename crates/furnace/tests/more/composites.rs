@@ -102,6 +102,7 @@ pub(crate) fn composites(r: &mut Random, add: &mut impl FnMut(&[Op], Vec<Array<f
             at,
             Box::new(|v| v[0].cx().push(Op::SsdGrad, Attrs::new(), &v.iter().collect::<Vec<_>>())),
         );
+    }
     let four = |r: &mut Random| {
         let row = |r: &mut Random, width: usize| r.array(&[2, 3, 2, width], -1.0, 1.0);
         vec![row(r, 2), row(r, 2), row(r, 3), r.array(&[2, 2, 2, 3], -1.0, 1.0)]

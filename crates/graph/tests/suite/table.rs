@@ -408,6 +408,7 @@ fn composites(case: &mut dyn FnMut(Op, Attrs, &[Array<f64>], &[Array<f64>])) {
             maps(&[4.0, 14.0]),
             state(10.0),
         ],
+    );
     // One head of one feature and one column: S = 1 + 2·1 = 3, 3 + 3·(−1) = 0; halved before, it is 1/2 + 2, 5/4 − 3.
     let row = |x: &[f64]| f(&[1, 2, 1, 1], x);
     let three = [[1.0, 4.0], [2.0, 3.0], [1.0, -1.0]].map(|x| row(&x));

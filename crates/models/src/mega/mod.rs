@@ -28,32 +28,3 @@ mod ema;
 mod graphs;
 
 pub use config::{MegaActivation, MegaConfig, MegaNorm, RelativeBias};
-
-/// A causal language model of these sizes.
-pub(crate) fn sized(sizes: &crate::registry::Sizes<'_>) -> serde_json::Value {
-    let (d, wide) = (sizes.hidden_size, sizes.intermediate_size);
-    let wide = if wide > 0 { wide } else { 2 * d };
-    serde_json::json!({
-        "model_type": "mega",
-        "architectures": ["MegaForCausalLM"],
-        "is_decoder": true,
-        "bidirectional": false,
-        "vocab_size": sizes.vocab_size,
-        "hidden_size": d,
-        "num_hidden_layers": sizes.num_hidden_layers,
-        "intermediate_size": wide,
-        "nffn_hidden_size": wide,
-        // A multiple of two: positions turn pairs.
-        "shared_representation_size": (d / 2).next_multiple_of(2),
-        "ema_projection_size": 16,
-        "relative_positional_bias": "rotary",
-        "max_positions": sizes.positions.max(1),
-        "use_chunking": false,
-        "chunk_size": -1,
-        "initializer_range": sizes.initializer_range,
-        "linear": if sizes.linear.is_empty() { "full" } else { sizes.linear },
-        "pad_token_id": null,
-        "bos_token_id": null,
-        "eos_token_id": sizes.eos_token_id,
-    })
-}

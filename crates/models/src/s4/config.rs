@@ -6,11 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::S4Block;
 use crate::config::{MAX_LAYERS, MAX_VOCAB, MAX_WIDTH, Parsed};
+use crate::encoder::Shell;
 use crate::error::Result;
 use crate::frame::LinearKind;
 use crate::json::Fields;
 use crate::mega::config::{choice, rest};
-use crate::shell::Shell;
 
 /// Which state matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

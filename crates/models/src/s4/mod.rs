@@ -20,7 +20,7 @@
 //! (`NAME.readout` of the prepared form).
 //!
 //! Ours: with `n_layers` such blocks stand in residual branches behind an encoder (names of the published example), with
-//! `d_output` a classifier on the mean: [`crate::shell`].
+//! `d_output` a classifier on the mean: [`crate::encoder`].
 
 mod architecture;
 mod config;

@@ -6,12 +6,12 @@ use serde_json::{Map, Value, json};
 
 use super::S5Layer;
 use crate::config::{MAX_LAYERS, MAX_VOCAB, MAX_WIDTH, Parsed};
+use crate::encoder::Shell;
 use crate::error::Result;
 use crate::frame::LinearKind;
 use crate::json::Fields;
 use crate::mega::config::{choice, rest};
 use crate::s4::Discretization;
-use crate::shell::Shell;
 
 /// What follows the state-space model in a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,12 +5,12 @@ use graph::typed::{Traced, TracedExt, typed};
 use graph::{Complex, Dim, Var};
 
 use super::S5Activation;
+use crate::encoder::dense;
 use crate::forms::State;
 use crate::frame::{Batch, Frame, Hidden, LinearKind, Mixer, Seq};
 use crate::parameters::{Init, Parameter};
 use crate::rng::Rng;
 use crate::s4::{Discretization, half_hippo};
-use crate::shell::dense;
 
 /// `SequenceLayer` with its `S5SSM`.
 #[derive(Debug, Clone, PartialEq)]

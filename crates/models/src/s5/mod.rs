@@ -14,7 +14,7 @@
 //! imaginary part are 2P channels of one real linear scan, parallel over time and channels. The angle θt loses digits with t
 //! (in f32 one in a thousand at some 10⁴ positions); a stream begins anew with each piece.
 //!
-//! Ours: `d_output` puts a classifier on the mean, `vocab_size` an embedding in the encoder's place ([`crate::shell`]).
+//! Ours: `d_output` puts a classifier on the mean, `vocab_size` an embedding in the encoder's place ([`crate::encoder`]).
 //! Stream: P complex states a layer (`ssm_state.LAYER`). With `batchnorm` the published layers need statistics of a training
 //! run; they are refused.
 

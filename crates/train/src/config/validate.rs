@@ -2,8 +2,6 @@
 
 use std::fmt::Display;
 
-use models::config::MatMulFreeConfig;
-
 use crate::error::{Result, TrainError};
 
 use super::{GradientType, SplitKind, TrainConfig};
@@ -99,9 +97,7 @@ impl TrainConfig {
             let expected = "patterns of parameter names with `*` for any letters, such as \"*norm*\"";
             require("optimizer.no_decay", pattern, glob::Pattern::new(pattern).is_ok(), expected)?;
         }
-        let names: Vec<&str> = std::iter::once("matmulfree")
-            .chain(models::config::supported().filter(|name| *name != MatMulFreeConfig::MODEL_TYPE))
-            .collect();
+        let names: Vec<&str> = std::iter::once("matmulfree").chain(models::sized::names()).collect();
         let known = names.contains(&model.architecture.as_str());
         require("model.architecture", &model.architecture, known, &names.join(", "))?;
         let linear = ["", "full", "ternary", "binary"].contains(&model.linear.as_str());

@@ -6,11 +6,11 @@
 use super::panel::Panels;
 use super::rows::{Rows, scaled};
 use super::{FEW, GROUP, Layout, Place, Shape, one, put};
-use axes::TritLayout;
 use crate::cpu::math::Function;
 use crate::cpu::{Floats, Isa, strips};
 use crate::deal::{self, Round};
 use crate::ir::{Builder, CmpI, F32, I1, I8, Index, MemRef, Ptr, Value};
+use axes::TritLayout;
 use premap::cut;
 use std::cell::RefCell;
 

@@ -7,7 +7,6 @@
 //!
 //! Lost: three vectors of rows by eight tokens (the same speed), four by six (5 % slower).
 
-use axes::TritLayout;
 use super::decode::{self, Codes};
 use super::layout::{Layout, PLANES, pieces};
 use super::rows::{shifted, total};
@@ -15,6 +14,7 @@ use super::{Finish, Place};
 use crate::cpu::isa::Isa;
 use crate::cpu::{Bytes, Ints};
 use crate::ir::{Builder, I1, I8, I32, Index, MemRef, Ptr, Value};
+use axes::TritLayout;
 
 /// Lanes of a vector of sums: rows that are transposed together.
 const ROWS: usize = 16;
@@ -89,7 +89,8 @@ impl Panels {
 
     /// Bytes that [`Panels::over`] shares.
     pub(super) fn shared(columns: usize, n: usize) -> usize {
-        let x = (steps(&Layout::new(TritLayout::Compute, 0, columns)) * 4 * PLANES * n + 64).next_multiple_of(64);
+        let x =
+            (steps(&Layout::new(TritLayout::Compute, 0, columns)) * 4 * PLANES * n + 64).next_multiple_of(64);
         x + (4 * n).next_multiple_of(64)
     }
 

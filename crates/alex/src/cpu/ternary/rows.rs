@@ -5,13 +5,13 @@
 //! code, with a sum for each plane that is shifted right once at the end. It saves the shifts. Weights are asked for
 //! [`AHEAD`] bytes before their use.
 
-use axes::TritLayout;
 use super::decode::{self, Codes};
 use super::layout::{GROUP, Layout, PLANES, pieces};
 use super::{Finish, Place};
 use crate::cpu::isa::Isa;
 use crate::cpu::{Bytes, Floats, Ints};
 use crate::ir::{Builder, Combine, F32, I1, I8, I16, I32, Index, MemRef, Ptr, Value};
+use axes::TritLayout;
 
 /// Bytes of weights between those that are asked for and those that are multiplied. Measured on Zen 5, 1 to 24 kB: all are
 /// alike for a matrix in the second-level cache, and the smallest and the largest cost up to half of the speed beyond it.

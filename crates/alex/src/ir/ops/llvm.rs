@@ -2,7 +2,8 @@
 
 use crate::ir::module::{join, symbol};
 use crate::ir::{
-    AnyType, AnyValue, Builder, DYN, Element, I8, I64, Index, IntoIndex, MemRef, Ptr, Type, Types, Value, Values,
+    AnyType, AnyValue, Builder, DYN, Element, I8, I64, Index, IntoIndex, MemRef, Ptr, Type, Types, Value,
+    Values,
 };
 
 impl Builder {

@@ -8,13 +8,13 @@ pub(crate) mod blocks;
 mod rows;
 mod scan;
 
-use axes::TritLayout;
 use super::step::{results, sizes};
 use super::{Arg, Lowering, Scope, Space, fast, group};
 use crate::cpu::math::Function;
 use crate::cpu::ternary::dealt::{Behind, Dealt};
 use crate::deal::{self, Round};
 use crate::ir::{Builder, Element, Index, Kind, MemRef, Ptr, Value};
+use axes::TritLayout;
 use graph::{Op, Value as Node};
 use premap::{Fused, Pattern, Plan, Step};
 
