@@ -104,6 +104,9 @@ pub enum AlexError {
     /// A module that was not built well: a fault of this crate.
     #[error("{0}; please report this plan")]
     Emit(String),
+    /// A module of the `fidelity` dialect that breaks its rules, or has no meaning as a graph.
+    #[error(transparent)]
+    Dialect(#[from] crate::dialect::DialectError),
     /// Planning failed.
     #[error(transparent)]
     Plan(#[from] premap::PlanError),

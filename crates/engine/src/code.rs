@@ -5,6 +5,7 @@
 //! early part and the rest.
 #![allow(unsafe_code)]
 
+use graph::Graph;
 use premap::{Plan, Target};
 use std::any::Any;
 use std::sync::Arc;
@@ -14,6 +15,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub trait Compile: Send + Sync {
     /// What it has fused forms of.
     fn target(&self) -> Target;
+    /// The graph as the compiler has understood it, of which the plan is then made; `None`: as it is given.
+    ///
+    /// # Errors
+    /// What is wrong, with the remedy.
+    fn read(&self, _graph: &Graph) -> Result<Option<Graph>, String> {
+        Ok(None)
+    }
     /// Code for a plan that was made for that target.
     ///
     /// # Errors
