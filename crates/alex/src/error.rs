@@ -107,6 +107,9 @@ pub enum AlexError {
     /// A kernel is at fault, or would have panicked.
     #[error(transparent)]
     Kernel(#[from] kernel::KernelError),
+    /// A module of the `fidelity` dialect that breaks its rules, or has no meaning as a graph.
+    #[error(transparent)]
+    Dialect(#[from] crate::dialect::DialectError),
     /// Planning failed.
     #[error(transparent)]
     Plan(#[from] premap::PlanError),

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use crate::pool::Pool;
+use graph::Graph;
 use premap::{Plan, Target};
 use std::any::Any;
 use std::ffi::c_void;
@@ -16,6 +17,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub trait Compile: Send + Sync {
     /// What it has fused forms of.
     fn target(&self) -> Target;
+    /// The graph as the compiler has understood it, of which the plan is then made; `None`: as it is given.
+    ///
+    /// # Errors
+    /// What is wrong, with the remedy.
+    fn read(&self, _graph: &Graph) -> Result<Option<Graph>, String> {
+        Ok(None)
+    }
     /// Code for a plan that was made for that target, and will run on so many threads.
     ///
     /// # Errors

@@ -101,7 +101,8 @@ impl Executable {
         let Some(compiler) = pool.compiler() else {
             return Executable::load(premap::plan(graph, &target(), options)?, pool);
         };
-        let plan = premap::plan(graph, &compiler.target(), options)?;
+        let own = compiler.read(graph).map_err(EngineError::Compile)?;
+        let plan = premap::plan(own.as_ref().unwrap_or(graph), &compiler.target(), options)?;
         let code = compiler.compile(&plan, pool.threads()).map_err(EngineError::Compile)?;
         Executable::with_code(plan, code, pool)
     }

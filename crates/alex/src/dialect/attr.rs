@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::dense::Dense;
+
 /// A type of a module in the dialect.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Type {
@@ -53,6 +55,8 @@ pub enum Attr {
         /// The parameters, in order.
         parameters: Vec<Attr>,
     },
+    /// `dense<…> : tensor<…>`.
+    Dense(Dense),
     /// Any other attribute, as it is written.
     Other(String),
 }
@@ -179,6 +183,7 @@ impl fmt::Display for Attr {
                 write!(f, "#fidelity.{name}")?;
                 angled(f, parameters)
             }
+            Attr::Dense(dense) => write!(f, "{dense}"),
             Attr::Other(text) => f.write_str(text),
         }
     }

@@ -214,6 +214,11 @@ irdl.dialect @fidelity {
     %2 = irdl.base "#builtin.string"
     irdl.parameters(left: %0, right: %1, result: %2)
   }
+  // Sizes of axes: numbers, or polynomials in named symbols as strings (`"B"`, `"4*T+1"`). The types of tensors have `?` where a size is a symbol; `fidelity.sizes` on an argument names it.
+  irdl.attribute @sizes {
+    %0 = irdl.base "#builtin.array"
+    irdl.parameters(sizes: %0)
+  }
   // zero_vector(optional size: index) -> (z: vector<L, N, E, A, U> | state<L, N, E, A, U> | matrix_state<L, N, M, E, A, B, U> | tensor<S.., E>)
   irdl.operation @zero_vector {
     %0 = irdl.is index
@@ -451,7 +456,7 @@ irdl.dialect @fidelity {
     irdl.operands(x: %8, weights: %11, bias: optional %15)
     irdl.results(y: %18)
   }
-  // block_linear(x: vector<L, K, E, In, U>, weights: blocks<N, K, Out, In, F, U, V>) -> (y: vector<L, N, E, Out, V>) where E: float
+  // block_linear(x: vector<L, K, E, In, U> | tensor<L.., K, E>, weights: blocks<N, K, Out, In, F, U, V> | tensor<N, R, i8>) -> (y: vector<L, N, E, Out, V> | tensor<L.., N, E>) where E: float
   irdl.operation @block_linear {
     %0 = irdl.is f16
     %1 = irdl.is bf16
@@ -465,14 +470,20 @@ irdl.dialect @fidelity {
     %In = irdl.any
     %U = irdl.any
     %6 = irdl.parametric @fidelity::@vector<%L, %K, %E, %In, %U>
+    %7 = irdl.base "!builtin.tensor"
+    %8 = irdl.any_of(%6, %7)
     %N = irdl.any
     %Out = irdl.any
     %F = irdl.any
     %V = irdl.any
-    %7 = irdl.parametric @fidelity::@blocks<%N, %K, %Out, %In, %F, %U, %V>
-    %8 = irdl.parametric @fidelity::@vector<%L, %N, %E, %Out, %V>
-    irdl.operands(x: %6, weights: %7)
-    irdl.results(y: %8)
+    %9 = irdl.parametric @fidelity::@blocks<%N, %K, %Out, %In, %F, %U, %V>
+    %10 = irdl.base "!builtin.tensor"
+    %11 = irdl.any_of(%9, %10)
+    %12 = irdl.parametric @fidelity::@vector<%L, %N, %E, %Out, %V>
+    %13 = irdl.base "!builtin.tensor"
+    %14 = irdl.any_of(%12, %13)
+    irdl.operands(x: %8, weights: %11)
+    irdl.results(y: %14)
   }
   // head_product(x: vector<L, K, E, In, U> | tensor<L.., K, E>, table: matrix<N, K, E, Vocab, In, U, V> | tensor<N, K, E>) -> (logits: vector<L, N, E, Vocab, V> | tensor<L.., N, E>) where E: float
   irdl.operation @head_product {
@@ -524,7 +535,7 @@ irdl.dialect @fidelity {
     irdl.operands(x: %6, y: %8)
     irdl.results(z: %9)
   }
-  // rms_norm(x: vector<L, N, E, A, U> | tensor<L.., N, E>, weight: vector<[], N, E, A, V> | tensor<N, E>) {eps: float} -> (y: vector<L, N, E, A, V> | tensor<L.., N, E>) where E: float
+  // rms_norm(x: vector<L, N, E, A, U> | tensor<L.., N, E>, weight: vector<[], N, E, A, V> | tensor<N, E>) {eps: float} -> (y: vector<L, N, E, A, V> | tensor<L.., N, E>, optional rstd: tensor<L.., E>) where E: float
   irdl.operation @rms_norm {
     %0 = irdl.is f16
     %1 = irdl.is bf16
@@ -548,10 +559,11 @@ irdl.dialect @fidelity {
     %13 = irdl.parametric @fidelity::@vector<%L, %N, %E, %A, %V>
     %14 = irdl.base "!builtin.tensor"
     %15 = irdl.any_of(%13, %14)
-    %16 = irdl.base "#builtin.float"
+    %16 = irdl.base "!builtin.tensor"
+    %17 = irdl.base "#builtin.float"
     irdl.operands(x: %8, weight: %12)
-    irdl.attributes { "eps" = %16 }
-    irdl.results(y: %15)
+    irdl.attributes { "eps" = %17 }
+    irdl.results(y: %15, rstd: optional %16)
   }
   // rms_normalize(x: vector<L, N, E, A, U> | tensor<L.., N, E>) {eps: float} -> (y: vector<L, N, E, A, ""> | tensor<L.., N, E>) where E: float
   irdl.operation @rms_normalize {
@@ -1061,6 +1073,14 @@ irdl.dialect @fidelity {
     irdl.operands(x: %25, y: %27)
     irdl.results(z: %29)
   }
+  // divide(x: tensor<E> | tensor<S.., E>, y: tensor<E> | tensor<S.., E>) -> (z: tensor<S.., E>)
+  irdl.operation @divide {
+    %0 = irdl.base "!builtin.tensor"
+    %1 = irdl.base "!builtin.tensor"
+    %2 = irdl.base "!builtin.tensor"
+    irdl.operands(x: %0, y: %1)
+    irdl.results(z: %2)
+  }
   // residual_add(x: T | tensor<S.., E>, branch: T | tensor<S.., E>) -> (y: T | tensor<S.., E>) where T: vector<_, _, _, _, _>
   irdl.operation @residual_add {
     %0 = irdl.any
@@ -1337,7 +1357,7 @@ irdl.dialect @fidelity {
     irdl.operands(state: %8, inputs: %11, a: %14, b: %17, c: %20)
     irdl.results(outputs: %23, last: %26)
   }
-  // selective_scan(state: matrix_state<L, D, N, E, Channel, A, U>, x: vector<M, D, E, Channel, U>, step: vector<M, D, E, Channel, "">, a: matrix<D, N, E, Channel, A, U, U>, b: vector<M, N, E, A, "">, c: vector<M, N, E, A, "">) -> (y: vector<M, D, E, Channel, U>, last: matrix_state<L, D, N, E, Channel, A, U>) where E: float
+  // selective_scan(state: matrix_state<L, D, N, E, Channel, A, U> | tensor<L.., D, N, E>, x: vector<M, D, E, Channel, U> | tensor<M.., D, E>, step: vector<M, D, E, Channel, ""> | tensor<M.., D, E>, a: matrix<D, N, E, Channel, A, U, U> | tensor<D, N, E>, b: vector<M, N, E, A, ""> | tensor<M.., N, E>, c: vector<M, N, E, A, ""> | tensor<M.., N, E>) -> (y: vector<M, D, E, Channel, U> | tensor<M.., D, E>, last: matrix_state<L, D, N, E, Channel, A, U> | tensor<L.., D, N, E>, optional borders: tensor<L.., R, D, E>) where E: float
   irdl.operation @selective_scan {
     %0 = irdl.is f16
     %1 = irdl.is bf16
@@ -1353,19 +1373,36 @@ irdl.dialect @fidelity {
     %A = irdl.any
     %U = irdl.any
     %6 = irdl.parametric @fidelity::@matrix_state<%L, %D, %N, %E, %Channel, %A, %U>
+    %7 = irdl.base "!builtin.tensor"
+    %8 = irdl.any_of(%6, %7)
     %M = irdl.any
-    %7 = irdl.parametric @fidelity::@vector<%M, %D, %E, %Channel, %U>
-    %8 = irdl.is ""
-    %9 = irdl.parametric @fidelity::@vector<%M, %D, %E, %Channel, %8>
-    %10 = irdl.parametric @fidelity::@matrix<%D, %N, %E, %Channel, %A, %U, %U>
-    %11 = irdl.is ""
-    %12 = irdl.parametric @fidelity::@vector<%M, %N, %E, %A, %11>
-    %13 = irdl.is ""
-    %14 = irdl.parametric @fidelity::@vector<%M, %N, %E, %A, %13>
-    %15 = irdl.parametric @fidelity::@vector<%M, %D, %E, %Channel, %U>
-    %16 = irdl.parametric @fidelity::@matrix_state<%L, %D, %N, %E, %Channel, %A, %U>
-    irdl.operands(state: %6, x: %7, step: %9, a: %10, b: %12, c: %14)
-    irdl.results(y: %15, last: %16)
+    %9 = irdl.parametric @fidelity::@vector<%M, %D, %E, %Channel, %U>
+    %10 = irdl.base "!builtin.tensor"
+    %11 = irdl.any_of(%9, %10)
+    %12 = irdl.is ""
+    %13 = irdl.parametric @fidelity::@vector<%M, %D, %E, %Channel, %12>
+    %14 = irdl.base "!builtin.tensor"
+    %15 = irdl.any_of(%13, %14)
+    %16 = irdl.parametric @fidelity::@matrix<%D, %N, %E, %Channel, %A, %U, %U>
+    %17 = irdl.base "!builtin.tensor"
+    %18 = irdl.any_of(%16, %17)
+    %19 = irdl.is ""
+    %20 = irdl.parametric @fidelity::@vector<%M, %N, %E, %A, %19>
+    %21 = irdl.base "!builtin.tensor"
+    %22 = irdl.any_of(%20, %21)
+    %23 = irdl.is ""
+    %24 = irdl.parametric @fidelity::@vector<%M, %N, %E, %A, %23>
+    %25 = irdl.base "!builtin.tensor"
+    %26 = irdl.any_of(%24, %25)
+    %27 = irdl.parametric @fidelity::@vector<%M, %D, %E, %Channel, %U>
+    %28 = irdl.base "!builtin.tensor"
+    %29 = irdl.any_of(%27, %28)
+    %30 = irdl.parametric @fidelity::@matrix_state<%L, %D, %N, %E, %Channel, %A, %U>
+    %31 = irdl.base "!builtin.tensor"
+    %32 = irdl.any_of(%30, %31)
+    %33 = irdl.base "!builtin.tensor"
+    irdl.operands(state: %8, x: %11, step: %15, a: %18, b: %22, c: %26)
+    irdl.results(y: %29, last: %32, borders: optional %33)
   }
   // linear_scan(state: state<L, N, E, A, U> | tensor<L.., N, E>, decay: vector<M, N, E, A, ""> | tensor<M.., N, E>, input: vector<M, N, E, A, U> | tensor<M.., N, E>) -> (states: vector<M, N, E, A, U> | tensor<M.., N, E>, last: state<L, N, E, A, U> | tensor<L.., N, E>) where E: float
   irdl.operation @linear_scan {
@@ -1687,7 +1724,64 @@ irdl.dialect @fidelity {
     irdl.attributes { "scale" = %12 }
     irdl.results(y: %11)
   }
-  // cross_entropy(logits: vector<L, N, E, Vocab, ""> | tensor<L.., N, E>, labels: tokens<L, Vocab> | tensor<L.., i64>) -> (loss: scalar<[], E, ""> | tensor<E>) where E: float
+  // block_embedding(ids: tensor<L.., i64>, table: tensor<N, R, i8>) {format: string, columns: integer} -> (x: tensor<L.., K, E>) where E: float
+  irdl.operation @block_embedding {
+    %0 = irdl.is f16
+    %1 = irdl.is bf16
+    %2 = irdl.is f32
+    %3 = irdl.is f64
+    %4 = irdl.is f80
+    %5 = irdl.is f128
+    %E = irdl.any_of(%0, %1, %2, %3, %4, %5)
+    %6 = irdl.base "!builtin.tensor"
+    %7 = irdl.base "!builtin.tensor"
+    %8 = irdl.base "!builtin.tensor"
+    %9 = irdl.base "#builtin.string"
+    %10 = irdl.base "#builtin.integer"
+    irdl.operands(ids: %6, table: %7)
+    irdl.attributes { "format" = %9, "columns" = %10 }
+    irdl.results(x: %8)
+  }
+  // rotate(x: tensor<B, T, H, D, E>, cos: tensor<T, F, E>, sin: tensor<T, F, E>) -> (y: tensor<B, T, H, D, E>) where E: float
+  irdl.operation @rotate {
+    %0 = irdl.is f16
+    %1 = irdl.is bf16
+    %2 = irdl.is f32
+    %3 = irdl.is f64
+    %4 = irdl.is f80
+    %5 = irdl.is f128
+    %E = irdl.any_of(%0, %1, %2, %3, %4, %5)
+    %6 = irdl.base "!builtin.tensor"
+    %7 = irdl.base "!builtin.tensor"
+    %8 = irdl.base "!builtin.tensor"
+    %9 = irdl.base "!builtin.tensor"
+    irdl.operands(x: %6, cos: %7, sin: %8)
+    irdl.results(y: %9)
+  }
+  // cached_attention(query: tensor<B, T, H, D, E>, key: tensor<B, T, G, D, E>, value: tensor<B, T, G, D, E>, keys: tensor<B, S, G, D, E>, values: tensor<B, S, G, D, E>, position: tensor<i64>) {scale: float} -> (y: tensor<B, T, H, D, E>, next_keys: tensor<B, S, G, D, E>, next_values: tensor<B, S, G, D, E>) where E: float
+  irdl.operation @cached_attention {
+    %0 = irdl.is f16
+    %1 = irdl.is bf16
+    %2 = irdl.is f32
+    %3 = irdl.is f64
+    %4 = irdl.is f80
+    %5 = irdl.is f128
+    %E = irdl.any_of(%0, %1, %2, %3, %4, %5)
+    %6 = irdl.base "!builtin.tensor"
+    %7 = irdl.base "!builtin.tensor"
+    %8 = irdl.base "!builtin.tensor"
+    %9 = irdl.base "!builtin.tensor"
+    %10 = irdl.base "!builtin.tensor"
+    %11 = irdl.base "!builtin.tensor"
+    %12 = irdl.base "!builtin.tensor"
+    %13 = irdl.base "!builtin.tensor"
+    %14 = irdl.base "!builtin.tensor"
+    %15 = irdl.base "#builtin.float"
+    irdl.operands(query: %6, key: %7, value: %8, keys: %9, values: %10, position: %11)
+    irdl.attributes { "scale" = %15 }
+    irdl.results(y: %12, next_keys: %13, next_values: %14)
+  }
+  // cross_entropy(logits: vector<L, N, E, Vocab, ""> | tensor<L.., N, E>, labels: tokens<L, Vocab> | tensor<L.., i64>) -> (loss: scalar<[], E, ""> | tensor<E>, optional log_sums: tensor<L.., E>) where E: float
   irdl.operation @cross_entropy {
     %0 = irdl.is f16
     %1 = irdl.is bf16
@@ -1711,8 +1805,9 @@ irdl.dialect @fidelity {
     %15 = irdl.parametric @fidelity::@scalar<%13, %E, %14>
     %16 = irdl.base "!builtin.tensor"
     %17 = irdl.any_of(%15, %16)
+    %18 = irdl.base "!builtin.tensor"
     irdl.operands(logits: %9, labels: %12)
-    irdl.results(loss: %17)
+    irdl.results(loss: %17, log_sums: optional %18)
   }
   // argmax(logits: vector<L, N, E, Vocab, U> | tensor<L.., N, E>) -> (ids: tokens<L, Vocab> | tensor<L.., i64>)
   irdl.operation @argmax {

@@ -2,7 +2,7 @@
 //!
 //! * [`table`]: one row per type and operation; IRDL text, check and reference all come from it.
 //! * [`irdl`]: the dialect as MLIR reads it, for `mlir-opt-22 --irdl-file`.
-//! * [`Module::from_graph`]: graphs as modules over tensors; [`Module::lower`]: modules as loops over memory.
+//! * [`Module::from_graph`] and [`Module::to_graph`]: graphs as modules over tensors, and back; [`Module::lower`]: modules as loops over memory.
 //! * [`Module`]: modules in memory; they print as MLIR's generic form, and [`Module::parse`] reads it.
 //! * [`typed`]: modules built from Rust types, whose axes and units rustc checks.
 //! * [`verify`] and [`Module::check`]: MLIR's verdict, with messages that say what to do.
@@ -39,6 +39,7 @@
 
 mod attr;
 mod check;
+mod dense;
 mod explain;
 mod graph;
 pub mod irdl;
@@ -53,6 +54,7 @@ pub mod table;
 pub mod typed;
 
 pub use attr::{Attr, Type};
+pub use dense::Dense;
 pub use check::{DialectError, Problem, verify};
 pub use lower::LowerError;
 pub use module::{Func, Known, Module, Op, Place, Value};

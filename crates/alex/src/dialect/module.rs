@@ -2,6 +2,7 @@
 //!
 //! The printed form is MLIR's generic one, since operations that are defined in IRDL have no other.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::attr::{Attr, Type, bare, dictionary};
@@ -60,8 +61,12 @@ pub struct Func {
     pub private: bool,
     /// The arguments.
     pub arguments: Vec<Value>,
+    /// Attributes of the arguments, as far as any has some.
+    pub argument_attributes: Vec<Vec<(String, Attr)>>,
     /// The types of what it returns.
     pub results: Vec<Type>,
+    /// Attributes of what it returns, as far as any has some.
+    pub result_attributes: Vec<Vec<(String, Attr)>>,
     /// The operations, in order; none for a function that is defined elsewhere.
     pub ops: Vec<Op>,
     /// What the last operation returns; `None` for a function that is defined elsewhere.
@@ -70,13 +75,30 @@ pub struct Func {
     pub values: Vec<Known>,
     /// Where it was read.
     pub place: Place,
+    /// The names of the values, as far as they were needed.
+    pub(crate) names: HashSet<String>,
+}
+
+/// Attributes without trailing parts that have none.
+fn trimmed(all: &[Vec<(String, Attr)>]) -> &[Vec<(String, Attr)>] {
+    &all[..all.iter().rposition(|own| !own.is_empty()).map_or(0, |k| k + 1)]
 }
 
 impl PartialEq for Func {
     /// Equal but for their places.
     fn eq(&self, other: &Func) -> bool {
-        (self.private, &self.name, &self.arguments, &self.results, &self.ops, &self.returned, &self.values)
-            == (
+        let notes =
+            |f: &Func| (trimmed(&f.argument_attributes).to_vec(), trimmed(&f.result_attributes).to_vec());
+        notes(self) == notes(other)
+            && (
+                self.private,
+                &self.name,
+                &self.arguments,
+                &self.results,
+                &self.ops,
+                &self.returned,
+                &self.values,
+            ) == (
                 other.private,
                 &other.name,
                 &other.arguments,
@@ -150,12 +172,21 @@ impl Func {
         &self.values[value.0 as usize]
     }
 
+    /// Takes back the values from that number on, which nothing uses.
+    pub(crate) fn forget(&mut self, from: usize) {
+        for known in self.values.drain(from.min(self.values.len())..) {
+            self.names.remove(&known.name);
+        }
+    }
+
     /// A new value; a name that is taken gets a number.
     pub(crate) fn value(&mut self, name: &str, ty: Type) -> Value {
-        let taken = |name: &str, values: &[Known]| values.iter().any(|k| k.name == name);
+        if self.names.len() != self.values.len() {
+            self.names = self.values.iter().map(|known| known.name.clone()).collect();
+        }
         let mut unique = if name.is_empty() { self.values.len().to_string() } else { name.to_owned() };
         let mut k = 1;
-        while taken(&unique, &self.values) {
+        while !self.names.insert(unique.clone()) {
             unique = format!("{name}_{k}");
             k += 1;
         }
@@ -181,17 +212,28 @@ impl fmt::Display for Module {
 impl fmt::Display for Func {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let private = if self.private { "private " } else { "" };
+        let noted = |text: String, all: &[Vec<(String, Attr)>], k: usize| match all.get(k) {
+            Some(own) if !own.is_empty() => {
+                let mut noted = format!("{text} {{");
+                dictionary(&mut noted, own).map(|()| noted + "}")
+            }
+            _ => Ok(text),
+        };
         let arguments: Vec<String> = self
             .arguments
             .iter()
-            .map(|&v| {
+            .enumerate()
+            .map(|(k, &v)| {
                 let Known { name, ty } = self.known(v);
-                if self.returned.is_some() { format!("%{name}: {ty}") } else { ty.to_string() }
+                let text = if self.returned.is_some() { format!("%{name}: {ty}") } else { ty.to_string() };
+                noted(text, &self.argument_attributes, k)
             })
-            .collect();
+            .collect::<Result<_, _>>()?;
         write!(f, "func.func {private}@{}({})", bare(&self.name), arguments.join(", "))?;
         if !self.results.is_empty() {
-            let results: Vec<String> = self.results.iter().map(ToString::to_string).collect();
+            let results = self.results.iter().enumerate();
+            let results = results.map(|(k, ty)| noted(ty.to_string(), &self.result_attributes, k));
+            let results: Vec<String> = results.collect::<Result<_, _>>()?;
             write!(f, " -> ({})", results.join(", "))?;
         }
         let Some(returned) = &self.returned else { return writeln!(f) };

@@ -349,7 +349,7 @@ pub(crate) fn dense<E: Element>(sizes: &[i64], data: &[E::Rust]) -> String {
     }
 }
 
-fn nested(sizes: &[i64], literals: &[String]) -> String {
+pub(crate) fn nested(sizes: &[i64], literals: &[String]) -> String {
     match sizes {
         [] => literals.join(", "),
         [_] => format!("[{}]", literals.join(", ")),

@@ -35,3 +35,41 @@ fn every_op_equals_its_plain_evaluation() {
     let unknown: Vec<_> = without.iter().filter(|w| !WITHOUT.iter().any(|op| w.contains(op))).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
+
+/// A graph that became a module of the dialect, and its text, comes back as it was.
+fn comes_back(name: &str, graph: &graph::Graph) -> Result<(), String> {
+    use alex::dialect::Module;
+    let module = Module::from_graph("run", graph);
+    module.check().map_err(|e| format!("{name}: {e}"))?;
+    let same = |module: &Module| -> Result<(), String> {
+        let back = module.to_graph("run").map_err(|e| format!("{name}: {e}\n{module}"))?;
+        let scopes = |g: &graph::Graph| -> Vec<String> {
+            g.nodes.iter().map(|n| g.scopes[n.scope as usize].clone()).collect()
+        };
+        if back != *graph || scopes(&back) != scopes(graph) {
+            return Err(format!("{name}:\n{graph}\n{back}\n{module}"));
+        }
+        Ok(())
+    };
+    same(&module)?;
+    let text = module.to_string();
+    let read = Module::parse(&text).map_err(|e| format!("{name}: {e}\n{text}"))?;
+    if read != module {
+        return Err(format!("{name}: the text reads as another module:\n{text}\n{read}"));
+    }
+    same(&read)
+}
+
+#[test]
+fn every_graph_comes_back_from_its_module() {
+    let list = cases::all();
+    let wrong: Vec<String> = list.iter().filter_map(|c| comes_back(&c.name, &c.graph).err()).collect();
+    println!("{} graphs", list.len());
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        list.len(),
+        wrong[..wrong.len().min(3)].join("\n")
+    );
+}

@@ -58,8 +58,8 @@ fn every_operation_is_lowered() {
         .filter(|op| !names.contains(&format!("fidelity.{}", op.symbol())))
         .map(|op| op.name())
         .collect();
-    // Blocks decode with the engine's formats.
-    assert_eq!(missing, ["block_linear"]);
+    // Blocks decode with the engine's formats; the others are a graph's own ops, which a plan lowers.
+    assert_eq!(missing, ["block_linear", "block_embedding", "rotate", "cached_attention"]);
     println!("{} functions lowered", all.functions.len());
     let text = all.lower().unwrap();
     verified(&text);

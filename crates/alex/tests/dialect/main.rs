@@ -7,6 +7,7 @@ mod mutations;
 mod numbers;
 mod round_trip;
 mod shipped;
+mod to_graph;
 mod typed;
 
 #[path = "../common/tools.rs"]

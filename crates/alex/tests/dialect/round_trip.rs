@@ -1,6 +1,8 @@
 //! What is printed reads back as the same module, and no text makes the parser panic.
 
-use alex::dialect::{Attr, Func, Module, Type, verify};
+use std::sync::Arc;
+
+use alex::dialect::{Attr, Dense, Func, Module, Type, verify};
 use proptest::prelude::*;
 
 fn word() -> impl Strategy<Value = String> {
@@ -25,7 +27,12 @@ fn leaf() -> impl Strategy<Value = Attr> {
         "[a-z_][a-z0-9_.$]{0,8}".prop_map(Attr::Symbol),
         Just(Attr::Unit),
         Just(Attr::Other("affine_map<(d0) -> (d0)>".to_owned())),
-        Just(Attr::Other("dense<[1, 2]> : tensor<2xi8>".to_owned())),
+        Just(Attr::Other("dense<[1, 2]> : tensor<2xi16>".to_owned())),
+        Just(Attr::Dense(Dense {
+            values: Arc::new(vec![1.0, -2.5]),
+            sizes: vec![2],
+            elem: "f32".to_owned()
+        })),
     ]
 }
 

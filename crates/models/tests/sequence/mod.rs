@@ -12,10 +12,10 @@ use models::forms::{CacheType, GraphOptions, PLACES};
 use models::safetensors::TensorFile;
 
 /// Named arrays of numbers.
-pub type Values = BTreeMap<String, Array<f64>>;
+pub(crate) type Values = BTreeMap<String, Array<f64>>;
 
 /// The folder of a case: committed, else in `FIDELITY_GOLDEN`, else beside the workspace.
-pub fn golden(case: &str) -> Option<PathBuf> {
+pub(crate) fn golden(case: &str) -> Option<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let named = std::env::var_os("FIDELITY_GOLDEN").map(PathBuf::from);
     let folders =
@@ -28,7 +28,7 @@ pub fn golden(case: &str) -> Option<PathBuf> {
 }
 
 /// Every tensor of a file.
-pub fn read(path: &Path) -> Values {
+pub(crate) fn read(path: &Path) -> Values {
     let file = TensorFile::open(path).unwrap();
     let one = |name: &str| {
         let shape = file.tensor(name).unwrap().shape.to_vec();
@@ -42,7 +42,7 @@ pub fn read(path: &Path) -> Values {
 }
 
 /// Initial weights of an architecture.
-pub fn initial(model: &dyn Architecture, seed: u64) -> Values {
+pub(crate) fn initial(model: &dyn Architecture, seed: u64) -> Values {
     let one = |p: models::parameters::Parameter| {
         let values: Vec<f64> = model.init_parameter(&p, seed).into_iter().map(f64::from).collect();
         (p.name, Array::from_f64(DType::F32, p.shape, &values))
@@ -51,7 +51,7 @@ pub fn initial(model: &dyn Architecture, seed: u64) -> Values {
 }
 
 /// Runs a graph on inputs by name; all its numbers in `S`.
-pub fn run<S: Scalar>(graph: &Graph, inputs: &Values, sizes: &[(&str, usize)]) -> Values {
+pub(crate) fn run<S: Scalar>(graph: &Graph, inputs: &Values, sizes: &[(&str, usize)]) -> Values {
     let feed = |name: &str, ty: &graph::Type| {
         let a = inputs.get(name).unwrap_or_else(|| panic!("no input {name}"));
         match ty.dtype.is_float() {
@@ -73,7 +73,7 @@ pub fn run<S: Scalar>(graph: &Graph, inputs: &Values, sizes: &[(&str, usize)]) -
 }
 
 /// The loss graph with the gradient of every parameter.
-pub fn with_gradients(model: &dyn Architecture, options: &GraphOptions) -> Graph {
+pub(crate) fn with_gradients(model: &dyn Architecture, options: &GraphOptions) -> Graph {
     let graph = model.graph(&GraphOptions { labels: true, ..*options }).unwrap();
     let names: Vec<String> = model.parameters().into_iter().map(|p| p.name).collect();
     let wrt: Vec<&str> = names.iter().map(String::as_str).filter(|n| graph.input(n).is_some()).collect();
@@ -81,7 +81,7 @@ pub fn with_gradients(model: &dyn Architecture, options: &GraphOptions) -> Graph
 }
 
 /// The largest difference.
-pub fn distance(a: &Array<f64>, b: &Array<f64>) -> f64 {
+pub(crate) fn distance(a: &Array<f64>, b: &Array<f64>) -> f64 {
     let (a, b) = (a.to_f64(), b.to_f64());
     assert_eq!(a.len(), b.len());
     a.iter()
@@ -95,20 +95,20 @@ fn largest(a: &Array<f64>) -> f64 {
 }
 
 /// Outputs: within max(2e-5, 1e-5 max |y|).
-pub fn near(what: &str, found: &Array<f64>, expected: &Array<f64>) {
+pub(crate) fn near(what: &str, found: &Array<f64>, expected: &Array<f64>) {
     let bound = (1e-5 * largest(expected)).max(2e-5);
     let d = distance(found, expected);
     assert!(d <= bound, "{what}: {d:e} apart, at most {bound:e}");
 }
 
 /// f64 outputs: within 1e-9 of the largest.
-pub fn exact(what: &str, found: &Array<f64>, expected: &Array<f64>) {
+pub(crate) fn exact(what: &str, found: &Array<f64>, expected: &Array<f64>) {
     let (d, bound) = (distance(found, expected), 1e-9 * largest(expected).max(1.0));
     assert!(d <= bound, "{what}: {d:e} apart, at most {bound:e}");
 }
 
 /// Gradients: the relative distance in the norm.
-pub fn gradients(found: &Values, expected: &Values, bound: f64) {
+pub(crate) fn gradients(found: &Values, expected: &Values, bound: f64) {
     for (name, e) in expected {
         let f = found.get(&format!("grad.{name}")).unwrap_or_else(|| panic!("no gradient of {name}"));
         let (f, e) = (f.to_f64(), e.to_f64());
@@ -130,7 +130,7 @@ fn columns(a: &Array<f64>, from: usize, to: usize) -> Array<f64> {
 
 /// Reads a sequence in pieces of these lengths, from zero states; one token at a time by the step. `result` is what the
 /// pieces give, joined along time.
-pub fn pieces(
+pub(crate) fn pieces(
     model: &dyn Architecture,
     options: &GraphOptions,
     weights: &Values,

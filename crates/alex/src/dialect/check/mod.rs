@@ -31,7 +31,7 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.place.line > 0 {
-            write!(f, "line {}: ", self.place.line)?;
+            write!(f, "line {}, column {}: ", self.place.line, self.place.column)?;
         }
         write!(f, "@{}: {}: {}", self.function, self.op, self.problem)?;
         if self.remedy.is_empty() { Ok(()) } else { write!(f, "; {}", self.remedy) }
@@ -62,6 +62,11 @@ impl Module {
         }
         if problems.is_empty() { Ok(()) } else { Err(DialectError::Check(problems)) }
     }
+}
+
+/// Whether an operation is what its row says.
+pub(super) fn fits(row: &table::OpRow, op: &Op, function: &Func) -> bool {
+    matches(row, op, function).is_ok()
 }
 
 /// Reads a text and checks it.

@@ -64,7 +64,7 @@ fn binary<E: Float>(b: &mut Builder, name: &str, x: Value<E>, y: Value<E>) -> Op
         "maximum" => b.maximumf(x, y),
         "minimum" => b.minimumf(x, y),
         "multiply" | "multiply_units" | "gate" | "scale" => b.mulf(x, y),
-        "divide_units" => b.divf(x, y),
+        "divide" | "divide_units" => b.divf(x, y),
         "swiglu" => {
             let s = sigmoid(b, x);
             let s = b.mulf(x, s);

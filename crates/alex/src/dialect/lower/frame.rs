@@ -320,7 +320,8 @@ impl<'a, E: Float> Frame<'a, E> {
                 self.give(op, 0, Held::Index(value));
                 Ok(())
             }
-            ("arith.constant", Some(Attr::Other(text))) => {
+            ("arith.constant", Some(Attr::Dense(_) | Attr::Other(_))) => {
+                let text = value.map(ToString::to_string).unwrap_or_default();
                 let number = text
                     .strip_prefix("dense<")
                     .and_then(|t| t.split('>').next())

@@ -55,7 +55,7 @@ pub(super) fn lower<E: Float>(f: &mut Frame<'_, E>, b: &mut Builder, name: &str,
             f.give_rows(op, 0, y);
             Ok(())
         }
-        other => Err(format!("`{other}` has no plain lowering")),
+        other => Err(format!("`{other}` has no plain form: a plan lowers it")),
     }
 }
 
@@ -176,6 +176,9 @@ fn log_sum<E: Float>(b: &mut Builder, elem: E, x: Rows<E>, r: Value<Index>, widt
 }
 
 fn cross_entropy<E: Float>(f: &mut Frame<'_, E>, b: &mut Builder, op: &Op) -> Lowered<()> {
+    if op.results.len() > 1 {
+        return Err("a second result has no plain form".to_owned());
+    }
     let (logits, labels) = (f.rows(op, 0)?, f.tokens(op, 1)?);
     let (rows, width) = sizes(b, logits);
     let columns = b.dim(labels, 1);

@@ -6,6 +6,9 @@ use super::frame::{Frame, Rows, sizes, sum};
 use crate::ir::{Builder, Float, I64, Index, Value};
 
 pub(super) fn lower<E: Float>(f: &mut Frame<'_, E>, b: &mut Builder, name: &str, op: &Op) -> Lowered<()> {
+    if op.results.len() > 1 {
+        return Err("a second result has no plain form".to_owned());
+    }
     let x = f.rows(op, 0)?;
     let (rows, width) = sizes(b, x);
     let y = f.numbers(b, rows, width);

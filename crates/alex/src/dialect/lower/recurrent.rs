@@ -129,6 +129,9 @@ fn over_time<E: Float>(
 
 /// `h ← exp(step a) h + step b x`, `y = c h`.
 fn selective<E: Float>(f: &mut Frame<'_, E>, b: &mut Builder, op: &Op) -> Lowered<()> {
+    if is_tensor(f, op, 0) {
+        return Err("over tensors it has no plain form: a plan lowers it".to_owned());
+    }
     let (state, x, step) = (f.rows(op, 0)?, f.rows(op, 1)?, f.rows(op, 2)?);
     let (a, into, out) = (f.rows(op, 3)?, f.rows(op, 4)?, f.rows(op, 5)?);
     let last = copied(f, b, state);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::attr::{Attr, Type};
+use super::super::dense::Dense;
 use super::super::lex::Token;
 use super::super::signature::FLOATS;
 use super::{DEPTH, ParseError, Parser, Result};
@@ -200,7 +201,10 @@ impl Parser<'_> {
                     let from = self.other()?;
                     self.expect(":")?;
                     let ty = self.ty(depth + 1)?;
-                    Ok(Attr::Other(format!("{from} : {ty}")))
+                    Ok(match Dense::read(&from, &ty) {
+                        Some(dense) => Attr::Dense(dense),
+                        None => Attr::Other(format!("{from} : {ty}")),
+                    })
                 }
                 "array" | "affine_map" | "affine_set" | "strided" => Ok(Attr::Other(self.other()?)),
                 _ => Ok(Attr::Type(self.ty(depth + 1)?)),

@@ -163,16 +163,28 @@ impl<'a> Parser<'a> {
             } else {
                 types.push(self.ty(0)?);
             }
-            if self.is("{") {
-                self.dict(0)?;
-            }
+            let own = if self.is("{") { self.dict(0)? } else { Vec::new() };
+            scope.func.argument_attributes.push(own);
             if !self.take(",")? {
                 break;
             }
         }
         self.expect(")")?;
         if self.take("->")? {
-            scope.func.results = if self.is("(") { self.types()? } else { vec![self.ty(0)?] };
+            if self.take("(")? {
+                while !self.is(")") {
+                    let ty = self.ty(0)?;
+                    scope.func.results.push(ty);
+                    let own = if self.is("{") { self.dict(0)? } else { Vec::new() };
+                    scope.func.result_attributes.push(own);
+                    if !self.take(",")? {
+                        break;
+                    }
+                }
+                self.expect(")")?;
+            } else {
+                scope.func.results = vec![self.ty(0)?];
+            }
         }
         if self.word("attributes")? {
             self.dict(0)?;

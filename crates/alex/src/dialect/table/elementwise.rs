@@ -60,6 +60,10 @@ pub(super) const ROWS: &[Row] = &[
         "`the smaller`, of one type, so of one axis and one unit. A tensor without axes goes with any other tensor.",
     ),
     row(
+        "divide(x: tensor<E> | tensor<S.., E>, y: tensor<E> | tensor<S.., E>) -> (z: tensor<S.., E>)",
+        "`x / y`. `divide_units` divides values with units.",
+    ),
+    row(
         "residual_add(x: T | tensor<S.., E>, branch: T | tensor<S.., E>) -> (y: T | tensor<S.., E>) where T: vector<_, _, _, _, _>",
         "`x + branch`: what a block adds to the residual stream.",
     ),

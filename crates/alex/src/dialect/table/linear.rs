@@ -22,11 +22,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "ternary_accumulate(x: vector<L, K, E, In, U> | quantized<L, K, In, U> | tensor<L.., K, E>, weights: ternary<N, K, Out, In, P, U, V> | tensor<N, K, i8>, sum: vector<L, N, E, Out, V> | tensor<L.., N, E>) -> (y: vector<L, N, E, Out, V> | tensor<L.., N, E>) where E: float",
-        "`y[i] = sum[i] + s Σ_j w[i, j] x[j]`, by additions and subtractions only. Weights that are a tensor have scale 1.",
+        "`y[i] = sum[i] + Σ_j w[i, j] x[j] / s_w`: additions and subtractions, and the division by the scale that the weights carry. Weights that are a tensor carry none.",
     ),
     row(
         "ternary_linear(x: vector<L, K, E, In, U> | quantized<L, K, In, U> | tensor<L.., K, E>, weights: ternary<N, K, Out, In, P, U, V> | tensor<N, K, i8>, optional scale: tensor<E>) -> (y: vector<L, N, E, Out, V> | tensor<L.., N, E>) where E: float",
-        "`y[i] = s Σ_j w[i, j] x[j]`. Quantised activations are multiplied as integers: `y = Σ w q · s_w / s_x`. Weights that are a tensor have scale 1 unless `scale` gives it.",
+        "`y[i] = Σ_j w[i, j] x[j] / s_w`, `s_w` the scale that the weights carry. Quantised activations are multiplied as integers: `y = Σ w q / s_x / s_w`. Weights that are a tensor carry none; `scale` is then a factor.",
     ),
     row(
         "ternary_product(q: tensor<L.., K, i8>, scale: tensor<L.., E>, weights: tensor<N, K, i8>, weight_scale: tensor<E>) -> (y: tensor<L.., N, E>) where E: float",
@@ -41,8 +41,8 @@ pub(super) const ROWS: &[Row] = &[
         "`y[i] = Σ_j w[i, j] x[j] + bias[i]`.",
     ),
     row(
-        "block_linear(x: vector<L, K, E, In, U>, weights: blocks<N, K, Out, In, F, U, V>) -> (y: vector<L, N, E, Out, V>) where E: float",
-        "The same with weights in blocks; activations are quantised by 256.",
+        "block_linear(x: vector<L, K, E, In, U> | tensor<L.., K, E>, weights: blocks<N, K, Out, In, F, U, V> | tensor<N, R, i8>) -> (y: vector<L, N, E, Out, V> | tensor<L.., N, E>) where E: float",
+        "The same with weights in blocks; activations are quantised by blocks of their own. Weights that are a tensor are rows of bytes, and `format` and `columns` say what they hold.",
     ),
     row(
         "head_product(x: vector<L, K, E, In, U> | tensor<L.., K, E>, table: matrix<N, K, E, Vocab, In, U, V> | tensor<N, K, E>) -> (logits: vector<L, N, E, Vocab, V> | tensor<L.., N, E>) where E: float",

@@ -158,6 +158,13 @@ pub const TYPES: &[TypeRow] = &[
         parameters: &[("left", Unit), ("right", Unit), ("result", Unit)],
         attribute: true,
     },
+    TypeRow {
+        name: "sizes",
+        doc: "Sizes of axes: numbers, or polynomials in named symbols as strings (`\"B\"`, `\"4*T+1\"`). The types of tensors \
+              have `?` where a size is a symbol; `fidelity.sizes` on an argument names it.",
+        parameters: &[("sizes", Sizes)],
+        attribute: true,
+    },
 ];
 
 /// An operation as it is written in the table.

@@ -16,8 +16,20 @@ pub(super) const ROWS: &[Row] = &[
         "Softmax attention over a cache. Its cost grows with the position; models without it have none.",
     ),
     row(
-        "cross_entropy(logits: vector<L, N, E, Vocab, \"\"> | tensor<L.., N, E>, labels: tokens<L, Vocab> | tensor<L.., i64>) -> (loss: scalar<[], E, \"\"> | tensor<E>) where E: float",
-        "The mean of `log Σ exp logits − logits[label]` over labels that are not −100.",
+        "block_embedding(ids: tensor<L.., i64>, table: tensor<N, R, i8>) {format: string, columns: integer} -> (x: tensor<L.., K, E>) where E: float",
+        "The rows that the ids name of a table in blocks of `format`, `columns` numbers each.",
+    ),
+    row(
+        "rotate(x: tensor<B, T, H, D, E>, cos: tensor<T, F, E>, sin: tensor<T, F, E>) -> (y: tensor<B, T, H, D, E>) where E: float",
+        "`rope` of heads with the angles given: a row of half the width for each position.",
+    ),
+    row(
+        "cached_attention(query: tensor<B, T, H, D, E>, key: tensor<B, T, G, D, E>, value: tensor<B, T, G, D, E>, keys: tensor<B, S, G, D, E>, values: tensor<B, S, G, D, E>, position: tensor<i64>) {scale: float} -> (y: tensor<B, T, H, D, E>, next_keys: tensor<B, S, G, D, E>, next_values: tensor<B, S, G, D, E>) where E: float",
+        "Keys and values are written to the cache from `position` on; the query at place p attends to places 0 … p.",
+    ),
+    row(
+        "cross_entropy(logits: vector<L, N, E, Vocab, \"\"> | tensor<L.., N, E>, labels: tokens<L, Vocab> | tensor<L.., i64>) -> (loss: scalar<[], E, \"\"> | tensor<E>, optional log_sums: tensor<L.., E>) where E: float",
+        "The mean of `log Σ exp logits − logits[label]` over labels that are not −100. A second result is `log Σ exp logits`.",
     ),
     row(
         "argmax(logits: vector<L, N, E, Vocab, U> | tensor<L.., N, E>) -> (ids: tokens<L, Vocab> | tensor<L.., i64>)",

@@ -4,8 +4,8 @@ use super::{Row, row};
 
 pub(super) const ROWS: &[Row] = &[
     row(
-        "rms_norm(x: vector<L, N, E, A, U> | tensor<L.., N, E>, weight: vector<[], N, E, A, V> | tensor<N, E>) {eps: float} -> (y: vector<L, N, E, A, V> | tensor<L.., N, E>) where E: float",
-        "`y[i] = weight[i] x[i] / √(mean x² + eps)` (Zhang and Sennrich 2019).",
+        "rms_norm(x: vector<L, N, E, A, U> | tensor<L.., N, E>, weight: vector<[], N, E, A, V> | tensor<N, E>) {eps: float} -> (y: vector<L, N, E, A, V> | tensor<L.., N, E>, optional rstd: tensor<L.., E>) where E: float",
+        "`y[i] = weight[i] x[i] / √(mean x² + eps)` (Zhang and Sennrich 2019). A second result is `1 / √(mean x² + eps)`.",
     ),
     row(
         "rms_normalize(x: vector<L, N, E, A, U> | tensor<L.., N, E>) {eps: float} -> (y: vector<L, N, E, A, \"\"> | tensor<L.., N, E>) where E: float",

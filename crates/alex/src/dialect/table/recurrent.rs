@@ -16,8 +16,8 @@ pub(super) const ROWS: &[Row] = &[
         "`ssm.state_update` and `ssm.output` for each input along the time axis.",
     ),
     row(
-        "selective_scan(state: matrix_state<L, D, N, E, Channel, A, U>, x: vector<M, D, E, Channel, U>, step: vector<M, D, E, Channel, \"\">, a: matrix<D, N, E, Channel, A, U, U>, b: vector<M, N, E, A, \"\">, c: vector<M, N, E, A, \"\">) -> (y: vector<M, D, E, Channel, U>, last: matrix_state<L, D, N, E, Channel, A, U>) where E: float",
-        "`h ← exp(step a) h + step b x`, `y = c h`, along the last leading axis of `x` (Mamba: Gu and Dao 2023).",
+        "selective_scan(state: matrix_state<L, D, N, E, Channel, A, U> | tensor<L.., D, N, E>, x: vector<M, D, E, Channel, U> | tensor<M.., D, E>, step: vector<M, D, E, Channel, \"\"> | tensor<M.., D, E>, a: matrix<D, N, E, Channel, A, U, U> | tensor<D, N, E>, b: vector<M, N, E, A, \"\"> | tensor<M.., N, E>, c: vector<M, N, E, A, \"\"> | tensor<M.., N, E>) -> (y: vector<M, D, E, Channel, U> | tensor<M.., D, E>, last: matrix_state<L, D, N, E, Channel, A, U> | tensor<L.., D, N, E>, optional borders: tensor<L.., R, D, E>) where E: float",
+        "`h ← exp(step a) h + step b x`, `y = c h`, along the last leading axis of `x` (Mamba: Gu and Dao 2023). A third result is what the derivative starts from.",
     ),
     row(
         "linear_scan(state: state<L, N, E, A, U> | tensor<L.., N, E>, decay: vector<M, N, E, A, \"\"> | tensor<M.., N, E>, input: vector<M, N, E, A, U> | tensor<M.., N, E>) -> (states: vector<M, N, E, A, U> | tensor<M.., N, E>, last: state<L, N, E, A, U> | tensor<L.., N, E>) where E: float",
