@@ -23,6 +23,7 @@ use engine::{Tensor, pool::Pool};
 use models::architecture::ModelConfig as Model;
 use models::config::{self, MatMulFreeConfig};
 use models::folder::{ModelFolder, SaveOptions, save_folder};
+use models::frame::Quantizer as Quantised;
 use models::safetensors::NamedTensor;
 use models::sized::{self, Sizes};
 use models::tokenizer::Tokenizer;
@@ -322,7 +323,9 @@ pub fn run(config: &TrainConfig, options: &RunOptions<'_>) -> Result<Summary> {
     let mut rng = Rng::new(config.data.seed);
     let mut stopping =
         EarlyStopping::new(config.train.early_stopping_patience, config.train.early_stopping_min_delta);
-    let mut watch = (config.train.trits_every > 0).then(|| TritWatch::new(&*model, &state)).transpose()?;
+    // Binary weights have no zeros, and their threshold is the mean.
+    let watched = config.train.trits_every > 0 && model.quantizer() == Quantised::Absmean;
+    let mut watch = watched.then(|| TritWatch::new(&*model, &state)).transpose()?;
     let (mut first, mut tokens, mut seconds) = (0u64, 0u64, 0.0);
     let mut notes = corpus.notes.clone();
     let mut last_saved = None;

@@ -58,9 +58,10 @@ pub fn step_graph(c: &dyn Architecture, optimizer: &Optimizer, options: &StepOpt
     };
     let surrogate = options.surrogate;
     let model = c.graph(&GraphOptions { form, labels: true, surrogate, ..Default::default() })?;
-    // The published code has a weight that nothing uses; it gets no gradient and stays as it is.
-    let used: Vec<&str> =
-        names.iter().copied().filter(|n| model.inputs.iter().any(|i| i.name == *n)).collect();
+    // The published code has a weight that nothing uses; it gets no gradient and stays as it is, and so do buffers.
+    let fixed = c.buffers();
+    let learned = |n: &str| model.inputs.iter().any(|i| i.name == n) && !fixed.iter().any(|name| name == n);
+    let used: Vec<&str> = names.iter().copied().filter(|n| learned(n)).collect();
     let inner = kept(loss_and_gradients(&model, &used, batch, length)?, options.accumulator)?;
     let cx = Cx::abstract_();
     let f32s = |shape: &[usize]| Type::new(DType::F32, shape.iter().copied());
