@@ -36,6 +36,8 @@ pub fn target() -> premap::Target {
             Op::CrossEntropyGrad,
             Op::Rope,
             Op::KvAttention,
+            Op::LongConvolution,
+            Op::LongCorrelation,
         ],
         align: crate::arena::ALIGN,
         patterns: vec![

@@ -110,6 +110,9 @@ fn has_kernel(plan: &Plan, n: &Node) -> bool {
         | Op::QuantizeActivations
         | Op::QuantizeWeights => f32s(&n.inputs),
         Op::Rope => f32s(&n.inputs),
+        Op::Fourier | Op::LongConvolution | Op::LongCorrelation => {
+            matches!(n.types[0].dtype, DType::F32 | DType::F64)
+        }
         Op::KvAttention => plan.graph.ty(n.inputs[0]).dtype == DType::F32,
         Op::CrossEntropy | Op::CrossEntropyGrad => plan.graph.ty(n.inputs[0]).dtype == DType::F32,
         Op::TernaryLinear => n.types[0].dtype == DType::F32,
@@ -544,6 +547,7 @@ unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Re
                 attention::rope(pool, x, cos, sin, shape[2], shape[3], m.write(out(0)));
             }
             Op::KvAttention => cached::attention(m, i, pool)?,
+            Op::Fourier | Op::LongConvolution | Op::LongCorrelation => crate::convolve::run(m, i, pool),
             Op::CrossEntropy => {
                 let labels = m.read::<i64>(inp(1));
                 let made = rows::cross_entropy(

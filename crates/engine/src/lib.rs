@@ -22,6 +22,7 @@ mod blame;
 mod cached;
 mod chain;
 mod code;
+mod convolve;
 mod copy;
 mod dequantized;
 mod dot;

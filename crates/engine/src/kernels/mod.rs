@@ -14,6 +14,7 @@
 pub mod attention;
 pub mod blocks;
 pub mod elementwise;
+pub mod fourier;
 pub mod gemm;
 pub mod math;
 pub mod packed;

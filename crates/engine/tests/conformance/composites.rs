@@ -229,6 +229,25 @@ fn recurrences(c: &mut Cases) {
             });
         }
     }
+    // Short kernels, one of the sequence's length, a longer one; broken blocks of channels; a prime length.
+    for (b, t, d, taps) in [
+        (1, 1, 1, 1),
+        (2, 7, 5, 7),
+        (1, 40, 9, 5),
+        (2, 64, 8, 64),
+        (1, 97, 17, 130),
+        (3, 33, 3, 31),
+        (1, 500, 2, 500),
+    ] {
+        for (reverse, dtype) in [(false, DType::F32), (true, DType::F32), (true, DType::F64)] {
+            c.add(format!("long_convolution {b} x {t} x {d}, {taps} taps, {reverse}, {dtype:?}"), |m| {
+                let shape = [b, t, d];
+                let k = m.input(dtype, &[d, taps], -1.0, 1.0);
+                let (x, z) = (m.input(dtype, &shape, -1.0, 1.0), m.input(dtype, &shape, -1.0, 1.0));
+                vec![x.long_convolution(&k, reverse), x.long_correlation(&z, &taps.into())]
+            });
+        }
+    }
     c.add("linear_scan F64", |m| {
         let f = m.input(DType::F64, &[2, 5, 3], 0.0, 1.0);
         let (x, h0) = (m.input(DType::F64, &[2, 5, 3], -1.0, 1.0), m.input(DType::F64, &[2, 3], -1.0, 1.0));
