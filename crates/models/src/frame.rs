@@ -286,6 +286,11 @@ pub trait Mixer {
     /// Names of the matrices that `linear` swaps, without `.weight`.
     fn projections(&self, at: &str) -> Vec<String>;
 
+    /// How one of its parameters starts, where that is no [`Init`]; nothing of others.
+    fn initial(&self, _parameter: &Parameter, _seed: u64) -> Option<Vec<f32>> {
+        None
+    }
+
     /// Its states for layer `layer`.
     fn states(&self, layer: usize) -> Vec<State>;
 

@@ -106,6 +106,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The file, for errors.
+    pub fn path(&self) -> &'a Path {
+        self.path
+    }
+
     /// All keys and values, in the file's order.
     pub fn iter(&self) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
         self.map.iter()

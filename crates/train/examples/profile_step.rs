@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut step = Step::new(&model, &optimizer, &options, pool)?;
     println!("planned in {:.2} s", start.elapsed().as_secs_f64());
     let ids = (0..8 * length).map(|i| (i * 7919 % 251) as u32).collect();
-    let batch = Batch { ids, batch_size: 8, seq_len: length };
+    let batch = Batch { ids, labels: None, batch_size: 8, seq_len: length };
     let rates = Rates {
         step: 0,
         lr: 1e-3,

@@ -54,8 +54,8 @@ pub mod table;
 pub mod typed;
 
 pub use attr::{Attr, Type};
-pub use dense::Dense;
 pub use check::{DialectError, Problem, verify};
+pub use dense::Dense;
 pub use lower::LowerError;
 pub use module::{Func, Known, Module, Op, Place, Value};
 pub use parse::ParseError;

@@ -278,8 +278,9 @@ pub fn long_correlation<T: Real>(pool: &Pool, shape: ConvolutionShape, a: &[T], 
         for sequence in 0..shape.batch {
             let (a, b) = (gathered(shape, a, sequence, block), gathered(shape, b, sequence, block));
             for (channel, sum) in sums.chunks_exact_mut(points).enumerate() {
-                let line = |x: &[T]| x[channel * shape.time..][..shape.time].to_vec().into_iter();
-                let (a, b) = (row.forward(line(&a)), other.forward(line(&b)));
+                let line = channel * shape.time..(channel + 1) * shape.time;
+                let (a, b) = (&a[line.clone()], &b[line]);
+                let (a, b) = (row.forward(a.iter().copied()), other.forward(b.iter().copied()));
                 for ((sum, a), b) in sum.iter_mut().zip(a).zip(b) {
                     *sum += *a * b.conj();
                 }

@@ -9,7 +9,7 @@ use super::config::{EMBEDDING, HEAD};
 use crate::architecture::Architecture;
 use crate::forms::{CacheType, GraphOptions, State};
 use crate::frame::{Batch, Frame, LinearKind, Seq};
-use crate::parameters::Parameter;
+use crate::parameters::{Parameter, init_values};
 use crate::shell::{self, Logits, Stream, TokenModel};
 
 axes::axes! {
@@ -56,6 +56,13 @@ impl TokenModel for HybridConfig {
 
 impl Architecture for HybridConfig {
     shell::token_model_answers!(EMBEDDING, HEAD);
+
+    fn init_parameter(&self, parameter: &Parameter, seed: u64) -> Vec<f32> {
+        let layer = parameter.name.strip_prefix("model.layers.").and_then(|rest| rest.split('.').next());
+        let block = layer.and_then(|layer| self.blocks.get(layer.parse::<usize>().ok()?));
+        let own = block.and_then(|(_, mixer)| mixer.initial(parameter, seed));
+        own.unwrap_or_else(|| init_values(parameter, seed))
+    }
 
     fn projections(&self) -> Vec<String> {
         let blocks = &self.blocks[..if self.linear.is_quantized() { self.blocks.len() } else { 0 }];

@@ -208,7 +208,10 @@ impl Architecture for MegaConfig {
         let mut values = crate::parameters::init_values(parameter, seed);
         if parameter.name.ends_with("ema_expansion_matrix") {
             let n = self.ema_projection_size;
-            values.iter_mut().enumerate().for_each(|(k, x)| *x += if k % n % 2 == 0 { 1.0 } else { -1.0 });
+            values
+                .iter_mut()
+                .enumerate()
+                .for_each(|(k, x)| *x += if (k % n).is_multiple_of(2) { 1.0 } else { -1.0 });
         }
         if let (Some(pad), true) = (self.pad_token_id, parameter.name == EMBEDDING) {
             let width = self.hidden_size;

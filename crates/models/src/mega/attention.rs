@@ -7,6 +7,10 @@ use super::{MegaActivation, MegaConfig, RelativeBias};
 use crate::forms::PLACES;
 use crate::frame::Frame;
 
+/// √½ and √(1/4π) in the library's six digits.
+#[allow(clippy::approx_constant)]
+const LAPLACE: [f64; 2] = [0.707107, 0.282095];
+
 /// Where queries or keys stand: (B or 1, N) positions from the beginning, f32.
 struct Positions {
     queries: Var,
@@ -173,7 +177,7 @@ impl MegaConfig {
         let x = scores / lengths + bias;
         let weights = match self.attention_activation {
             MegaActivation::Relu2 => x.relu().square(),
-            _ => (((x - 0.707107) / (0.282095 * std::f64::consts::SQRT_2)).erf() + 1.0) * 0.5,
+            _ => (((x - LAPLACE[0]) / (LAPLACE[1] * std::f64::consts::SQRT_2)).erf() + 1.0) * 0.5,
         };
         let weights = match padded {
             Some(real) => weights * number(&real),

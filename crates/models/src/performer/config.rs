@@ -170,7 +170,9 @@ impl PerformerConfig {
             ("eos_token_id", (!self.eos_token_id.is_empty()).then(|| tokens(&self.eos_token_id))),
         ];
         for (key, content) in own {
-            content.map(|content| value[key] = content);
+            if let Some(content) = content {
+                value[key] = content;
+            }
         }
         self.extra.iter().for_each(|(key, content)| value[key] = content.clone());
         value.sort_all_objects();

@@ -192,6 +192,10 @@ fn tilde(c: &mut [f64], hippo: &super::HalfHippo, dt: f64, length: usize) {
 }
 
 impl Mixer for S4Block {
+    fn initial(&self, parameter: &Parameter, seed: u64) -> Option<Vec<f32>> {
+        S4Block::initial(self, parameter, seed)
+    }
+
     fn parameters(&self, at: &str, linear: LinearKind, list: &mut Vec<Parameter>) {
         let (h, n) = (self.d_model, self.d_state / 2);
         let normal = Init::Normal(1.0);

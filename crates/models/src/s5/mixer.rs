@@ -253,6 +253,10 @@ fn scan(log: &Complex, u: &Complex, start: &Complex, time: &Dim) -> Complex {
 }
 
 impl Mixer for S5Layer {
+    fn initial(&self, parameter: &Parameter, seed: u64) -> Option<Vec<f32>> {
+        S5Layer::initial(self, parameter, seed)
+    }
+
     fn parameters(&self, at: &str, linear: LinearKind, list: &mut Vec<Parameter>) {
         let (p, h) = (self.states, self.d_model);
         let normal = Init::Normal(1.0);
