@@ -103,6 +103,10 @@ fn has_kernel(plan: &Plan, n: &Node) -> bool {
         | Op::LinearScanGrad
         | Op::SelectiveScan
         | Op::SelectiveScanGrad
+        | Op::Mlstm
+        | Op::MlstmGrad
+        | Op::Slstm
+        | Op::SlstmGrad
         | Op::QuantizeActivations
         | Op::QuantizeWeights => f32s(&n.inputs),
         Op::Rope => f32s(&n.inputs),
@@ -147,6 +151,7 @@ fn scratch_of(plan: &Plan, n: &Node) -> usize {
             scan::linear_scan_chunked_scratch(shape, chunk)
         }
         Op::SelectiveScanGrad => crate::selective::scratch(plan, n),
+        Op::SlstmGrad => crate::memories::scratch(plan, n),
         Op::BlockLinear => graph::ops::blocks::layout(&n.attrs).map_or(0, |(format, columns, _)| {
             blocks::scratch(format, columns, plan.graph.ty(n.inputs[0]).elements().unwrap_or(0) / columns)
         }),
@@ -531,6 +536,9 @@ unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Re
                 scan::linear_scan_grad(pool, shape, f, h, Some(h0), dh, None, reverse, (dx, df, Some(dh0)));
             }
             Op::SelectiveScan | Op::SelectiveScanGrad => crate::selective::run(m, i, pool, scratch),
+            Op::Mlstm | Op::MlstmGrad | Op::Slstm | Op::SlstmGrad => {
+                crate::memories::run(m, i, pool, scratch)
+            }
             Op::Rope => {
                 let shape = sizes(m.plan, inp(0));
                 let (x, cos, sin) = (m.read(inp(0)), m.read(inp(1)), m.read(inp(2)));

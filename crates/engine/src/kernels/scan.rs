@@ -7,11 +7,15 @@
 
 mod conv;
 mod linear;
+mod matrix;
+mod scalar;
 mod selective;
 mod steps;
 
 pub use conv::{ConvShape, conv1d_causal_depthwise, conv1d_causal_depthwise_grad};
 pub use linear::{linear_scan, linear_scan_chunked, linear_scan_chunked_scratch, linear_scan_grad};
+pub use matrix::{MatrixCotangents, MatrixGiven, MatrixGrads, MatrixShape, mlstm, mlstm_grad};
+pub use scalar::{ScalarCotangents, ScalarGiven, ScalarShape, slstm, slstm_grad};
 pub use selective::{Selective, SelectiveGrads, SelectiveShape, selective_scan, selective_scan_grad};
 
 /// Channels of a task: the state of a block stays in the first-level cache, and rows are read in whole pages.
