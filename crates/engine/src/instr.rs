@@ -107,6 +107,10 @@ fn has_kernel(plan: &Plan, n: &Node) -> bool {
         | Op::SsdGrad
         | Op::LinearAttention
         | Op::LinearAttentionGrad
+        | Op::Mlstm
+        | Op::MlstmGrad
+        | Op::Slstm
+        | Op::SlstmGrad
         | Op::QuantizeActivations
         | Op::QuantizeWeights => f32s(&n.inputs),
         Op::Rope => f32s(&n.inputs),
@@ -155,6 +159,7 @@ fn scratch_of(plan: &Plan, n: &Node) -> usize {
         }
         Op::SelectiveScanGrad => crate::selective::scratch(plan, n),
         Op::SsdGrad => crate::selective::ssd_scratch(plan, n),
+        Op::SlstmGrad => crate::memories::scratch(plan, n),
         Op::BlockLinear => graph::ops::blocks::layout(&n.attrs).map_or(0, |(format, columns, _)| {
             blocks::scratch(format, columns, plan.graph.ty(n.inputs[0]).elements().unwrap_or(0) / columns)
         }),
@@ -541,6 +546,9 @@ unsafe fn kernel(m: &Memory<'_>, i: u32, pool: &Pool, scratch: &mut [f32]) -> Re
             Op::SelectiveScan | Op::SelectiveScanGrad => crate::selective::run(m, i, pool, scratch),
             Op::Ssd | Op::SsdGrad => crate::selective::run_ssd(m, i, pool, scratch),
             Op::LinearAttention | Op::LinearAttentionGrad => crate::state_matrix::run(m, i, pool),
+            Op::Mlstm | Op::MlstmGrad | Op::Slstm | Op::SlstmGrad => {
+                crate::memories::run(m, i, pool, scratch)
+            }
             Op::Rope => {
                 let shape = sizes(m.plan, inp(0));
                 let (x, cos, sin) = (m.read(inp(0)), m.read(inp(1)), m.read(inp(2)));

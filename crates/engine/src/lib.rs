@@ -32,6 +32,7 @@ mod group;
 mod instr;
 pub mod kernels;
 pub mod measure;
+mod memories;
 mod moves;
 pub mod pages;
 pub mod pool;

@@ -36,6 +36,13 @@ pub const LANES: usize = 16;
 pub const LANE_BLOCKS: usize = 8;
 /// Steps of a chunk of attention with a state.
 pub const STATE_CHUNK: usize = 64;
+/// Steps of a chunk of a matrix memory with heads of these widths. Per step a chunk of L costs L (K + V) products within it,
+/// and K V / L products to move the memory, which are slower by about the factor here.
+pub fn memory_chunk(keys: usize, values: usize) -> usize {
+    let best = (64 * keys * values / (keys + values).max(1)).isqrt();
+    best.next_power_of_two().clamp(16, 128)
+}
+
 /// Queries of a task of attention.
 pub const QUERIES: usize = 16;
 /// Rows that a task turns into floats before a product with int8 or trits.
@@ -259,6 +266,11 @@ fn node(plan: &Plan, at: u32, n: &Node) -> Vec<Round> {
         Op::LinearAttention | Op::LinearAttentionGrad => {
             let q = sizes(plan, n.inputs[0]);
             vec![round(q[0] * q[2], format!("{} steps of a head", q[1]))]
+        }
+        Op::Mlstm | Op::MlstmGrad | Op::Slstm | Op::SlstmGrad => {
+            let heads = if matches!(n.op, Op::Mlstm | Op::MlstmGrad) { 2 } else { 3 };
+            let s = sizes(plan, n.inputs[0]);
+            vec![round(s[0] * s[heads], "a head of a sequence".into())]
         }
         Op::KvAttention => {
             let q = sizes(plan, n.inputs[0]);

@@ -243,6 +243,24 @@ fn node(plan: &Plan, at: u32, n: &Node, work: &mut Work) {
             let kernel = if q[1] <= 8 { Kernel::Gemv } else { Kernel::Gemm };
             work.add(kernel, steps * (within * chunk * (m + d) + across * m * d));
         }
+        Op::Mlstm | Op::MlstmGrad => {
+            let (q, v) = (sizes(plan, n.inputs[0]), sizes(plan, n.inputs[2]));
+            let (keys, values) = (q[3] as f64, v[3] as f64);
+            let chunk = cut::memory_chunk(q[3], v[3]).min(q[1]) as f64;
+            // Products within a chunk, and with the memory: three times and two and a half times as many backward.
+            let (within, memory) = match n.op {
+                Op::Mlstm => (keys + values, 2.0),
+                _ => (3.0 * keys + 2.0 * values, 5.0),
+            };
+            let each = chunk * within + memory * keys * values;
+            work.add_rows(Kernel::Gemm, input(3) * each, input(3) * (keys + values));
+        }
+        Op::Slstm | Op::SlstmGrad => {
+            let width = sizes(plan, n.inputs[0])[4] as f64;
+            let products = if n.op == Op::Slstm { 1.0 } else { 3.0 };
+            work.add_rows(Kernel::Gemv, products * width * input(0), input(0));
+            work.add(Kernel::Exp, 1.5 * input(0));
+        }
         Op::Rope => by_rows(plan, Kernel::Rope, n.inputs[0], work),
         Op::KvAttention => attention(plan, at, n, work),
         Op::CrossEntropy => by_rows(plan, Kernel::Softmax, n.inputs[0], work),

@@ -7,12 +7,16 @@
 
 mod conv;
 mod linear;
+mod matrix;
+mod scalar;
 mod selective;
 mod ssd;
 mod steps;
 
 pub use conv::{ConvShape, conv1d_causal_depthwise, conv1d_causal_depthwise_grad};
 pub use linear::{linear_scan, linear_scan_chunked, linear_scan_chunked_scratch, linear_scan_grad};
+pub use matrix::{MatrixCotangents, MatrixGiven, MatrixGrads, MatrixShape, mlstm, mlstm_grad};
+pub use scalar::{ScalarCotangents, ScalarGiven, ScalarShape, slstm, slstm_grad};
 pub use selective::{Selective, SelectiveGrads, SelectiveShape, selective_scan, selective_scan_grad};
 pub use ssd::{SsdGiven, SsdGrads, SsdShape, ssd, ssd_grad};
 

@@ -152,6 +152,8 @@ pub(crate) fn all() -> Vec<Case> {
     crate::composites::add(&mut c);
     crate::regions::add(&mut c);
     crate::differentiable::add(&mut c);
+    // Last: a case is seeded by its place.
+    crate::composites::memories(&mut c);
     c.0
 }
 

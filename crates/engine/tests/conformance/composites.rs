@@ -271,6 +271,47 @@ fn recurrences(c: &mut Cases) {
     });
 }
 
+/// Streaming, whole and broken chunks, more chunks than are kept at a time.
+pub(crate) fn memories(c: &mut Cases) {
+    for (b, t, h, k, v) in
+        [(1, 1, 1, 1, 1), (2, 3, 2, 5, 3), (1, 37, 2, 16, 8), (2, 20, 1, 3, 9), (1, 600, 1, 4, 4)]
+    {
+        c.add(format!("mlstm {b} x {t} x {h} x {k} x {v}"), |m| {
+            let (q, key, x) = (m.f(&[b, t, h, k]), m.f(&[b, t, h, k]), m.f(&[b, t, h, v]));
+            let i = m.input(DType::F32, &[b, t, h], -2.0, 2.0);
+            let f = m.input(DType::F32, &[b, t, h], -1.0, 4.0);
+            let (cc, n, s) = (m.f(&[b, h, k, v]), m.f(&[b, h, k]), m.f(&[b, h]));
+            let operands = [&q, &key, &x, &i, &f, &cc, &n, &s];
+            let attrs = graph::attrs! { eps: Float(1e-3) };
+            let y = m.cx.push(Op::Mlstm, attrs.clone(), &operands);
+            let (dh, dc, dn, dm) = (m.f(&[b, t, h, v]), m.f(&[b, h, k, v]), m.f(&[b, h, k]), m.f(&[b, h]));
+            let operands = [&operands[..], &[&y[0], &dh, &dc, &dn, &dm]].concat();
+            let g = m.cx.push(Op::MlstmGrad, attrs, &operands);
+            y[..4].iter().chain(&g[..8]).cloned().collect()
+        });
+    }
+    for (b, t, h, d) in [(1, 1, 1, 1), (2, 7, 2, 5), (1, 33, 3, 16), (3, 12, 1, 24)] {
+        for fresh in [false, true] {
+            c.add(format!("slstm {b} x {t} x {h} x {d} fresh {fresh}"), |m| {
+                let x = m.input(DType::F32, &[b, t, 4, h, d], -2.0, 2.0);
+                let r = m.input(DType::F32, &[h, 4, d, d], -0.3, 0.3);
+                let shape = [b, h, d];
+                let mut state =
+                    [m.f(&shape), m.input(DType::F32, &shape, 0.5, 1.0), m.f(&shape), m.f(&shape)];
+                if fresh {
+                    state = state.map(|v| v.full_like(0.0));
+                }
+                let operands = [&x, &r, &state[0], &state[1], &state[2], &state[3]];
+                let y = m.cx.push(Op::Slstm, Attrs::new(), &operands);
+                let (dh, dc, dn, dm) = (m.f(&[b, t, h, d]), m.f(&shape), m.f(&shape), m.f(&shape));
+                let operands = [&operands[..], &[&y[0], &dh, &dc, &dn, &dm]].concat();
+                let g = m.cx.push(Op::SlstmGrad, Attrs::new(), &operands);
+                y[..4].iter().chain(&g[..6]).cloned().collect()
+            });
+        }
+    }
+}
+
 fn losses(c: &mut Cases) {
     for (name, labels) in [
         ("all kept", vec![0, 3, 6, 2, 1]),
