@@ -65,7 +65,7 @@ pub struct SsdGiven<'a> {
 impl SsdGiven<'_> {
     fn check(&self, s: SsdShape) {
         let steps = s.batch * s.time;
-        assert!(s.groups > 0 && s.heads % s.groups == 0, "groups divide heads");
+        assert!(s.groups > 0 && s.heads.is_multiple_of(s.groups), "groups divide heads");
         assert!(self.x.len() == steps * s.heads * s.width && self.dt.len() == steps * s.heads);
         assert!(self.a.len() == s.heads && self.h0.len() == s.batch * s.heads * s.state());
         assert!(self.b.len() == steps * s.groups * s.states && self.c.len() == self.b.len());
