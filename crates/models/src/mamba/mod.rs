@@ -21,7 +21,7 @@
 //! writes a zero-order hold; the residual stream is f32 in any case; where a mask is given, masked positions are zero before
 //! and after the convolution.
 //!
-//! [`keys`] and [`backbone`] are what Mamba-2 shares; [`original`] reads the configuration and the names of the checkpoints
+//! [`keys`] and `backbone` are what Mamba-2 shares; [`original`] reads the configuration and the names of the checkpoints
 //! that the authors published.
 
 pub(crate) mod backbone;
