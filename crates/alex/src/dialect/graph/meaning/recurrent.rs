@@ -78,7 +78,7 @@ impl Flat {
     /// The shape of a state with so many axes of its own.
     fn state(&self, shape: &[Dim], inner: usize) -> Vec<Dim> {
         let own = &shape[shape.len().saturating_sub(inner)..];
-        [&[self.batch.clone()], own].concat()
+        [std::slice::from_ref(&self.batch), own].concat()
     }
 
     /// What stands last in `[B, T, x…]`.
