@@ -4,7 +4,7 @@ mod sequence;
 
 use axes::DType;
 use graph::Array;
-use models::architecture::{Architecture, ModelConfig};
+use models::architecture::ModelConfig;
 use models::forms::{Form, GraphOptions};
 use sequence::*;
 use serde_json::{Value, json};

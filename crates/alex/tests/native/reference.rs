@@ -171,6 +171,7 @@ impl<'a> Planned<'a> {
     }
 
     /// Compiled with its steps dealt out to so many threads. Gives the rounds and tasks that the plan says, too.
+    #[allow(dead_code)] // the benchmark shares this file and has no use for it
     pub(crate) fn dealt(
         compiler: &Compiler,
         graph: &Graph,

@@ -89,7 +89,7 @@ impl Model {
         let input = |name: &String| given.get(name).or_else(|| self.weights.get(name)).cloned();
         let names = graph.inputs.iter().map(|i| input(&i.name).unwrap_or_else(|| panic!("no {}", i.name)));
         let arrays: Vec<Array<f64>> = names.collect();
-        let made = if round {
+        if round {
             let narrow = |a: &Array<f64>| match a.dtype.is_float() {
                 true => {
                     Array::float(a.dtype, a.shape.clone(), a.floats().iter().map(|x| *x as f32).collect())
@@ -102,8 +102,7 @@ impl Model {
         } else {
             let made = interp::run::<f64>(&graph, arrays, false).unwrap();
             made.outputs.into_iter().chain(made.taps).collect()
-        };
-        made
+        }
     }
 
     /// The whole sequence at once; `labels` are the tokens.
