@@ -39,7 +39,8 @@ pub const HYBRID: &str = "hybrid";
 
 /// Names that [`sized`] knows.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    ["bitnet", "qwen3", HYBRID].into_iter().chain(registry::TABLE.iter().map(|entry| entry.model_type))
+    let listed = registry::TABLE.iter().map(|entry| entry.model_type);
+    ["bitnet", "qwen3", HYBRID].into_iter().chain(listed.filter(|name| *name != "s4"))
 }
 
 /// A `config.json` of the architecture with that `model_type`; nothing for a name that is none.
@@ -98,16 +99,11 @@ pub fn sized(model_type: &str, sizes: &Sizes<'_>) -> Option<Value> {
             "ema_projection_size": 16, "relative_positional_bias": "rotary", "max_positions": positions,
             "use_chunking": false, "chunk_size": -1, "initializer_range": range, "pad_token_id": null,
         }),
-        "s4" | "s4d" => json!({
-            "vocab_size": vocab, "d_model": d, "n_layers": layers, "prenorm": true, "d_state": 64,
-            "l_max": positions,
-        }),
-        "s5" => json!({
-            "vocab_size": vocab, "d_model": d, "n_layers": layers, "prenorm": true, "ssm_size": 64, "blocks": 1,
-            "activation": "half_glu1",
-        }),
-        HYBRID | "fidelity_hybrid" => {
-            let blocks: Vec<&String> = sizes.blocks.iter().cycle().take(layers).collect();
+        // State spaces over numbers have no language model of their own: they are a hybrid's blocks.
+        HYBRID | "fidelity_hybrid" | "s4d" | "s5" => {
+            let own = [model_type.to_owned()];
+            let given = if ["s4d", "s5"].contains(&model_type) { &own[..] } else { sizes.blocks };
+            let blocks: Vec<&String> = given.iter().cycle().take(layers).collect();
             let mut made = json!({
                 "vocab_size": vocab, "hidden_size": d, "num_heads": heads, "blocks": blocks,
             });
@@ -118,7 +114,7 @@ pub fn sized(model_type: &str, sizes: &Sizes<'_>) -> Option<Value> {
         }
         _ => return None,
     };
-    let name = if model_type == HYBRID { "fidelity_hybrid" } else { model_type };
+    let name = if [HYBRID, "s4d", "s5"].contains(&model_type) { "fidelity_hybrid" } else { model_type };
     let keys = made.as_object_mut()?;
     let mut add = |key: &str, value: Value| keys.insert(key.to_owned(), value);
     add("model_type", json!(name));

@@ -39,33 +39,42 @@ pub fn costs(model: &mut Loaded, positions: &[usize]) -> Result<Vec<Cost>> {
     let mut stream = Stream { inner: model.stream(1, Form::Prepared, &pool)?, vocabulary, random: 1 };
     let mut costs = vec![];
     for &position in positions {
-        let tokens: Vec<u32> = (0..position).map(|_| stream.token()).collect();
-        let mut prompt = 0.0;
-        // The first time pays for plans.
-        for _ in 0..2 {
-            stream.inner.reset();
-            let started = Instant::now();
-            if !tokens.is_empty() {
-                stream.inner.feed(&tokens)?;
-            }
-            prompt = started.elapsed().as_secs_f64();
+        // Learned positions end somewhere: what lies beyond is left out.
+        match cost(&mut stream, position, &carried) {
+            Ok(cost) => costs.push(cost),
+            Err(_) => break,
         }
-        let mut times = vec![];
-        for _ in 0..WINDOW {
-            let token = [stream.token()];
-            let started = Instant::now();
-            stream.inner.step(&token)?;
-            times.push(started.elapsed().as_secs_f64());
-        }
-        times.sort_by(f64::total_cmp);
-        costs.push(Cost {
-            position,
-            seconds: times[WINDOW / 2],
-            state_bytes: carried(position),
-            prompt_seconds: prompt / position.max(1) as f64,
-        });
     }
     Ok(costs)
+}
+
+/// The cost of a token after a text of this length.
+fn cost(stream: &mut Stream<'_>, position: usize, carried: &dyn Fn(usize) -> usize) -> Result<Cost> {
+    let tokens: Vec<u32> = (0..position).map(|_| stream.token()).collect();
+    let mut prompt = 0.0;
+    // The first time pays for plans.
+    for _ in 0..2 {
+        stream.inner.reset();
+        let started = Instant::now();
+        if !tokens.is_empty() {
+            stream.inner.feed(&tokens)?;
+        }
+        prompt = started.elapsed().as_secs_f64();
+    }
+    let mut times = vec![];
+    for _ in 0..WINDOW {
+        let token = [stream.token()];
+        let started = Instant::now();
+        stream.inner.step(&token)?;
+        times.push(started.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(Cost {
+        position,
+        seconds: times[WINDOW / 2],
+        state_bytes: carried(position),
+        prompt_seconds: prompt / position.max(1) as f64,
+    })
 }
 
 struct Stream<'a> {
