@@ -3,7 +3,7 @@
 //!
 //! Graph inputs: `x` f32 [B, T, D], or `input_ids` i64 [B, T]. Outputs: without a classifier `y` [B, T, d], and with labels
 //! wanted `loss` = Σ y · `loss_weight` of an input of that name; with one `logits` [B, C] of the mean over the positions read
-//! so far, and with labels `loss`, the mean cross entropy against `labels` i64 [B]. A stream of a classifier keeps the sum of
+//! so far, and with labels `loss`, the mean cross entropy against `labels` i64 (B). A stream of a classifier keeps the sum of
 //! the positions (`pool_state`) and their number (`pool_count`).
 
 use axes::DType;

@@ -159,6 +159,13 @@ impl<'a> Frame<'a> {
     /// A frame with the sizes `B` and `T` left open.
     pub fn new(cx: &'a Cx, options: &'a GraphOptions, linear: LinearKind) -> Self {
         let (batch, time) = (Dim::symbol("B"), Dim::symbol("T"));
+        if options.surrogate != Default::default() {
+            cx.fail(GraphError::Input {
+                name: "surrogate".into(),
+                expected: "`ste`: of these architectures none is trained with another".into(),
+                found: options.surrogate.to_string(),
+            });
+        }
         let (parameters, kept) = Default::default();
         Self { cx, options, linear, batch, time, parameters, kept }
     }

@@ -1,7 +1,7 @@
 //! Fast Fourier transforms of rows (`rustfft`, `realfft`), and convolutions along time by them.
 //!
 //! Layout of sequences is `(B, T, D)`, of kernels `(D, K)`. A transform wants a channel's time steps side by side, so a task
-//! takes [`CHANNELS`] neighbouring channels: their rows lie in the same lines of the cache. Each channel is transformed on
+//! takes `CHANNELS` neighbouring channels: their rows lie in the same lines of the cache. Each channel is transformed on
 //! its own, so the numbers do not depend on threads or blocks. Lengths are padded to 2ᵃ 3ᵇ, at least T + K − 1, so that
 //! nothing comes round; short kernels are summed directly.
 //!

@@ -1,6 +1,6 @@
 //! Causal attention without a softmax, in chunks, and its backward form (`graph::ops::linear_attention` has the equations).
 //!
-//! A head keeps a matrix S of features × columns. A chunk of [`CHUNK`] steps is six products of small matrices: within it
+//! A head keeps a matrix S of features × columns. A chunk of `CHUNK` steps is six products of small matrices: within it
 //! (Q Kᵀ ∘ L) V, from before it Q S, and S + Kᵀ V behind it; L is the lower triangle of the decays between two steps. One
 //! step or a few go through S once, row by row. Sequences and heads are independent, and each is one task.
 //!

@@ -1,7 +1,8 @@
 //! A hybrid's answers to [`Architecture`], and its blocks.
 
+use axes::DType;
 use graph::typed::Traced;
-use graph::{Graph, GraphError, Var};
+use graph::{Cx, Graph, GraphError, Type, Var};
 use serde_json::Value;
 
 use super::HybridConfig;
@@ -62,6 +63,25 @@ impl Architecture for HybridConfig {
         let block = layer.and_then(|layer| self.blocks.get(layer.parse::<usize>().ok()?));
         let own = block.and_then(|(_, mixer)| mixer.initial(parameter, seed));
         own.unwrap_or_else(|| init_values(parameter, seed))
+    }
+
+    /// Of selective state spaces, −exp of what their files hold.
+    fn derived(&self) -> Result<Option<Graph>, GraphError> {
+        let cx = Cx::abstract_();
+        let mut made: Vec<(String, Var)> = vec![];
+        for parameter in self.list() {
+            let layer = parameter.name.strip_prefix("model.layers.").and_then(|rest| rest.split('.').next());
+            let block = layer.and_then(|layer| self.blocks.get(layer.parse::<usize>().ok()?));
+            let selective = block.is_some_and(|(name, _)| name.starts_with("mamba"));
+            let Some(name) = parameter.name.strip_suffix("_log").filter(|_| selective) else { continue };
+            let x = cx.input(&parameter.name, Type::new(DType::F32, parameter.shape.clone()));
+            made.push((name.to_owned(), -x.exp()));
+        }
+        if made.is_empty() {
+            return Ok(None);
+        }
+        let named: Vec<(&str, &Var)> = made.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        cx.finish(&named).map(Some)
     }
 
     fn projections(&self) -> Vec<String> {
