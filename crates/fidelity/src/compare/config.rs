@@ -144,7 +144,7 @@ fn fit(train: &mut TrainConfig, config: &CompareConfig, [vocabulary, positions]:
     if config.parameters == 0 {
         return Ok(count(train)?);
     }
-    let step = config.multiple.max(1) * train.model.num_heads.max(1);
+    let step = config.multiple.max(1).next_multiple_of(2 * train.model.num_heads.max(1));
     let mut best: Option<(u64, usize)> = None;
     let mut refused = None;
     for width in (1..=4096 / step.min(4096)).map(|k| k * step) {
