@@ -49,7 +49,7 @@ pub enum Emit {
 }
 
 impl Emit {
-    fn ending(self) -> &'static str {
+    pub(crate) fn ending(self) -> &'static str {
         match self {
             Emit::Fidelity => "fidelity.mlir",
             Emit::Mlir => "mlir",
@@ -178,7 +178,7 @@ fn plan(model: &Loaded, context: usize) -> Result<Plan> {
     };
     let sizes = [("B", 1), ("T", 1), (PLACES, context)];
     let sizes = Bindings::from(sizes.map(|(name, n)| (name.to_string(), n)));
-    let graph = model.config.step(&options)?.specialize(&sizes);
+    let graph = crate::compiled::through_dialect(&model.config.step(&options)?.specialize(&sizes))?;
     let mut options = model.plan_options(&graph)?;
     options.donate.extend(states(model).into_iter().map(|s| (s.name.clone(), s.name)));
     Ok(premap::plan(&graph, &alex::target(), &options)?)

@@ -18,6 +18,7 @@ pub mod doctor;
 pub mod error;
 pub mod eval;
 pub mod fit;
+pub mod functions;
 pub mod generate;
 pub mod gguf;
 pub mod inspect;

@@ -24,7 +24,12 @@ Examples:
   fidelity compile MODEL --target cpu --out lib
   fidelity compile model.fid --target cpu --out lib --triple aarch64-linux-gnu --cpu cortex-a76
   fidelity compile MODEL --target cpu --out lib --triple riscv64-linux-gnu
-  fidelity compile MODEL --target cpu --out lib --emit fidelity,mlir,llvm,asm";
+  fidelity compile MODEL --target cpu --out lib --emit fidelity,mlir,llvm,asm
+
+A FILE.mlir in the fidelity dialect, written by hand or edited from --emit fidelity, gives NAME.h,
+NAME.a and NAME.so with one function for each public function of the module:
+
+  fidelity compile mixer.mlir --target cpu --out lib --name mixer --size T=16";
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Target {
@@ -56,7 +61,7 @@ enum Text {
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Folder of the model, a bundle or a GGUF file
+    /// Folder of the model, a bundle, a GGUF file, or a module of the fidelity dialect (.mlir)
     model: PathBuf,
     /// What to compile for
     #[arg(long, value_enum)]
@@ -79,6 +84,9 @@ pub(super) struct Args {
     /// Tokens that a sequence may have, where the model keeps keys and values
     #[arg(long, value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     context: u32,
+    /// What a symbol of a module's sizes is
+    #[arg(long = "size", value_name = "SYMBOL=N", value_parser = size_of)]
+    sizes: Vec<(String, usize)>,
     /// Texts to write beside the library
     #[arg(long, value_enum, value_delimiter = ',', value_name = "STAGES")]
     emit: Vec<Text>,
@@ -87,6 +95,13 @@ pub(super) struct Args {
     json: bool,
     #[command(flatten)]
     threads: Threads,
+}
+
+/// `T=16`.
+fn size_of(text: &str) -> Result<(String, usize), String> {
+    let parts =
+        text.split_once('=').and_then(|(name, n)| Some((name.trim().to_owned(), n.trim().parse().ok()?)));
+    parts.ok_or_else(|| format!("expected SYMBOL=N, found `{text}`"))
 }
 
 /// Processor and features of a machine that is named without them.
@@ -126,6 +141,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
         context: args.context as usize,
         stages: args.emit.iter().map(emit).collect(),
     };
+    if args.model.extension().is_some_and(|e| e == "mlir") {
+        let sizes = args.sizes.iter().cloned().collect();
+        let made = fidelity::functions::compile(&args.model, &args.out, &options, &sizes)?;
+        return report(args, &made);
+    }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}") {
         bar.set_style(style);
@@ -137,8 +157,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
     };
     let made = compile::compile(&args.model, &args.out, &options, &args.threads.pool(), &mut progress)?;
     bar.finish_and_clear();
+    report(args, &made)
+}
+
+fn report(args: &Args, made: &compile::Compiled) -> Result<()> {
     if args.json {
-        return print::json(&serde_json::to_value(&made)?);
+        return print::json(&serde_json::to_value(made)?);
     }
     let mut text = String::new();
     for file in &made.files {
@@ -146,11 +170,15 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let _ = writeln!(text, "{:<40} {bytes}", file.display());
     }
     let (state, arena) = (size(made.state as u64), size(made.arena as u64));
-    let _ = writeln!(
-        text,
-        "one call a token: {} kernels, called {} times; a sequence carries {state}, a step works in {arena}",
-        made.kernels, made.calls,
-    );
+    let (kernels, calls) = (made.kernels, made.calls);
+    let _ = if made.weights == 0 {
+        writeln!(text, "{kernels} kernels, called {calls} times; functions work in up to {arena}")
+    } else {
+        writeln!(
+            text,
+            "one call a token: {kernels} kernels, called {calls} times; a sequence carries {state}, a step works in {arena}",
+        )
+    };
     if !made.needs.is_empty() {
         let _ = writeln!(text, "the library needs {}", made.needs.join(", "));
     }

@@ -6,8 +6,10 @@
 
 mod wide;
 
+use alex::dialect::Module;
 use alex::{AlexError, Compiler, Options, lower};
 use engine::{Code, Compile};
+use graph::Graph;
 use premap::{Plan, Target};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -70,9 +72,25 @@ impl Native {
     }
 }
 
+/// The graph that a module of the dialect stands for, after the graph was written as that module and checked: what is compiled
+/// is what the module says. Places in Rust's source, which a module does not hold, are those of the graph.
+///
+/// # Errors
+/// What the check finds: a fault of the module's writer.
+pub(crate) fn through_dialect(graph: &Graph) -> Result<Graph, AlexError> {
+    let module = Module::from_graph("run", graph);
+    module.check()?;
+    let mut read = module.to_graph("run")?;
+    read.nodes.iter_mut().zip(&graph.nodes).for_each(|(to, from)| to.place = from.place);
+    Ok(read)
+}
+
 impl Compile for Native {
     fn target(&self) -> Target {
         alex::target()
+    }
+    fn read(&self, graph: &Graph) -> Result<Option<Graph>, String> {
+        through_dialect(graph).map(Some).map_err(|e| e.to_string())
     }
     fn compile(&self, plan: &Plan, threads: usize) -> Result<Code, String> {
         let code = self.code(plan, threads).map_err(|e| e.to_string())?;

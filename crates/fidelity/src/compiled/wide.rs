@@ -131,6 +131,7 @@ impl Native {
         graph: &Graph,
         inputs: &[Array<S>],
     ) -> Result<Vec<(String, Array<S>)>> {
+        let graph = &super::through_dialect(graph)?;
         let plan = premap::plan(graph, &alex::plain_target(), &Options { taps: true, ..Options::default() })?;
         let options = lower::Options { wide: Some(S::WIDE), ..lower::Options::default() };
         let lowered = lower::plan(&plan, &options)?;
