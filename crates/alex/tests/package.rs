@@ -74,6 +74,7 @@ fn package() -> Package {
             Source::Logits,
             Source::Data(0.25f32.to_le_bytes().to_vec()),
         ],
+        dealt: false,
         arena: 0,
         state: 128,
         context: None,

@@ -106,7 +106,8 @@ pub fn compile(
     let plan = plan(&model, options.context)?;
     let machine = &options.machine;
     let isa = Isa::of(machine.triple.as_deref(), &machine.cpu, &machine.features);
-    let lowered = lower::plan(&plan, &lower::Options { name: "plan".into(), isa, ..Default::default() })?;
+    let lowered =
+        lower::plan(&plan, &lower::Options { name: "plan".into(), isa, dealt: true, ..Default::default() })?;
     let (bindings, state) = sources(&model, &plan)?;
     let tokenizer = model.tokenizer.as_ref();
     let vocabulary = model.config.vocab_size();
@@ -115,6 +116,7 @@ pub fn compile(
         module: lowered.text,
         entry: lowered.name,
         bindings,
+        dealt: lowered.dealt,
         arena: lowered.arena,
         state,
         context: grows(&model).then_some(options.context),

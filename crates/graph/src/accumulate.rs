@@ -25,16 +25,23 @@ pub enum Accumulator {
     /// Without error, rounded once at the end; the order of the terms does not matter. For f32 and f64; compensated in
     /// other arithmetics.
     Exact,
+    /// The x87 extended format. Compiled code adds in it; here the sum is kept without error and rounded once, which is what
+    /// it comes to but for n · 2⁻⁶⁴ of the terms' magnitudes.
+    F80,
+    /// IEEE binary128, in the same way: n · 2⁻¹¹³.
+    F128,
 }
 
 impl Accumulator {
     /// Every one.
-    pub const ALL: [Accumulator; 5] = [
+    pub const ALL: [Accumulator; 7] = [
         Accumulator::Plain,
         Accumulator::Pairwise,
         Accumulator::Compensated,
         Accumulator::Wider,
         Accumulator::Exact,
+        Accumulator::F80,
+        Accumulator::F128,
     ];
 
     /// The name, as attributes and configurations write it.
@@ -45,6 +52,8 @@ impl Accumulator {
             Accumulator::Compensated => "compensated",
             Accumulator::Wider => "wider",
             Accumulator::Exact => "exact",
+            Accumulator::F80 => "f80",
+            Accumulator::F128 => "f128",
         }
     }
 }
@@ -61,7 +70,7 @@ impl FromStr for Accumulator {
         let known = Accumulator::ALL.into_iter().find(|a| a.name() == text);
         let known = known.or((text == "f64").then_some(Accumulator::Wider));
         known.ok_or_else(|| {
-            format!("there is no accumulator `{text}`; write plain, pairwise, compensated, wider (or f64) or exact")
+            format!("there is no accumulator `{text}`; write plain, pairwise, compensated, wider (or f64), f80, f128 or exact")
         })
     }
 }
@@ -163,7 +172,7 @@ pub fn sum_f32(how: Accumulator, x: &[f32]) -> f32 {
             rest.iter().enumerate().for_each(|(i, x)| s[i] += f64::from(*x));
             pairwise(&s) as f32
         }
-        Accumulator::Exact => {
+        Accumulator::Exact | Accumulator::F80 | Accumulator::F128 => {
             let mut s = ExactF32::new();
             x.iter().for_each(|x| s.add(f64::from(*x)));
             s.to_f32()
@@ -207,7 +216,7 @@ pub fn dot_f32(how: Accumulator, a: &[f32], b: &[f32]) -> f32 {
             ra.iter().zip(rb).enumerate().for_each(|(i, (a, b))| s[i] += f64::from(*a) * f64::from(*b));
             pairwise(&s) as f32
         }
-        Accumulator::Exact => {
+        Accumulator::Exact | Accumulator::F80 | Accumulator::F128 => {
             let mut s = ExactF32::new();
             a.iter().zip(b).for_each(|(a, b)| s.add(f64::from(*a) * f64::from(*b)));
             s.to_f32()
@@ -229,7 +238,7 @@ fn pairwise_products(a: &[f32], b: &[f32]) -> f32 {
 /// A sum of doubles; the wider one is kept in two doubles.
 pub fn sum_f64(how: Accumulator, terms: &[f64]) -> f64 {
     match how {
-        Accumulator::Exact => {
+        Accumulator::Exact | Accumulator::F80 | Accumulator::F128 => {
             let mut s = ExactF64::new();
             terms.iter().for_each(|x| s.add(*x));
             s.to_f64()
@@ -255,7 +264,7 @@ pub fn sum_f64(how: Accumulator, terms: &[f64]) -> f64 {
 /// A sum of products of doubles; the exact one adds the exact products.
 pub fn dot_f64(how: Accumulator, a: &[f64], b: &[f64]) -> f64 {
     match how {
-        Accumulator::Exact => {
+        Accumulator::Exact | Accumulator::F80 | Accumulator::F128 => {
             let mut s = ExactF64::new();
             a.iter().zip(b).for_each(|(a, b)| s.add_product(*a, *b));
             s.to_f64()

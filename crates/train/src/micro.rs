@@ -81,7 +81,7 @@ pub(crate) fn sums(
             });
             sums[..n].iter().zip(&sums[n..]).map(|(high, low)| high + low).collect()
         }
-        Some(Accumulator::Pairwise | Accumulator::Exact) => {
+        Some(Accumulator::Pairwise | Accumulator::Exact | Accumulator::F80 | Accumulator::F128) => {
             // The loss is carried, so that there is something that the steps hand on.
             let (_, stacked) = cx.scan(&[&zeros[0]], &[ids, labels], false, |carry, x| {
                 let made = each(carry[0].cx(), &x[0], &x[1]);

@@ -79,6 +79,7 @@ impl Dot {
     fn lanes(&self, types: Types) -> Lanes {
         let kind = types.compute(self.dtype);
         if matches!(kind, Kind::F80 | Kind::F128)
+            || super::value::extended(self.how).is_some()
             || self.how == Some(Accumulator::Plain)
             || self.is_compensated(types)
         {
@@ -100,6 +101,7 @@ impl Dot {
             (Kind::F32, Some(Accumulator::Wider | Accumulator::Compensated | Accumulator::Pairwise)) => {
                 Kind::F64
             }
+            (kind @ (Kind::F32 | Kind::F64), how) => super::value::extended(how).unwrap_or(kind),
             (kind, _) => kind,
         }
     }

@@ -78,6 +78,11 @@ impl Fold {
     /// In which kind the fold is kept.
     fn kept_in(&self, types: Types) -> Kind {
         match types.compute(self.from) {
+            Kind::F32 | Kind::F64
+                if self.op == Op::ReduceSum && super::value::extended(self.how).is_some() =>
+            {
+                super::value::extended(self.how).unwrap_or(Kind::F128)
+            }
             Kind::F32 if self.op == Op::ReduceSum && self.how != Some(Accumulator::Plain) => Kind::F64,
             kind => kind,
         }
@@ -85,7 +90,8 @@ impl Fold {
 
     /// Lanes along the folded axes, and along the kept ones.
     fn lanes(&self, types: Types) -> (Option<usize>, Option<usize>) {
-        let kind = types.compute(self.from);
+        let kind = self.kept_in(types);
+        let kind = if matches!(kind, Kind::F80 | Kind::F128) { kind } else { types.compute(self.from) };
         let one_by_one =
             matches!(self.how, Some(Accumulator::Plain | Accumulator::Compensated | Accumulator::Wider))
                 && (self.how == Some(Accumulator::Plain) || kind != Kind::F32);

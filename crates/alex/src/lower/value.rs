@@ -50,6 +50,15 @@ impl Types {
     }
 }
 
+/// The format that an accumulator names.
+pub(crate) fn extended(how: Option<graph::Accumulator>) -> Option<Kind> {
+    match how {
+        Some(graph::Accumulator::F80) => Some(Kind::F80),
+        Some(graph::Accumulator::F128) => Some(Kind::F128),
+        _ => None,
+    }
+}
+
 /// Whether the bytes of a dtype are read without a sign.
 pub(crate) fn unsigned(d: DType) -> bool {
     matches!(d, DType::U8 | DType::Bool)

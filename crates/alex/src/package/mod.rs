@@ -2,8 +2,9 @@
 //!
 //! The library exports one function for a token, with every layer inside, and a few that a caller needs around it: does
 //! this file hold the weights that the code was made for, which bytes does a token stand for. Its memory is the caller's:
-//! weights where the file is mapped, a state, an arena for what a step computes. Nothing is allocated, nothing is global,
-//! so a program may run any number of sequences on any number of threads.
+//! weights where the file is mapped, a state, an arena for what a step computes. Nothing is allocated, and nothing is global
+//! but one pointer: who runs the tasks of a step, if the program has threads for that. So a program may run any number of
+//! sequences on any number of threads; by itself the library starts none.
 
 mod build;
 mod c;
@@ -41,6 +42,8 @@ pub struct Package {
     pub entry: String,
     /// What its bindings are.
     pub bindings: Vec<Source>,
+    /// Whether the function takes a runner ([`crate::lower::Options::dealt`]).
+    pub dealt: bool,
     /// Bytes of the arena.
     pub arena: usize,
     /// Bytes of the state.
@@ -79,7 +82,7 @@ pub struct Written {
 impl Package {
     /// The functions that the library exports.
     pub fn exports(&self) -> Vec<String> {
-        ["step", "check", "piece"].iter().map(|part| format!("{}_{part}", self.name)).collect()
+        ["step", "set_runner", "check", "piece"].iter().map(|part| format!("{}_{part}", self.name)).collect()
     }
 
     /// The declarations for C.

@@ -22,11 +22,12 @@ fn quoted(bytes: &[u8]) -> String {
     text
 }
 
-/// `PREFIX_step`, `PREFIX_check` and `PREFIX_piece`.
+/// `PREFIX_step`, `PREFIX_set_runner`, `PREFIX_check` and `PREFIX_piece`.
 pub(super) fn wrapper(p: &Package) -> String {
     let mut text = String::new();
     data(p, &mut text);
     step(p, &mut text);
+    set_runner(p, &mut text);
     check(p, &mut text);
     piece(p, &mut text);
     text
@@ -72,7 +73,24 @@ fn step(p: &Package, text: &mut String) {
         );
     }
     let entry = &p.entry;
-    let _ = writeln!(text, "  %status = call i32 @{entry}(ptr %arena, ptr %bindings)\n  ret i32 %status\n}}");
+    if p.dealt {
+        let _ = writeln!(text, "  %runner = load ptr, ptr @{name}.runner, align 8");
+    }
+    let third = if p.dealt { ", ptr %runner" } else { "" };
+    let _ = writeln!(
+        text,
+        "  %status = call i32 @{entry}(ptr %arena, ptr %bindings{third})\n  ret i32 %status\n}}"
+    );
+}
+
+/// Who runs tasks: nobody, until the program says.
+fn set_runner(p: &Package, text: &mut String) {
+    let name = &p.name;
+    let _ = writeln!(
+        text,
+        "\n@{name}.runner = internal global ptr null, align 8\n\n\
+         define void @{name}_set_runner(ptr %runner) {{\n  store ptr %runner, ptr @{name}.runner, align 8\n  ret void\n}}"
+    );
 }
 
 /// Whether these are the weights: their length, and the checksum of the checksums at their end.

@@ -41,7 +41,7 @@ fn hold(name: &str, graph: &graph::Graph, operands: &Operands, outputs: usize) {
     let Some(compiler) = compiler(Options { level: 1, ..Options::default() }) else { return };
     let mut reference = Planned::new(graph, operands, true);
     reference.run();
-    for (blocks, patterns) in [(false, true), (false, false)] {
+    for (blocks, patterns) in [(false, true), (false, false), (true, true)] {
         for threads in [1, 2, 3] {
             let pool = Arc::new(Pool::new(threads));
             let (mut planned, told) = Planned::dealt(&compiler, graph, operands, (blocks, patterns), &pool);
@@ -71,7 +71,7 @@ fn blocks_have_one_threads_bits() {
         let operands = Operands::mlgru(&block);
         hold(&format!("mlgru {time}"), &operands.mlgru_graph(&block), &operands, 2);
     }
-    for (tokens, hidden, intermediate) in [(1, 1024, 2816), (8, 260, 1032), (33, 72, 132)] {
+    for (tokens, hidden, intermediate) in [(1, 1024, 2816), (8, 260, 1032), (33, 72, 132), (200, 300, 520), (257, 72, 132)] {
         let block = glu(tokens, hidden, intermediate);
         let operands = Operands::glu(&block);
         hold(&format!("glu {tokens}"), &operands.glu_graph(&block), &operands, 1);

@@ -2,6 +2,7 @@
 //!
 //! They need MLIR's and LLVM's tools; without them the tests say so and pass.
 
+mod accumulators;
 mod block;
 mod cross;
 mod dealt;

@@ -126,7 +126,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.target != Target::Cpu {
         let name = args.target.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default();
         let cause = format!("there is no code generator for {name} yet");
-        return Err(Fault::new(cause, "compile for the processor: --target cpu").into());
+        return Err(Fault::new(
+            cause,
+            "there is one for processors: --target cpu (another machine: --triple)",
+        )
+        .into());
     }
     let emit = |text: &Text| match text {
         Text::Fidelity => Emit::Fidelity,

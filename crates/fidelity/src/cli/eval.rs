@@ -51,7 +51,7 @@ pub(super) struct Args {
     /// are slow
     #[arg(long, default_value = "f32", value_parser = parse_dtype)]
     dtype: Precision,
-    /// How sums are kept: plain, pairwise, compensated, wider or exact; without it as the kernels do
+    /// How sums are kept: plain, pairwise, compensated, wider, f80, f128 or exact; without it as the kernels do
     #[arg(long, value_name = "KIND")]
     accumulator: Option<graph::Accumulator>,
     /// A JSON file to write with every number as a decimal, in all digits of the arithmetic

@@ -200,7 +200,7 @@ pub(super) fn comment(key: &str) -> Option<&'static str> {
              \"digits:N\"; weights and states between steps stay f32."
         }
         "precision.accumulator" => {
-            "\"fast\" (the kernels' own), \"plain\", \"pairwise\", \"compensated\", \"f64\", or \"exact\" (no order matters); \
+            "\"fast\" (the kernels' own), \"plain\", \"pairwise\", \"compensated\", \"f64\", \"f80\", \"f128\", or \"exact\" (no order matters); \
              all but the first are slower."
         }
         "output" => "Where results go.",

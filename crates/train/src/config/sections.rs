@@ -519,6 +519,10 @@ pub enum AccumulatorKind {
     F64,
     /// Without error, so that no order of sequences or batches matters.
     Exact,
+    /// The x87 extended format in compiled code; the engine keeps such sums without error.
+    F80,
+    /// IEEE binary128, in the same way.
+    F128,
 }
 
 impl AccumulatorKind {
@@ -532,6 +536,8 @@ impl AccumulatorKind {
             AccumulatorKind::Compensated => Some(Accumulator::Compensated),
             AccumulatorKind::F64 => Some(Accumulator::Wider),
             AccumulatorKind::Exact => Some(Accumulator::Exact),
+            AccumulatorKind::F80 => Some(Accumulator::F80),
+            AccumulatorKind::F128 => Some(Accumulator::F128),
         }
     }
 }
