@@ -153,12 +153,13 @@ fn by_elements(count: usize) -> Round {
 }
 
 /// Products of `n` tokens with matrices of trits.
-fn products(plan: &Plan, q: Value, weights: &[Value]) -> Vec<Round> {
+/// Rounds of products with these matrices, of each of which a product has one of `parts`.
+fn products(plan: &Plan, q: Value, weights: &[Value], parts: usize) -> Vec<Round> {
     let (n, k) = matrix(plan, q);
     let Some(layout) = weights.first().map(|w| plan.layout(*w)) else { return vec![] };
     if layout == TritLayout::Bytes {
         let each = |w: &Value| {
-            let m = sizes(plan, *w)[0];
+            let m = sizes(plan, *w)[0] / parts;
             let tokens = round(n.div_ceil(BYTE_ROWS), format!("{BYTE_ROWS} tokens"));
             let product = match n {
                 1 => round(m.div_ceil(BYTE_OUTPUTS), format!("{BYTE_OUTPUTS} outputs")),
@@ -169,7 +170,7 @@ fn products(plan: &Plan, q: Value, weights: &[Value]) -> Vec<Round> {
         return weights.iter().flat_map(each).collect();
     }
     let (rows, tokens) = trits(n, layout.row_bytes(k));
-    let count = |w: &Value| sizes(plan, *w)[0].div_ceil(rows) * n.div_ceil(tokens);
+    let count = |w: &Value| (sizes(plan, *w)[0] / parts).div_ceil(rows) * n.div_ceil(tokens);
     let what = format!("{rows} outputs of {tokens} token{}", if tokens == 1 { "" } else { "s" });
     let arrange = arranged(n, k);
     vec![
@@ -190,17 +191,11 @@ fn fused(plan: &Plan, f: &Fused) -> Vec<Round> {
         }
         Pattern::TernaryProducts => {
             let weights: Vec<Value> = i[2..].iter().step_by(2).copied().collect();
-            products(plan, i[0], &weights)
+            products(plan, i[0], &weights, 1)
         }
-        Pattern::TernaryGated if i[2] == i[4] => {
-            // The halves of one matrix are two.
-            let mut made = products(plan, i[0], &[i[2]]);
-            if let Some(last) = made.last_mut() {
-                last.tasks = last.tasks.div_ceil(2);
-            }
-            made
-        }
-        Pattern::TernaryGated | Pattern::TernaryAdd => products(plan, i[0], &[i[2]]),
+        // The halves of one matrix are two.
+        Pattern::TernaryGated if i[2] == i[4] => products(plan, i[0], &[i[2]], 2),
+        Pattern::TernaryGated | Pattern::TernaryAdd => products(plan, i[0], &[i[2]], 1),
         Pattern::DequantizedProduct => {
             let dot = plan.graph.node(f.outputs[0]);
             let (sa, sq) = (sizes(plan, i[0]), sizes(plan, i[1]));
@@ -237,7 +232,7 @@ fn node(plan: &Plan, at: u32, n: &Node) -> Vec<Round> {
         Op::Convert if n.types[0].dtype == DType::BF16 => vec![by_elements(ty(0).elements().unwrap_or(0))],
         Op::CrossEntropy | Op::CrossEntropyGrad => vec![by_rows(matrix(plan, n.inputs[0]).0)],
         Op::Gather | Op::Rope => vec![by_rows(n.types[0].elements().unwrap_or(0) / last(n).max(1))],
-        Op::TernaryLinear => products(plan, n.inputs[0], &[n.inputs[2]]),
+        Op::TernaryLinear => products(plan, n.inputs[0], &[n.inputs[2]], 1),
         Op::LinearScan | Op::LinearScanGrad => {
             let s = sizes(plan, n.inputs[if n.op == Op::LinearScan { 0 } else { 2 }]);
             let (batch, time, channels) = (s[0], s[1], s[2]);

@@ -71,7 +71,9 @@ fn blocks_have_one_threads_bits() {
         let operands = Operands::mlgru(&block);
         hold(&format!("mlgru {time}"), &operands.mlgru_graph(&block), &operands, 2);
     }
-    for (tokens, hidden, intermediate) in [(1, 1024, 2816), (8, 260, 1032), (33, 72, 132), (200, 300, 520), (257, 72, 132)] {
+    for (tokens, hidden, intermediate) in
+        [(1, 1024, 2816), (8, 260, 1032), (33, 72, 132), (200, 300, 520), (257, 72, 132)]
+    {
         let block = glu(tokens, hidden, intermediate);
         let operands = Operands::glu(&block);
         hold(&format!("glu {tokens}"), &operands.glu_graph(&block), &operands, 1);
