@@ -235,7 +235,7 @@ fn random_damage_is_no_panic() {
 #[test]
 fn nesting_and_repetition_are_cheap() {
     let mut deep = b"\x80\x02)".to_vec();
-    deep.extend([0x85; 3_000_000]);
+    deep.extend(std::iter::repeat_n(0x85, 3_000_000));
     deep.push(b'.');
     refused(file(deep, &[]), &["a tuple"]);
     let mut doubled = b"\x80\x02)q\x00".to_vec();
