@@ -9,7 +9,7 @@ use engine::{Code, Executable, Tensor};
 use graph::{Cx, Var};
 use std::sync::Arc;
 
-#[allow(dead_code)]
+#[allow(dead_code)] // the engine's benchmark owns the file and uses more of it
 #[path = "../../../engine/benches/gradients/programs.rs"]
 mod programs;
 

@@ -13,8 +13,8 @@
 //! out       = out_proj RMSNorm(y · silu(z))             (d, I); the norm is over each group's channels
 //! ```
 //!
-//! The sequence form is one fused [`ssd`](graph::ops::ssd): within chunks a masked product like attention's, between them the
-//! states. A step carries h and the last inputs of the convolution.
+//! The sequence form is one fused [`ssd`](graph::ops::ssd), whose kernel is the recurrence with each head's states in cache; the
+//! paper's form in chunks of products is not had. A step carries h and the last inputs of the convolution.
 //!
 //! What is followed where references differ: the gated norm is over each group apart, as `mamba_ssm` and version 5 of
 //! `transformers` have it (version 4 normalises over all channels; the same for one group); `time_step_limit` holds in the

@@ -1,5 +1,5 @@
 //! Graphs run by the reference interpreter on golden data, whole and in pieces.
-#![allow(dead_code)]
+#![allow(dead_code)] // each test that includes this file uses a part of it
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -62,6 +62,19 @@ pub fn step_graph(c: &dyn Architecture, optimizer: &Optimizer, options: &StepOpt
     let fixed = c.buffers();
     let learned = |n: &str| model.inputs.iter().any(|i| i.name == n) && !fixed.iter().any(|name| name == n);
     let used: Vec<&str> = names.iter().copied().filter(|n| learned(n)).collect();
+    let fed = |name: &str| {
+        ["input_ids", "labels"].contains(&name) || name.starts_with(QUANTIZER) || names.contains(&name)
+    };
+    if let Some(other) = model.inputs.iter().find(|i| !fed(&i.name)) {
+        return Err(TrainError::Mismatch {
+            problem: format!(
+                "a {} takes `{}`, which a training step does not have",
+                c.model_type(),
+                other.name
+            ),
+            remedy: "train a language model; state spaces over numbers are mixers of one: `model.architecture = \"hybrid\"`",
+        });
+    }
     let inner = kept(loss_and_gradients(&model, &used, batch, length)?, options.accumulator)?;
     let cx = Cx::abstract_();
     let f32s = |shape: &[usize]| Type::new(DType::F32, shape.iter().copied());
