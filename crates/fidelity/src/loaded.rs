@@ -169,6 +169,24 @@ fn repacked(
     Ok((parameters, made, blocks))
 }
 
+/// What a running model derives of its weights, where the bundle does not hold it: few numbers, made when it is opened.
+fn derived_of(bundle: &ModelBundle) -> Result<BTreeMap<String, Tensor>> {
+    let Some(graph) = bundle.config().derived()? else { return Ok(BTreeMap::new()) };
+    let file = bundle.bundle();
+    if graph.outputs.iter().all(|output| file.tensor(&output.name).is_ok()) {
+        return Ok(BTreeMap::new());
+    }
+    let inputs = graph.inputs.iter().map(|input| {
+        let view = file.tensor(&input.name)?;
+        let values: Vec<f32> =
+            view.bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        Ok(Tensor::from_f32(view.shape.to_vec(), &values))
+    });
+    let inputs = inputs.collect::<Result<Vec<_>>>()?;
+    let inputs: Vec<&Tensor> = inputs.iter().collect();
+    Ok(engine::run_once(&graph, &inputs, &Default::default(), Pool::single().into())?.into_iter().collect())
+}
+
 impl Loaded {
     /// Opens a folder of `config.json`, `model.safetensors` (or shards) and, when there is one, `tokenizer.json`; or a
     /// bundle, every byte of which is checked.
@@ -293,6 +311,7 @@ impl Loaded {
             let scale = bundle.bundle().tensor(&name)?.scale.unwrap_or(1.0);
             small.insert(format!("{name}.scale"), Tensor::from_f32([], &[scale]));
         }
+        small.extend(derived_of(&bundle)?);
         Ok(Loaded {
             config: bundle.config().clone(),
             parameters: BTreeMap::new(),

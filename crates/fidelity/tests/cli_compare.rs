@@ -90,6 +90,11 @@ fn every_architecture_learns_and_is_compared() {
         let generated =
             json(&["generate", &model, "--tokens", "1,7", "--greedy", "--max-tokens", "3", "--json"]);
         assert!(!generated["tokens"].as_array().unwrap().is_empty(), "{name}");
+        let bundle = folder.path().join(format!("{name}.fid")).display().to_string();
+        assert!(fidelity(&["pack", &model, &bundle]).status.success(), "{name}");
+        let packed =
+            json(&["generate", &bundle, "--tokens", "1,7", "--greedy", "--max-tokens", "3", "--json"]);
+        assert_eq!(packed["tokens"], generated["tokens"], "{name}");
     }
     let page = std::fs::read_to_string(folder.path().join("out/compare.md")).unwrap();
     for picture in ["training.svg", "held-out.svg", "accuracy.svg", "time.svg", "memory.svg"] {
