@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axes::{BlockFormat, DType, TritLayout};
 use engine::kernels::packed::quantize_weights_packed;
+use engine::measure::{cold_bytes, read_bandwidth};
+use engine::pages::Pages;
 use engine::{Executable, Tensor, pool::Pool};
 use graph::Bindings;
 use models::architecture::ModelConfig;
@@ -23,20 +25,12 @@ enum Held {
     Bytes(Vec<u8>),
 }
 
-/// Gigabytes read per second: the best of three passes over more than any cache holds.
+/// Gigabytes read per second by the widest loads, at best, from as much memory as no cache of a server holds.
 fn bandwidth() -> f64 {
-    let data = vec![1.0f32; 128 << 20];
-    let mut best = f64::MAX;
-    for _ in 0..3 {
-        let start = Instant::now();
-        let mut sums = [0.0f32; 32];
-        for chunk in data.chunks_exact(32) {
-            sums.iter_mut().zip(chunk).for_each(|(s, x)| *s += x);
-        }
-        std::hint::black_box(sums);
-        best = best.min(start.elapsed().as_secs_f64());
-    }
-    data.len() as f64 * 4.0 / best / 1e9
+    let mut memory = Pages::new(cold_bytes().max(1 << 30), true);
+    // Pages that nobody has written to are all one page of zeros.
+    memory.fill(1);
+    read_bandwidth(&Pool::single(), &memory, Duration::from_millis(300)).best
 }
 
 fn weights(config: &ModelConfig, prepared: bool, pool: &Pool) -> BTreeMap<String, Held> {
