@@ -16,7 +16,6 @@ use std::ptr::NonNull;
 pub const ALIGN: usize = 64;
 
 /// From this size on, in bytes, an arena is a mapping of its own.
-#[cfg(target_os = "linux")]
 const MAPPED: usize = 128 << 10;
 
 mod sealed {
@@ -78,10 +77,7 @@ impl Arena {
 
     /// Whether an arena of this size is a mapping.
     fn is_mapped(bytes: usize) -> bool {
-        #[cfg(target_os = "linux")]
-        return bytes >= MAPPED;
-        #[cfg(not(target_os = "linux"))]
-        return false;
+        cfg!(target_os = "linux") && bytes >= MAPPED
     }
 
     /// Forgets what the arena holds, zeros instead, and gives the system back the memory of a large one until it is
